@@ -1,0 +1,131 @@
+"""Every knob of onemask, its default, and what it means: the only place where defaults live.
+
+A config file starts from `get_config()` and changes values. The result is locked, so a name that is
+not here cannot be invented by accident; `configs.check` says which real name was probably meant.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+  config = ml_collections.ConfigDict()
+
+  config.name = 'base'  # names the default workdir: runs/<name>-<hash of the config>
+  config.seed = 0  # every batch, mask and dropout draw is a pure function of (seed, step)
+  config.steps = 1_000  # optimiser updates
+  config.batch_size = 32  # sequences an update, over all devices and micro-batches
+  config.accumulate = 0  # micro-batches an update; 0 = as few as fit in memory (same gradient either way)
+  config.platform = 'auto'  # auto | cpu | gpu | tpu: anything but auto refuses to run elsewhere
+
+  # The two axes of the grid, and how much each objective counts: mlm, nsp, clm.
+  config.mask = 'bidirectional'  # bidirectional | causal
+  config.objectives = dict(mlm=1.0)
+  config.loss_chunk = 2_048  # predictions whose vocabulary-wide logits exist at once
+
+  config.mlm = dict(
+      rate=0.15,  # share of a row's tokens to predict, special tokens counted (as published)
+      masked=0.8,  # of those: shown as [MASK] ...
+      random=0.1,  # ... shown as a random token; the rest is shown unchanged
+      unit='token',  # token | word | span: what is masked as a whole
+      span_mean=3.0,  # words; geometric span lengths, for unit='span'
+      span_max=10,  # words; longest span
+      random_from_specials=True,  # random tokens come from the whole vocabulary (as published)
+  )
+
+  config.data = dict(
+      corpus='wiki_leads',  # wiki_leads | gutenberg | text:PATH | tfds:NAME | a name in data/sources.py
+      cache='~/.cache/onemask',  # downloads and tokenised rows, keyed by content
+      tokenizer='wordpiece',  # train: wordpiece | bpe; or load: PATH/vocab.txt | PATH/tokenizer.json
+      lowercase=True,  # wordpiece: lower-case and strip accents
+      sequence_length=128,  # T, tokens a row
+      short_length=0,  # T of the first phase (BERT: 128 before 512); 0 = one phase only
+      short_share=0.0,  # share of the steps that the first phase takes
+      short_pair_share=0.1,  # sentence pairs: share drawn with a random shorter target (as published)
+      validation_share=0.05,  # of the documents, chosen by a hash of their text
+      max_unknown_share=0.05,  # more [UNK] than this is an error: the tokenizer does not know the script
+  )
+
+  config.model = dict(
+      vocab_size=30_522,  # V, rows of the embedding; a trained tokenizer has at most as many entries
+      layers=12,  # L
+      width=768,  # D
+      heads=12,  # H
+      kv_heads=0,  # G, key/value heads; 0 = H
+      head_width=0,  # K; 0 = D / H
+      feed_forward=3_072,  # F
+      embedding_width=0,  # E, factorised embeddings (ALBERT); 0 = D
+      max_length=512,  # rows of the position table
+      positions='learned',  # learned | sinusoidal | rotary | none
+      position_offset=0,  # first row in use of the position table (RoBERTa: 2)
+      rotary_base=10_000.0,
+      segment_types=2,  # sentence A / sentence B embeddings; 0 = none
+      norm='layer',  # layer | rms
+      norm_position='post',  # post (BERT) | pre (GPT-2)
+      norm_epsilon=1e-12,
+      embedding_norm=True,  # normalise the sum of the embeddings
+      final_norm=False,  # normalise after the last layer (pre-LN needs it)
+      activation='gelu',  # gelu (erf) | gelu_tanh | relu | silu
+      gated=False,  # gated feed-forward (GLU)
+      bias=True,  # biases in linear layers and norms
+      shared_layers=False,  # one set of layer parameters used L times (ALBERT)
+      tie_embeddings=True,  # the output projection is the input embedding
+      init_scale=0.02,  # standard deviation of the initial kernels
+      init_truncated=True,  # truncated at two standard deviations (BERT); else normal (GPT-2)
+      init_depth_scaled=False,  # residual projections / sqrt(2 L) (GPT-2)
+      position_init_scale=0.02,
+      dropout=0.1,  # on embeddings and residual branches
+      attention_dropout=0.1,  # on attention probabilities: only `reference` can, so fused kernels need 0
+      attention='auto',  # auto | reference | xla: a name never falls back
+      dtype='float32',  # of activations: float32 | bfloat16; parameters and softmax stay float32
+      scan=True,  # layers as one scanned body: compile time flat in depth; False = unrolled
+      remat='none',  # none | full: recompute a layer's activations in the backward pass
+  )
+
+  config.optimizer = dict(
+      learning_rate=1e-4,  # peak
+      schedule='linear',  # after warm-up: linear | cosine | wsd | constant
+      warmup_steps=100,
+      decay_share=0.2,  # wsd: last share of the steps, in which the rate falls
+      final_share=0.0,  # learning rate at the last step / peak
+      beta1=0.9,
+      beta2=0.999,
+      epsilon=1e-6,
+      bias_correction=False,  # BERT's Adam has none
+      weight_decay=0.01,  # decoupled, times the learning rate; kernels and embeddings, not biases and norms
+      clip=1.0,  # global gradient norm; 0 = off
+      average=0.0,  # decay of an exponential average of the parameters; 0 = off
+  )
+
+  config.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices along each axis; -1 = all that remain
+
+  config.validation = dict(
+      every=500,  # steps; the first and the last step always
+      batch_size=64,  # sequences; changes speed only
+      rate=0.15,  # MLM is always scored at this rate, with frozen token-level 80/10/10 masks
+      seed=0,  # of those masks and of the validation sentence pairs
+  )
+
+  config.checkpoint = dict(every=500, keep=2)  # steps; the newest `keep` are kept
+  config.log = dict(every=1, tensorboard=True)  # steps between rows of metrics.jsonl
+
+  return config.lock()
+
+
+# What may differ when a run resumes, each named in --allow_change; everything else is refused.
+FREE_ON_RESUME = (
+    'steps',
+    'accumulate',
+    'platform',
+    'loss_chunk',
+    'data.cache',
+    'model.attention',
+    'model.scan',
+    'model.remat',
+    'optimizer.learning_rate',
+    'optimizer.final_share',
+    'mesh',
+    'validation.every',
+    'validation.batch_size',
+    'checkpoint',
+    'log',
+)

@@ -1,0 +1,64 @@
+"""What reads the trunk: one module a head, named by what an objective asks for in `HEADS`.
+
+A head that predicts tokens ends in `Projection`, not in logits: V-wide logits are the largest array of
+the whole step, and the loss decides how many of them exist at once.
+"""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from models.config import ModelConfig
+from models.layers import ACTIVATIONS, Linear, Norm, kernel_init
+
+
+def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) -> jax.Array:
+  if config.tie_embeddings:
+    return token_VxE
+  return module.param('kernel', nn.with_logical_partitioning(kernel_init(config), ('V', 'E')),
+                      (config.vocab_size, config.E))
+
+
+class MLMHead(nn.Module):
+  """BERT's: dense, activation and norm at the P predicted positions, then the tied embedding + bias."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE):
+    config = self.config
+    hidden_BxPxD = jnp.take_along_axis(hidden_BxTxD, batch['mlm_position'][:, :, None], axis=1)
+    hidden_BxPxE = Linear(config, 'D', 'E', (config.width, config.E), name='transform')(hidden_BxPxD)
+    hidden_BxPxE = Norm(config, 'E', name='norm')(ACTIVATIONS[config.activation](hidden_BxPxE))
+    bias_V = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, ('V',)), (config.vocab_size,))
+    return hidden_BxPxE, _output_table(self, config, token_VxE), bias_V
+
+
+class CLMHead(nn.Module):
+  """GPT-2's: the tied embedding alone."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE):
+    config = self.config
+    if config.E != config.width:
+      hidden_BxTxD = Linear(config, 'D', 'E', (config.width, config.E), name='transform')(hidden_BxTxD)
+    return hidden_BxTxD, _output_table(self, config, token_VxE), None
+
+
+class NSPHead(nn.Module):
+  """BERT's pooler (dense + tanh on the first token) and a classifier over {0: next, 1: random}."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE):
+    config = self.config
+    D = config.width
+    pooled_Bx1xD = jnp.tanh(Linear(config, 'D', 'D', (D, D), name='pooler')(hidden_BxTxD[:, :1]))
+    logits_Bx1x2 = Linear(config, 'D', 'C', (D, 2), name='classifier')(pooled_Bx1xD)
+    return logits_Bx1x2[:, 0].astype(jnp.float32)
+
+
+HEADS = dict(mlm=MLMHead, clm=CLMHead, nsp=NSPHead)

@@ -1,0 +1,90 @@
+"""The network as the rest of the code sees it: two functions."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from models import heads as head_modules
+from models import positions
+from models.cache import Cache
+from models.config import ModelConfig
+from models.masks import Mask, self_attention_mask
+from models.transformer import Embeddings, Transformer
+
+
+class Network(NamedTuple):
+  """A network without its parameters.
+
+  Attributes:
+    init: (key, batch) -> params, each leaf boxed with the letters of its axes.
+    apply: (params, batch, key=None, *, cache=None) -> outputs. Dropout is on exactly when a key is given.
+    inspect: (params, batch) -> (outputs, {'weights': LxBxHxTxT, 'hidden': LxBxTxD}).
+  """
+
+  init: Callable[..., Any]
+  apply: Callable[..., dict[str, Any]]
+  inspect: Callable[..., tuple[dict[str, Any], dict[str, jax.Array]]]
+
+
+class _Network(nn.Module):
+  config: ModelConfig
+  mask: str
+  packed: bool
+  heads: tuple[str, ...]
+
+  @nn.compact
+  def __call__(self, batch: dict[str, jax.Array], cache: Cache | None = None) -> dict[str, Any]:
+    token_BxT = batch['token']
+    if cache is None:
+      position_BxT = positions.in_document(batch['segment'])
+      mask = self_attention_mask(self.mask, batch['segment'], packed=self.packed)
+    else:
+      position_BxT = batch['position']
+      mask = Mask(causal=True, q_position_BxT=position_BxT)
+    embeddings = Embeddings(self.config, name='embeddings')
+    hidden_BxTxD = embeddings(token_BxT, batch['type'], position_BxT)
+    hidden_BxTxD, cache = Transformer(self.config, name='trunk')(hidden_BxTxD, mask, position_BxT, cache)
+    outputs = dict(hidden=hidden_BxTxD)
+    for name in self.heads:
+      head = head_modules.HEADS[name](self.config, name=name)
+      outputs[name] = head(hidden_BxTxD, batch, embeddings.token_VxE)
+    if cache is not None:
+      outputs['cache'] = cache
+    return outputs
+
+
+def make_network(config: ModelConfig, *, mask: str, packed: bool, heads: tuple[str, ...] = ()) -> Network:
+  """The network of a config.
+
+  Args:
+    mask: 'bidirectional' or 'causal'.
+    packed: whether segments of a row are separate documents.
+    heads: names of `models.heads.HEADS`, as the objectives ask for them; none gives the bare trunk.
+
+  A batch holds token, segment and type (BxT), for the mlm head mlm_position (BxP), and for cached
+  decoding position (BxT) in place of segment.
+  """
+  module = _Network(config, mask, packed, tuple(heads))
+
+  def init(key, batch):
+    return module.init(key, batch)['params']
+
+  def apply(params, batch, key=None, *, cache=None):
+    rngs = None if key is None else dict(dropout=key)
+    return module.apply(dict(params=params), batch, cache, rngs=rngs)
+
+  def inspect(params, batch):
+    outputs, variables = module.apply(dict(params=params), batch, mutable='intermediates')
+    blocks = variables['intermediates']['trunk']['blocks']
+    return outputs, dict(weights=blocks['attention']['weights'][0], hidden=blocks['hidden'][0])
+
+  return Network(init, apply, inspect)
+
+
+def example_batch(B: int, T: int, P: int) -> dict[str, jax.Array]:
+  """A batch of the right shapes and no meaning, for `init` and for counting."""
+  ones_BxT = jnp.ones((B, T), jnp.int32)
+  return dict(token=ones_BxT, segment=ones_BxT, type=0 * ones_BxT, mlm_position=jnp.zeros((B, P), jnp.int32))

@@ -1,0 +1,131 @@
+"""The trunk: embeddings and a stack of blocks. BERT and GPT-2 differ here by config alone."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from models import cache as caching
+from models import positions
+from models.attention import attend, attention_weights
+from models.config import ModelConfig
+from models.layers import FeedForward, Linear, Norm, dropout, kernel_init
+from models.masks import Mask
+
+
+class Attention(nn.Module):
+  """Multi-head attention with G key/value heads; self-attention over the row, or over the cache."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, x_BxTxD, cache, mask: Mask, position_BxT):
+    config = self.config
+    D, H, G, K = config.width, config.heads, config.G, config.K
+    q_BxTxHxK = Linear(config, 'D', 'HK', (D, H, K), name='query')(x_BxTxD)
+    k_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='key')(x_BxTxD)
+    v_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='value')(x_BxTxD)
+    if config.positions == 'rotary':
+      q_BxTxHxK = positions.rotate(q_BxTxHxK, position_BxT, base=config.rotary_base)
+      k_BxSxGxK = positions.rotate(k_BxSxGxK, position_BxT, base=config.rotary_base)
+    if cache is not None:
+      k_BxSxGxK = caching.write(cache[0], k_BxSxGxK, position_BxT)
+      v_BxSxGxK = caching.write(cache[1], v_BxSxGxK, position_BxT)
+      cache = (k_BxSxGxK, v_BxSxGxK)
+    if self.is_mutable_collection('intermediates'):
+      self.sow('intermediates', 'weights', attention_weights(q_BxTxHxK, k_BxSxGxK, mask))
+    drop = None
+    if config.attention_dropout and self.has_rng('dropout'):
+      drop = (self.make_rng('dropout'), config.attention_dropout)
+    out_BxTxHxK = attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, dropout=drop,
+                         implementation=None if config.attention == 'auto' else config.attention)
+    out_BxTxD = Linear(config, 'HK', 'D', (H, K, D), residual=True, name='output')(out_BxTxHxK)
+    return out_BxTxD, cache
+
+
+class Block(nn.Module):
+  """Attention, then feed-forward, each around a residual; the norm comes before or after."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, x_BxTxD, cache, mask: Mask, position_BxT):
+    config = self.config
+    attention = Attention(config, name='attention')
+    feed_forward = FeedForward(config, name='feed_forward')
+    attention_norm = Norm(config, name='attention_norm')
+    feed_forward_norm = Norm(config, name='feed_forward_norm')
+    if config.norm_position == 'pre':
+      update_BxTxD, cache = attention(attention_norm(x_BxTxD), cache, mask, position_BxT)
+      x_BxTxD += dropout(self, update_BxTxD, config.dropout)
+      x_BxTxD += dropout(self, feed_forward(feed_forward_norm(x_BxTxD)), config.dropout)
+    else:
+      update_BxTxD, cache = attention(x_BxTxD, cache, mask, position_BxT)
+      x_BxTxD = attention_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
+      update_BxTxD = feed_forward(x_BxTxD)
+      x_BxTxD = feed_forward_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
+    self.sow('intermediates', 'hidden', x_BxTxD)
+    return x_BxTxD, cache
+
+
+class Embeddings(nn.Module):
+  """Token + position + sentence-type embeddings, summed; projected to D when they are narrower."""
+
+  config: ModelConfig
+
+  def setup(self):
+    config = self.config
+    table = lambda name, letter, rows, init: self.param(
+        name, nn.with_logical_partitioning(init, (letter, 'E')), (rows, config.E))
+    self.token_VxE = table('token', 'V', config.vocab_size, kernel_init(config))
+    if config.positions == 'learned':
+      self.position_SxE = table('position', 'S', config.max_length,
+                                jax.nn.initializers.normal(config.position_init_scale))
+    if config.segment_types:
+      self.type_CxE = table('type', 'C', config.segment_types, kernel_init(config))
+    if config.embedding_norm:
+      self.norm = Norm(config, 'E')
+    if config.E != config.width:
+      self.projection = Linear(config, 'E', 'D', (config.E, config.width))
+
+  def __call__(self, token_BxT, type_BxT, position_BxT):
+    config = self.config
+    x_BxTxE = self.token_VxE[token_BxT]
+    if config.positions == 'learned':
+      x_BxTxE += self.position_SxE[position_BxT + config.position_offset]
+    elif config.positions == 'sinusoidal':
+      table_SxE = jnp.asarray(positions.sinusoidal_table(config.max_length, config.E))
+      x_BxTxE += table_SxE[position_BxT + config.position_offset]
+    if config.segment_types:
+      x_BxTxE += self.type_CxE[type_BxT]
+    if config.embedding_norm:
+      x_BxTxE = self.norm(x_BxTxE)
+    x_BxTxE = dropout(self, x_BxTxE.astype(config.dtype), config.dropout)
+    return self.projection(x_BxTxE) if config.E != config.width else x_BxTxE
+
+
+class Transformer(nn.Module):
+  """The stack of blocks, as one scanned body with parameters stacked along L."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, x_BxTxD, mask: Mask, position_BxT, cache: caching.Cache | None = None):
+    config = self.config
+    block = Block if config.remat == 'none' else nn.remat(Block, prevent_cse=not config.scan)
+    shared = config.shared_layers
+    blocks = nn.scan(
+        block,
+        variable_axes={'intermediates': 0} if shared else {'params': 0, 'intermediates': 0},
+        variable_broadcast='params' if shared else False,
+        split_rngs={'params': not shared, 'dropout': True},
+        in_axes=(0, nn.broadcast, nn.broadcast),
+        length=config.layers,
+        unroll=1 if config.scan else config.layers,
+        metadata_params={} if shared else {nn.PARTITION_NAME: 'L'},
+    )(config, name='blocks')
+    S = x_BxTxD.shape[1] if cache is None else cache.key_LxBxSxGxK.shape[2]
+    layers = None if cache is None else (cache.key_LxBxSxGxK, cache.value_LxBxSxGxK)
+    x_BxTxD, layers = blocks(x_BxTxD, layers, mask.draw(x_BxTxD.shape[1], S), position_BxT)
+    if config.final_norm:
+      x_BxTxD = Norm(config, name='final_norm')(x_BxTxD)
+    return x_BxTxD, None if cache is None else caching.Cache(*layers)

@@ -1,0 +1,31 @@
+"""Causal language modelling (Radford et al. 2018, 3.1): predict each token from those before it."""
+
+import jax.numpy as jnp
+
+from objectives.terms import Setup, Term, cross_entropy, projected_cross_entropy
+
+HEADS = ('clm',)
+
+
+def clm(logits_BxTxV, token_BxT, segment_BxT) -> Term:
+  """Cross-entropy of each token given those before it; shifts inside, never across documents."""
+  return cross_entropy(logits_BxTxV, *shifted(token_BxT, segment_BxT))['loss']
+
+
+def shifted(token_BxT, segment_BxT):
+  """(target_BxT, weight_BxT): the next token, where it belongs to the same document."""
+  target_BxT = jnp.roll(token_BxT, -1, axis=1)
+  same_BxT = (jnp.roll(segment_BxT, -1, axis=1) == segment_BxT) & (segment_BxT > 0)
+  return target_BxT, same_BxT.at[:, -1].set(False).astype(jnp.float32)
+
+
+def prepare(key, batch, index_B, setup: Setup):
+  return batch
+
+
+def weight(batch):
+  return shifted(batch['token'], batch['segment'])[1].sum()
+
+
+def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
+  return projected_cross_entropy(outputs['clm'], *shifted(batch['token'], batch['segment']), chunk=setup.chunk)

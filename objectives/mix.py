@@ -1,0 +1,46 @@
+"""Several objectives on one network, weighted: what `config.objectives` names."""
+
+import importlib
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+
+from objectives.terms import Setup, Term
+
+
+class Objective(NamedTuple):
+  """What training and evaluation need of a mix of objectives.
+
+  Attributes:
+    weights: how much each objective counts in the loss.
+    heads: what the network must provide.
+    prepare: (key, batch, index_B) -> batch: corruption, on device; row i draws from (key, index_B[i]).
+    counts: batch -> {name: how much counts}; depends on the prepared batch alone.
+    terms: (outputs, batch) -> {name: {'loss': Term, 'accuracy': Term}}.
+  """
+
+  weights: dict[str, float]
+  heads: tuple[str, ...]
+  prepare: Callable[..., dict[str, jax.Array]]
+  counts: Callable[..., dict[str, jax.Array]]
+  terms: Callable[..., dict[str, dict[str, Term]]]
+
+
+def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
+  """The mix of `weights`: each name is a module of this package."""
+  modules: dict[str, Any] = {name: importlib.import_module(f'objectives.{name}') for name in sorted(weights)}
+
+  def prepare(key, batch, index_B):
+    for module in modules.values():
+      batch = module.prepare(key, batch, index_B, setup)
+    return batch
+
+  def counts(batch):
+    return {name: module.weight(batch) for name, module in modules.items()}
+
+  def terms(outputs, batch):
+    return {name: module.terms(outputs, batch, setup) for name, module in modules.items()}
+
+  heads = tuple(head for module in modules.values() for head in module.HEADS)
+  return Objective(dict(weights), heads, prepare, counts, terms)

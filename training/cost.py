@@ -1,0 +1,94 @@
+"""What a step costs before it is run: FLOPs in closed form, memory, micro-batches, and a first ETA."""
+
+import math
+import os
+import time
+
+import jax
+import jax.numpy as jnp
+
+from models.config import ModelConfig
+
+# On a CPU a micro-batch stays under this, so that a laptop shows progress within a long step. A constant and
+# not a measured speed: the choice must be the same each time, because it decides the order of sums.
+_CPU_MICRO_BATCH_FLOPS = 5e11
+_MEMORY_SHARE = 0.7  # of the device's memory that a step may be expected to take
+
+
+def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predictions: int) -> float:
+  """Training FLOPs (forward and backward, a multiply-add counts two) a position of a row of T tokens.
+
+  Matrix products only, attention over the whole row whatever the mask, no recomputation.
+
+  Args:
+    heads: names of `models.heads.HEADS` that run.
+    predictions: P, predictions of the mlm head a row.
+  """
+  D, E, H, G, K, F, V = (config.width, config.E, config.heads, config.G, config.K, config.feed_forward,
+                         config.vocab_size)
+  projections = D * H * K * 2 + D * G * K * 2
+  feed_forward = D * F * (3 if config.gated else 2)
+  attention = 2 * T * H * K
+  forward = config.layers * (projections + feed_forward + attention) + (E * D if E != D else 0)
+  if 'mlm' in heads:
+    forward += predictions / T * (D * E + E * V)
+  if 'clm' in heads:
+    forward += E * V + (E * D if E != D else 0)
+  if 'nsp' in heads:
+    forward += (D * D + 2 * D) / T
+  return 3 * 2 * forward
+
+
+def activation_bytes(config: ModelConfig, B: int, T: int, chunk: int) -> float:
+  """Rough bytes that the backward pass of B rows keeps: counted from the reference network's residuals."""
+  size = 2 if config.dtype == 'bfloat16' else 4
+  token = 14 * config.width + (4 if config.gated else 3) * config.feed_forward
+  scores = 3 * config.heads * T
+  layer = B * T * size * (token + scores)
+  kept = layer * config.layers if config.remat == 'none' else layer + B * T * size * config.width * config.layers
+  return kept + 3 * 4 * chunk * config.vocab_size
+
+
+def state_bytes(params: int, average: bool) -> int:
+  """Parameters, gradient and two moments in float32."""
+  return 4 * params * (5 if average else 4)
+
+
+def device_memory() -> int:
+  """Bytes of memory of one local device; of the whole machine, shared by its devices, on a CPU."""
+  stats = jax.local_devices()[0].memory_stats()
+  if stats and 'bytes_limit' in stats:
+    return stats['bytes_limit']
+  return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jax.local_device_count()
+
+
+def choose_accumulate(config: ModelConfig, *, batch_size: int, T: int, chunk: int, devices: int, params: int,
+                      average: bool, flops_a_token: float, platform: str, memory: int) -> int:
+  """The fewest micro-batches that fit: in memory, and on a CPU in a few seconds each.
+
+  Args:
+    batch_size: rows of the global batch; `devices` share them.
+    memory: bytes of one device.
+  """
+  rows = batch_size // devices
+  for accumulate in (a for a in range(1, rows + 1) if rows % a == 0):
+    micro = rows // accumulate
+    fits = state_bytes(params, average) + activation_bytes(config, micro, T, chunk) < _MEMORY_SHARE * memory
+    quick = platform != 'cpu' or micro * devices * T * flops_a_token < _CPU_MICRO_BATCH_FLOPS
+    if fits and quick:
+      break
+  return accumulate
+
+
+def matmul_peak(seconds: float = 0.15) -> float:
+  """FLOP/s of float32 matrix products on the default device, measured for about `seconds`."""
+  N = 1024
+  x_NxN = jnp.ones((N, N))
+  multiply = jax.jit(lambda x: x @ x)
+  multiply(x_NxN).block_until_ready()
+  best, end = math.inf, time.monotonic() + seconds
+  while time.monotonic() < end:
+    start = time.monotonic()
+    multiply(x_NxN).block_until_ready()
+    best = min(best, time.monotonic() - start)
+  return 2 * N**3 / best
