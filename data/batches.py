@@ -1,0 +1,62 @@
+"""Which rows make the batch of a step: a pure function of (seed, step), with no state to save."""
+
+import math
+
+import grain
+import numpy as np
+
+from data.errors import DataError
+
+
+class Batches:
+  """`batches[step]` is this process's part of the global batch of that step.
+
+  Shuffled: row n of the run is row n of an endless sequence of epochs, each in an order of its own;
+  batch `step` is rows [step * batch_size, (step + 1) * batch_size), so it may cross from one epoch into the
+  next. In order: every row exactly once, the last batch filled up with empty rows of id -1.
+
+  Attributes:
+    rows: how many the split has.
+  """
+
+  def __init__(
+      self, source, *, shuffled: bool, batch_size: int, seed: int, vocabulary: int,
+      process_index: int, process_count: int,
+  ):
+    if batch_size % process_count:
+      raise ValueError(f'a batch of {batch_size} cannot be shared by {process_count} processes')
+    self._source, self._vocabulary = source, vocabulary
+    self._batch_size = batch_size
+    self._share = batch_size // process_count
+    self._offset = process_index * self._share
+    self.rows = len(source)
+    order = grain.MapDataset.range(self.rows)
+    self._order = order.seed(seed).shuffle().repeat() if shuffled else order
+    self._shuffled = shuffled
+
+  def __len__(self) -> int:
+    """Batches in one look at every row; shuffled batches go on after that."""
+    return math.ceil(self.rows / self._batch_size)
+
+  def ids(self, step: int) -> np.ndarray:
+    """Rows of the whole global batch, without reading them."""
+    return self._ids(step * self._batch_size, self._batch_size)
+
+  def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+    if step < 0 or not self._shuffled and step >= len(self):
+      raise IndexError(f'step {step} of {len(self)}')
+    start = step * self._batch_size + self._offset
+    ids = self._ids(start, self._share)
+    # What is drawn for a row depends on its place in the run, not on which process reads it.
+    batch = self._source.read(ids, np.arange(start, start + self._share))
+    largest = int(batch['token'].max())
+    if largest >= self._vocabulary:
+      raise DataError(f'step {step} holds token id {largest}, the vocabulary ends at {self._vocabulary - 1}: '
+                      'the cached rows are damaged; delete the cache and run again')
+    return batch
+
+  def _ids(self, start: int, count: int) -> np.ndarray:
+    stop = start + count if self._shuffled else max(start, min(start + count, self.rows))
+    ids = np.full(count, -1, np.int32)
+    ids[: stop - start] = [self._order[index] for index in range(start, stop)]
+    return ids

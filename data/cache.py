@@ -1,0 +1,76 @@
+"""Folders of derived data: complete under the hash of what they were made from, or not there at all."""
+
+from collections.abc import Callable
+import hashlib
+import json
+import os
+from pathlib import Path
+import shutil
+import socket
+
+from data.errors import DataError
+
+MANIFEST = 'manifest.json'
+
+
+def key(**parts) -> str:
+  """A short name for everything that a cached folder depends on."""
+  return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def build(folder: Path, make: Callable[[Path], dict]) -> dict:
+  """The manifest of `folder`, which `make(empty folder) -> manifest` fills if it is not there yet.
+
+  Made under another name and renamed, so a kill at any moment leaves nothing half-made.
+  """
+  if not (folder / MANIFEST).exists():
+    _remove_abandoned(folder)
+    temporary = folder.with_name(f'{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp')
+    temporary.mkdir(parents=True)
+    try:
+      manifest = make(temporary)
+      manifest['bytes'] = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+      (temporary / MANIFEST).write_text(json.dumps(manifest))
+      _rename(temporary, folder)
+    except BaseException:
+      shutil.rmtree(temporary, ignore_errors=True)
+      raise
+  return _checked_manifest(folder)
+
+
+def _rename(temporary: Path, folder: Path):
+  try:
+    temporary.rename(folder)
+  except OSError:
+    if not (folder / MANIFEST).exists():
+      raise
+    shutil.rmtree(temporary)  # another process made the same content first
+
+
+def _remove_abandoned(folder: Path):
+  """Removes what processes of this machine that were killed have left."""
+  for path in folder.parent.glob(f'{folder.name}.{socket.gethostname()}.*.tmp'):
+    pid = int(path.name.split('.')[-2])
+    try:
+      os.kill(pid, 0)
+    except ProcessLookupError:
+      shutil.rmtree(path, ignore_errors=True)
+    except PermissionError:
+      pass  # alive, somebody else's
+
+
+def _checked_manifest(folder: Path) -> dict:
+  try:
+    manifest = json.loads((folder / MANIFEST).read_text())
+  except ValueError as error:
+    raise DataError(f'{folder / MANIFEST} is damaged ({error}): delete {folder} and run again') from error
+  for name, expected in manifest['bytes'].items():
+    path = folder / name
+    found = path.stat().st_size if path.exists() else None
+    if found != expected:
+      state = 'is missing' if found is None else f'has {found:,} bytes'
+      raise DataError(
+          f'{path} {state}, {expected:,} bytes were written: the cache is damaged; '
+          f'delete {folder} and run again'
+      )
+  return manifest

@@ -1,0 +1,7 @@
+"""The one error of this package that a user can do something about."""
+
+
+class DataError(RuntimeError):
+  """The corpus, the tokenizer or the cached rows cannot be used as asked."""
+
+  exit_code = 4

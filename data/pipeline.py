@@ -1,0 +1,196 @@
+"""From a corpus name to batches: `prepare` once, then `batches` of any split.
+
+A batch is a flat dict of int32 arrays:
+  token BxT, segment BxT (1, 2, ...: the document within a packed row; 1 for a sentence pair; 0 = padding),
+  type BxT (1 in sentence B), label B (pairs only: 1 = B is random), id B (row of the split; -1 = padding row).
+"""
+
+from collections.abc import Callable
+import dataclasses
+from pathlib import Path
+
+from data import cache
+from data import checks
+from data import documents
+from data import pairs as pairs_lib
+from data import records
+from data import rows
+from data import sources
+from data import tokenizer as tokenizer_lib
+from data import vocabulary
+from data.batches import Batches
+from data.errors import DataError
+
+VERSION = 1  # of everything that decides what a row holds: raise it and no old cache is used
+
+Progress = Callable[[str, int, int | None], None]  # what is being done, how much is done, out of how much
+
+
+def silent(stage: str, done: int, total: int | None):
+  del stage, done, total
+
+
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+  """Tokenised rows on disk, and all that is known about them.
+
+  Attributes:
+    report: what the corpus held (JSON).
+    fingerprint: equal exactly when every batch would be.
+    folders: where the rows of each sequence length are.
+  """
+
+  tokenizer: tokenizer_lib.Tokenizer
+  report: dict
+  fingerprint: str
+  folders: dict[int, Path]
+  pairs: bool
+  short_pair_share: float
+
+
+def prepare(
+    data,
+    *,
+    vocab_size: int,
+    sequence_lengths: tuple[int, ...],
+    pairs: bool,
+    progress: Progress = silent,
+) -> Prepared:
+  """Fetches, tokenises and cuts into rows whatever of it is not in the cache yet.
+
+  Args:
+    data: `config.data`.
+    vocab_size: rows of the embedding; no id may reach it.
+    sequence_lengths: T of every phase of the training.
+    pairs: rows are sentence pairs, else packed documents.
+
+  Raises:
+    DataError: the corpus cannot be used as asked.
+    OSError: it could not be fetched or written.
+  """
+  root = Path(data.cache).expanduser()
+  corpus = sources.open_corpus(data.corpus, root)
+  checks.check_request(corpus, sequence_lengths, pairs, data.validation_share)
+  tokenizer = _tokenizer(data, corpus, vocab_size, root, progress)
+  checks.check_vocabulary(tokenizer, vocab_size)
+
+  parts = dict(
+      corpus=corpus.identity, tokenizer=tokenizer.sha256, share=data.validation_share, version=VERSION
+  )
+  tokens = root / 'tokens' / cache.key(**parts)
+  counted = cache.build(
+      tokens, lambda folder: documents.tokenise(corpus, tokenizer, folder, data.validation_share, progress)
+  )
+  checks.check_splits(counted, data)
+
+  kind, make = ('pairs', pairs_lib.chunk) if pairs else ('packed', rows.pack)
+  dtype = records.token_dtype(tokenizer.size)
+  folders, cut = {}, {}
+  for T in sorted(set(sequence_lengths)):
+
+    def write_rows(folder: Path) -> dict:
+      return {
+          split: make(
+              records.Reader(tokens / f'{split}.arrayrecord', dtype),
+              folder / f'{split}.arrayrecord', tokenizer, T, progress
+          )
+          for split in documents.SPLITS
+      }
+
+    folders[T] = root / 'rows' / cache.key(**parts, kind=kind, length=T)
+    cut[T] = cache.build(folders[T], write_rows)
+    checks.check_rows(cut[T], T, pairs)
+  return Prepared(
+      tokenizer=tokenizer,
+      report=_report(corpus.name, kind, counted, cut),
+      fingerprint=cache.key(**parts, kind=kind, lengths=sorted(folders), short_pair_share=data.short_pair_share),
+      folders=folders,
+      pairs=pairs,
+      short_pair_share=data.short_pair_share,
+  )
+
+
+def batches(
+    prepared: Prepared,
+    *,
+    split: str = 'train',
+    sequence_length: int,
+    pairs: bool,
+    batch_size: int,
+    seed: int,
+    process_index: int = 0,
+    process_count: int = 1,
+) -> Batches:
+  """Batches of one split by step: the training ones shuffled and without end, the validation ones in order.
+
+  `batch_size` is the global one; this process gets its contiguous part of every batch.
+  """
+  if pairs != prepared.pairs or sequence_length not in prepared.folders:
+    kind = 'pairs' if prepared.pairs else 'packed rows'
+    raise ValueError(f'prepared were {kind} of {sorted(prepared.folders)} tokens, '
+                     f'not pairs={pairs}, sequence_length={sequence_length}')
+  path = prepared.folders[sequence_length] / f'{split}.arrayrecord'
+  tokenizer = prepared.tokenizer
+  if pairs:
+    source = pairs_lib.Pairs(path, tokenizer, sequence_length, prepared.short_pair_share, seed)
+  else:
+    source = rows.Packed(path, tokenizer, sequence_length)
+  return Batches(
+      source,
+      shuffled=split == 'train',
+      batch_size=batch_size,
+      seed=seed,
+      vocabulary=tokenizer.size,
+      process_index=process_index,
+      process_count=process_count,
+  )
+
+
+def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) -> tokenizer_lib.Tokenizer:
+  kind = data.tokenizer
+  if kind not in ('wordpiece', 'bpe'):
+    return tokenizer_lib.load(kind, data.lowercase)
+  parts = dict(corpus=corpus.identity, share=data.validation_share, kind=kind, size=vocab_size, version=VERSION)
+  if kind == 'wordpiece':
+    parts['lowercase'] = data.lowercase
+
+  def train(folder: Path) -> dict:
+    unused = documents.Counter(), documents.Counter()  # counted when the documents are tokenised
+    texts = vocabulary.sample(
+        text
+        for text in corpus.documents(*unused, progress)
+        if documents.position(text) >= data.validation_share
+    )
+    if not texts:
+      raise DataError(f'{corpus.name}: no document to train a tokenizer on')
+    progress(f'training the {kind} vocabulary', 0, None)
+    if kind == 'bpe':
+      tokenizer = vocabulary.train_bpe(texts, vocab_size)
+    else:
+      tokenizer = vocabulary.train_wordpiece(texts, vocab_size, data.lowercase)
+    tokenizer.save(folder / 'tokenizer.json')
+    return {'size': tokenizer.size, 'sha256': tokenizer.sha256}
+
+  folder = root / 'tokenizers' / cache.key(**parts)
+  cache.build(folder, train)
+  return tokenizer_lib.load(folder / 'tokenizer.json', data.lowercase)
+
+
+def _report(name: str, kind: str, counted: dict, cut: dict[int, dict]) -> dict:
+  """Everything a reader may ask about the corpus; `report.format` lays it out."""
+  train, validation = (counted['splits'][split] for split in documents.SPLITS)
+  total = {name: train[name] + validation[name] for name in train}
+  return dict(
+      corpus=name,
+      **total,
+      bytes_per_token=total['bytes'] / max(total['tokens'], 1),
+      unknown_share=total['unknown'] / max(total['tokens'], 1),
+      duplicates=counted['duplicates'],
+      dropped=counted['dropped'],
+      replaced=counted['replaced'],
+      unigram_entropy=counted['unigram_entropy'],
+      train=train,
+      validation=validation | {'sha256': cut[max(cut)]['validation']['sha256']},
+      kind=kind,
+      rows={str(T): {split: cut[T][split] for split in documents.SPLITS} for T in cut},
+  )

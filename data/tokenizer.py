@@ -1,0 +1,159 @@
+"""Text to token ids and back: one class over every kind of Hugging Face tokenizer."""
+
+from collections.abc import Iterable
+import functools
+import hashlib
+import json
+from pathlib import Path
+import warnings
+
+import numpy as np
+import tokenizers
+from tokenizers import decoders
+from tokenizers import models
+from tokenizers import normalizers
+from tokenizers import pre_tokenizers
+
+from data.errors import DataError
+
+# What published vocabularies call each role, the first that exists is taken.
+ROLES = {
+    'begin': ('[CLS]', '<s>', '<|endoftext|>', '<|begin_of_text|>', '<bos>'),
+    'end': ('[SEP]', '</s>', '<|endoftext|>', '<|end_of_text|>', '<eos>'),
+    'pad': ('[PAD]', '<pad>', '<|pad|>'),
+    'mask': ('[MASK]', '<mask>', '<|mask|>'),
+    'unknown': ('[UNK]', '<unk>'),
+}
+WORDPIECE_SPECIALS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
+BPE_SPECIALS = ('<|pad|>', '<|endoftext|>', '<|mask|>')
+_BATCH = 1 << 20  # characters encoded at once; what the library keeps beside the ids is ~50 times the text
+
+
+class Tokenizer:
+  """A vocabulary and its rule.
+
+  Text never yields a special id, whatever it says: a literal "[MASK]" is three ordinary tokens.
+
+  Attributes:
+    size: number of ids.
+    begin, end: ids that frame a document, or a sentence pair.
+    pad, mask, unknown: ids, None where the vocabulary has none.
+    special_V: ids that stand for no text.
+    word_start_V: ids that begin a word (or are special); byte-level tokens do where a space precedes them.
+    sha256: of the canonical JSON: the same for the same vocabulary and rule.
+  """
+
+  def __init__(self, tokenizer: tokenizers.Tokenizer):
+    tokenizer.encode_special_tokens = True
+    self._tokenizer = tokenizer
+    vocabulary = tokenizer.get_vocab(with_added_tokens=True)
+    self.size = max(vocabulary.values()) + 1
+    self.pad, self.mask, self.unknown = (_role(vocabulary, role) for role in ('pad', 'mask', 'unknown'))
+    self.begin, self.end = (_role(vocabulary, role) for role in ('begin', 'end'))
+    if self.begin is None or self.end is None:
+      raise DataError(f'the tokenizer has no token to frame a document with: it needs one of '
+                      f'{", ".join(ROLES["begin"])} and one of {", ".join(ROLES["end"])}')
+    added = tokenizer.get_added_tokens_decoder()
+    special = {index for index, token in added.items() if token.special}
+    special |= {index for index in (self.pad, self.mask, self.unknown) if index is not None}
+    self.special_V = np.zeros(self.size, np.bool_)
+    self.special_V[sorted(special | {self.begin, self.end})] = True
+    self.word_start_V = _word_starts(vocabulary, self.size) | self.special_V
+
+  @functools.cached_property
+  def sha256(self) -> str:
+    return hashlib.sha256(canonical_json(self._tokenizer).encode()).hexdigest()
+
+  def encode(self, texts: list[str]) -> list[np.ndarray]:
+    """Ids of each text (int32), unframed; the texts are spread over all cores."""
+    ids = []
+    for batch in _batches(texts):
+      for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+        ids.append(self._ordinary(np.array(encoding.ids, np.int32)))
+    return ids
+
+  def decode(self, ids: Iterable[int]) -> str:
+    return self._tokenizer.decode([int(index) for index in ids], skip_special_tokens=False)
+
+  def token(self, index: int) -> str:
+    return self._tokenizer.id_to_token(int(index))
+
+  def save(self, path: str | Path):
+    Path(path).write_text(self._tokenizer.to_str(pretty=True), encoding='utf-8')
+
+  def _ordinary(self, ids: np.ndarray) -> np.ndarray:
+    """Unigram models match special tokens inside text; there they are unknown text."""
+    special = self.special_V[ids]
+    if special.any():
+      unknown = -1 if self.unknown is None else self.unknown
+      special &= ids != unknown
+      ids = np.where(special, unknown, ids) if unknown >= 0 else ids[~special]
+    return ids
+
+
+def load(path: str | Path, lowercase: bool) -> Tokenizer:
+  """A tokenizer from BERT's `vocab.txt` or a `tokenizer.json`, which has its own rule about case."""
+  path = Path(path).expanduser()
+  if not path.exists():
+    raise DataError(f'data.tokenizer={str(path)!r}: no such file; it is wordpiece or bpe (trained on the corpus), '
+                    'or the path of a vocab.txt or tokenizer.json')
+  try:
+    text = path.read_text(encoding='utf-8')
+    return from_json(text, str(path)) if path.suffix == '.json' else from_vocabulary(text.splitlines(), lowercase)
+  except DataError:
+    raise
+  except Exception as error:  # the library raises bare Exception for whatever it cannot parse
+    raise DataError(f'{path} is not a tokenizer this can read: {error}') from error
+
+
+def from_json(text: str, name: str) -> Tokenizer:
+  description = json.loads(text)
+  for setting in ('truncation', 'padding'):
+    if description.get(setting) is not None:
+      warnings.warn(f'{name} has {setting} baked in: switched off, rows are cut and padded here')
+      description[setting] = None
+  roles = {name for names in ROLES.values() for name in names}
+  for token in description.get('added_tokens', ()):
+    token['special'] = token['special'] or token['content'] in roles
+  return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(description)))
+
+
+def from_vocabulary(tokens: Iterable[str], lowercase: bool) -> Tokenizer:
+  """WordPiece as BERT has it, over these tokens."""
+  vocabulary = {token.strip(): index for index, token in enumerate(tokens)}
+  tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token='[UNK]', max_input_chars_per_word=100))
+  tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+  tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+  tokenizer.decoder = decoders.WordPiece()
+  missing = [token for token in WORDPIECE_SPECIALS if token not in vocabulary]
+  if missing:
+    raise DataError(f'the vocabulary lacks {", ".join(missing)}')
+  tokenizer.add_special_tokens(list(WORDPIECE_SPECIALS))
+  return Tokenizer(tokenizer)
+
+
+def canonical_json(tokenizer: tokenizers.Tokenizer) -> str:
+  return json.dumps(json.loads(tokenizer.to_str()), sort_keys=True, ensure_ascii=False, separators=(',', ':'))
+
+
+def _role(vocabulary: dict[str, int], role: str) -> int | None:
+  return next((vocabulary[name] for name in ROLES[role] if name in vocabulary), None)
+
+
+def _word_starts(vocabulary: dict[str, int], size: int) -> np.ndarray:
+  starts = np.zeros(size, np.bool_)
+  marks = next((marks for marks in (('Ġ', 'Ċ'), ('▁',)) if any(token[:1] in marks for token in vocabulary)), None)
+  for token, index in vocabulary.items():
+    starts[index] = token.startswith(marks) if marks else not token.startswith('##')
+  return starts
+
+
+def _batches(texts: list[str]):
+  start = size = 0
+  for index, text in enumerate(texts):
+    size += len(text)
+    if size >= _BATCH:
+      yield texts[start : index + 1]
+      start, size = index + 1, 0
+  if start < len(texts):
+    yield texts[start:]

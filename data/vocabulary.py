@@ -1,0 +1,83 @@
+"""Training a vocabulary: the same bytes from the same documents, in any process and any order."""
+
+from collections import Counter
+from collections.abc import Iterable
+import hashlib
+import heapq
+
+import tokenizers
+from tokenizers import decoders
+from tokenizers import models
+from tokenizers import normalizers
+from tokenizers import pre_tokenizers
+from tokenizers import trainers
+
+from data import tokenizer as tokenizer_lib
+from data.errors import DataError
+
+SAMPLE_BYTES = 128 << 20  # of text to train on; a larger corpus is sampled evenly, by a hash of each document
+LARGEST_ALPHABET = 1_000  # characters of a WordPiece vocabulary, the most frequent ones (as BERT's)
+
+
+def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
+  """The documents of smallest hash that together stay within `limit` bytes, in the order of their hash."""
+  heap, size = [], 0
+  for text in documents:
+    data = text.encode()
+    digest = int.from_bytes(hashlib.blake2b(data, digest_size=8, person=b'vocabulary').digest())
+    heapq.heappush(heap, (-digest, text))
+    size += len(data)
+    while size > limit and len(heap) > 1:
+      size -= len(heapq.heappop(heap)[1].encode())
+  return [text for _, text in sorted(heap, reverse=True)]
+
+
+def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_lib.Tokenizer:
+  """WordPiece with at most `size` entries.
+
+  The trainer numbers the alphabet in the order of a hash table, another one in every process, and ties
+  between merges follow these numbers. So the alphabet goes in as if it were special tokens, sorted, and
+  the vocabulary that comes out is built into a tokenizer that knows only the real specials.
+  """
+  rule = tokenizers.Tokenizer(models.WordPiece(unk_token='[UNK]'))
+  rule.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+  rule.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+  texts = [rule.normalizer.normalize_str(text) for text in texts]
+  frequency = Counter()
+  for text in texts:
+    frequency.update(text)
+  # Counter.most_common breaks ties by first appearance; the code point does not depend on the order.
+  ranked = sorted((char for char in frequency if not char.isspace()), key=lambda c: (-frequency[c], c))
+  alphabet, rare = sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
+  pieces = [*alphabet, *('##' + char for char in alphabet)]
+  least = len(tokenizer_lib.WORDPIECE_SPECIALS) + len(pieces)
+  if size < least:
+    raise DataError(f'model.vocab_size={size:,} does not hold the {len(alphabet):,} characters of the corpus: '
+                    f'WordPiece needs at least {least:,}, or use data.tokenizer=bpe')
+  spaces = str.maketrans(dict.fromkeys(rare, ' '))
+  trainer = trainers.WordPieceTrainer(
+      vocab_size=size,
+      special_tokens=[*tokenizer_lib.WORDPIECE_SPECIALS, *pieces],
+      show_progress=False,
+  )
+  rule.train_from_iterator((text.translate(spaces) if rare else text for text in texts), trainer)
+  vocabulary = rule.get_vocab()
+  return tokenizer_lib.from_vocabulary(sorted(vocabulary, key=vocabulary.get), lowercase)
+
+
+def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
+  """Byte-level BPE with at most `size` entries: GPT-2's rule, with a pad and a mask token of its own."""
+  least = len(tokenizer_lib.BPE_SPECIALS) + 256
+  if size < least:
+    raise DataError(f'model.vocab_size={size:,} does not hold the 256 bytes: BPE needs at least {least:,}')
+  tokenizer = tokenizers.Tokenizer(models.BPE())
+  tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+  tokenizer.decoder = decoders.ByteLevel()
+  trainer = trainers.BpeTrainer(
+      vocab_size=size,
+      special_tokens=list(tokenizer_lib.BPE_SPECIALS),
+      initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+      show_progress=False,
+  )
+  tokenizer.train_from_iterator(texts, trainer)
+  return tokenizer_lib.Tokenizer(tokenizer)
