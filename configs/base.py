@@ -129,3 +129,13 @@ FREE_ON_RESUME = (
     'checkpoint',
     'log',
 )
+
+
+def with_arguments(config: ml_collections.ConfigDict, arg: str) -> ml_collections.ConfigDict:
+  """Applies what follows the colon in `--config=FILE:corpus=NAME`, the one structural choice there is."""
+  for pair in filter(None, arg.split(',')):
+    name, equals, value = pair.partition('=')
+    if name != 'corpus' or not equals or not value:
+      raise ValueError(f'config argument {pair!r}: expected corpus=NAME, as in :corpus=wikipedia.')
+    config.data.corpus = value
+  return config

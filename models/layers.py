@@ -16,12 +16,13 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = dict(
 )
 
 
-def kernel_init(config: ModelConfig, *, residual: bool = False):
+def kernel_init(config: ModelConfig, *, scale: float | None = None, residual: bool = False):
   """Initialiser of a kernel; `residual` marks a projection that is added to the residual stream."""
-  scale = config.init_scale
+  scale = config.init_scale if scale is None else scale
   if residual and config.init_depth_scaled:
     scale /= (2 * config.layers) ** 0.5
-  return jax.nn.initializers.truncated_normal(scale) if config.init_truncated else jax.nn.initializers.normal(scale)
+  normal = jax.nn.initializers.truncated_normal if config.init_truncated else jax.nn.initializers.normal
+  return normal(scale)
 
 
 class Linear(nn.Module):

@@ -79,7 +79,7 @@ class Embeddings(nn.Module):
     self.token_VxE = table('token', 'V', config.vocab_size, kernel_init(config))
     if config.positions == 'learned':
       self.position_SxE = table('position', 'S', config.max_length,
-                                jax.nn.initializers.normal(config.position_init_scale))
+                                kernel_init(config, scale=config.position_init_scale))
     if config.segment_types:
       self.type_CxE = table('type', 'C', config.segment_types, kernel_init(config))
     if config.embedding_norm:

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from objectives.terms import Setup, Term, cross_entropy, projected_cross_entropy
+from objectives.terms import Setup, Term, cross_entropy, projected_cross_entropy, projected_nats
 
 HEADS = ('clm',)
 
@@ -29,3 +29,12 @@ def weight(batch):
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
   return projected_cross_entropy(outputs['clm'], *shifted(batch['token'], batch['segment']), chunk=setup.chunk)
+
+
+def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
+  """Terms, and `text`: the nats of ordinary tokens alone, for units that no tokenizer can flatter."""
+  target_BxT, weight_BxT = shifted(batch['token'], batch['segment'])
+  nats_BxT, hit_BxT = projected_nats(outputs['clm'], target_BxT, chunk=setup.chunk)
+  text_BxT = weight_BxT * ~setup.special_V[target_BxT]
+  return {kind: Term((x_BxT * w_BxT).sum(), w_BxT.sum()) for kind, x_BxT, w_BxT in
+          [('loss', nats_BxT, weight_BxT), ('accuracy', hit_BxT, weight_BxT), ('text', nats_BxT, text_BxT)]}

@@ -18,6 +18,7 @@ class Objective(NamedTuple):
     prepare: (key, batch, index_B) -> batch: corruption, on device; row i draws from (key, index_B[i]).
     counts: batch -> {name: how much counts}; depends on the prepared batch alone.
     terms: (outputs, batch) -> {name: {'loss': Term, 'accuracy': Term}}.
+    scores: the same without a gradient, for evaluation, where an objective may have more to say.
   """
 
   weights: dict[str, float]
@@ -25,6 +26,7 @@ class Objective(NamedTuple):
   prepare: Callable[..., dict[str, jax.Array]]
   counts: Callable[..., dict[str, jax.Array]]
   terms: Callable[..., dict[str, dict[str, Term]]]
+  scores: Callable[..., dict[str, dict[str, Term]]]
 
 
 def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
@@ -42,5 +44,8 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
   def terms(outputs, batch):
     return {name: module.terms(outputs, batch, setup) for name, module in modules.items()}
 
+  def scores(outputs, batch):
+    return {name: getattr(module, 'scores', module.terms)(outputs, batch, setup) for name, module in modules.items()}
+
   heads = tuple(head for module in modules.values() for head in module.HEADS)
-  return Objective(dict(weights), heads, prepare, counts, terms)
+  return Objective(dict(weights), heads, prepare, counts, terms, scores)

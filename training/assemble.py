@@ -1,0 +1,86 @@
+"""From a config to everything a step needs: data, network, objective. The one place where they meet."""
+
+import dataclasses
+from typing import Any
+
+import jax.numpy as jnp
+
+from data import pipeline
+from data.tokenizer import Tokenizer
+from models.config import ModelConfig
+from models.network import Network, make_network
+from objectives.corrupt import Masking
+from objectives.mix import Objective, make_objective
+from objectives.terms import Setup
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+  """A config, made real.
+
+  Attributes:
+    pairs: rows are sentence pairs, because an objective asks about sentences.
+    phases: (first step, T) of each stretch of steps with one sequence length.
+    held_out: the objective with the masking that validation always uses.
+  """
+
+  config: Any
+  prepared: pipeline.Prepared
+  model: ModelConfig
+  network: Network
+  objective: Objective
+  held_out: Objective
+  masking: Masking
+  pairs: bool
+  phases: tuple[tuple[int, int], ...]
+
+  def length_at(self, step: int) -> int:
+    """T of a step."""
+    return [T for first, T in self.phases if first <= step][-1]
+
+  def batches(self, T: int, **place):
+    """Training batches of T tokens by step; `place` says which process reads."""
+    config = self.config
+    return pipeline.batches(self.prepared, split='train', sequence_length=T, pairs=self.pairs,
+                            batch_size=config.batch_size, seed=config.seed, **place)
+
+  def validation(self, batch_size: int, **place):
+    """The whole validation set, in order."""
+    config = self.config
+    return pipeline.batches(self.prepared, split='validation', sequence_length=config.data.sequence_length,
+                            pairs=self.pairs, batch_size=batch_size, seed=config.validation.seed, **place)
+
+
+def assemble(config, progress=pipeline.silent) -> Experiment:
+  """Prepares the data (the slow part, once) and builds network and objectives around its tokenizer.
+
+  Args:
+    config: checked by `configs.check`.
+    progress: called with (stage, done, total or None).
+  """
+  pairs = 'nsp' in config.objectives
+  phases = phases_of(config)
+  prepared = pipeline.prepare(config.data, vocab_size=config.model.vocab_size, pairs=pairs, progress=progress,
+                              sequence_lengths=tuple({T for _, T in phases} | {config.data.sequence_length}))
+  model = ModelConfig(**config.model.to_dict())
+  masking = Masking(**config.mlm.to_dict())
+  frozen = Masking(rate=config.validation.rate, masked=0.8, random=0.1, unit='token', span_mean=1.0, span_max=1,
+                   random_from_specials=True)
+  weights = config.objectives.to_dict()
+  objective = make_objective(weights, setup_of(prepared.tokenizer, masking, config.loss_chunk))
+  held_out = make_objective(weights, setup_of(prepared.tokenizer, frozen, config.loss_chunk))
+  network = make_network(model, mask=config.mask, packed=not pairs, heads=objective.heads)
+  return Experiment(config, prepared, model, network, objective, held_out, masking, pairs, phases)
+
+
+def setup_of(tokenizer: Tokenizer, masking: Masking, chunk: int) -> Setup:
+  """What the objectives need to know of a tokenizer."""
+  return Setup(jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V),
+               -1 if tokenizer.mask is None else tokenizer.mask, masking, chunk)
+
+
+def phases_of(config) -> tuple[tuple[int, int], ...]:
+  """(first step, T) of each phase: BERT trains at a short length before the full one."""
+  switch = round(config.data.short_share * config.steps) if config.data.short_length else 0
+  full = (switch, config.data.sequence_length)
+  return ((0, config.data.short_length), full) if switch else (full,)
