@@ -12,7 +12,8 @@ def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool
   if not 0 < validation_share < 1:
     raise DataError(f'data.validation_share={validation_share} must lie between 0 and 1')
   if min(sequence_lengths) < LEAST_LENGTH[pairs]:
-    raise DataError(f'data.sequence_length={min(sequence_lengths)} is too short: at least {LEAST_LENGTH[pairs]}')
+    raise DataError(f'data.sequence_length={min(sequence_lengths)} is too short, '
+                    f'the least is {LEAST_LENGTH[pairs]}')
   if pairs and corpus.sentences_shuffled:
     raise DataError(f'{corpus.name} is shuffled by sentence: it has no next sentence to predict. '
                     'Use another data.corpus, or leave nsp out of the objectives')
@@ -28,7 +29,7 @@ def check_splits(counted: dict, data):
   """Refuses an empty split, and text that the tokenizer cannot read."""
   train, validation = (counted['splits'][split] for split in SPLITS)
   documents = train['documents'] + validation['documents']
-  where = f'{data.corpus}: {documents:,} documents with text'
+  where = f'{data.corpus}: {documents:,} document{"s" if documents > 1 else ""} with text'
   if counted['dropped']:
     where += f' ({", ".join(f"{count:,} dropped: {reason}" for reason, count in counted["dropped"].items())})'
   if documents < 2:
@@ -38,14 +39,15 @@ def check_splits(counted: dict, data):
     raise DataError(f'{where}, none of them for validation at data.validation_share={data.validation_share}; '
                     f'the smallest share that gives one is {counted["lowest_position"] + 5e-5:.4f}')
   if not train['documents']:
-    raise DataError(f'{where}, all of them for validation: lower data.validation_share={data.validation_share}')
+    raise DataError(f'{where}, all of them for validation: '
+                    f'lower data.validation_share={data.validation_share}')
   tokens = train['tokens'] + validation['tokens']
   unknown = (train['unknown'] + validation['unknown']) / tokens
   if unknown > data.max_unknown_share:
     raise DataError(
         f'{where}; {unknown:.1%} of their {tokens:,} tokens are unknown to the tokenizer, more than '
-        f'data.max_unknown_share={data.max_unknown_share:.0%}. Train one on this corpus (data.tokenizer=wordpiece), '
-        'use data.tokenizer=bpe, which knows every byte, or raise the limit'
+        f'data.max_unknown_share={data.max_unknown_share:.0%}. Train one on this corpus '
+        '(data.tokenizer=wordpiece), use data.tokenizer=bpe, which knows every byte, or raise the limit'
     )
 
 
@@ -53,8 +55,8 @@ def check_rows(cut: dict, T: int, pairs: bool):
   for split in SPLITS:
     rows = cut[split]
     if pairs and rows['documents'] < 2:
-      raise DataError(f'the {split} split has one document, and a random next sentence must come from another '
-                      'one. Separate documents with a blank line, or raise data.validation_share')
+      raise DataError(f'the {split} split has one document, and a random next sentence must come from '
+                      'another one. Separate documents with a blank line, or raise data.validation_share')
     if pairs and not rows['rows']:
       raise DataError(
           f'the {split} split has {rows["documents"]:,} documents, all of one sentence: there is no next '

@@ -16,6 +16,7 @@ from data.tokenizer import Tokenizer
 
 SPLITS = ('train', 'validation')
 _CHUNK = 1 << 22  # characters of documents in memory at a time (or one document)
+_HASHES = 2**64
 _COUNTED = ('documents', 'sentences', 'tokens', 'bytes', 'words', 'unknown')
 
 
@@ -24,7 +25,7 @@ def position(text: str) -> float:
 
   Depends on the text alone, so another order, or other documents beside it, move none across.
   """
-  return _hash(text) / 2**64
+  return _hash(text) / _HASHES
 
 
 def tokenise(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_share: float, progress) -> dict:
@@ -46,8 +47,9 @@ def tokenise(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_shar
           dropped['no tokens'] += 1
           continue
         hashes.append(_hash(text))
-        lowest = min(lowest, position(text))
-        split = SPLITS[position(text) < validation_share]
+        place = hashes[-1] / _HASHES
+        lowest = min(lowest, place)
+        split = SPLITS[place < validation_share]
         writers[split].write(pieces)
         tokens = np.concatenate(pieces)
         if split == 'train':

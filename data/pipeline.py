@@ -1,10 +1,11 @@
 """From a corpus name to batches: `prepare` once, then `batches` of any split.
 
 A batch is a flat dict of int32 arrays:
-  token BxT, segment BxT (1, 2, ...: the document within a packed row; 1 for a sentence pair; 0 = padding),
-  type BxT (1 in sentence B), label B (pairs only: 1 = B is random), id B (row of the split; -1 = padding row).
+  token BxT; segment BxT (1, 2, ...: the document within a packed row; 1 for a sentence pair; 0 = padding);
+  type BxT (1 in sentence B); label B (pairs only: 1 = B is random); id B (row of the split; -1 = empty).
 """
 
+from collections import Counter
 from collections.abc import Callable
 import dataclasses
 from pathlib import Path
@@ -79,7 +80,10 @@ def prepare(
   )
   tokens = root / 'tokens' / cache.key(**parts)
   counted = cache.build(
-      tokens, lambda folder: documents.tokenise(corpus, tokenizer, folder, data.validation_share, progress)
+      tokens,
+      lambda folder: documents.tokenise(
+          corpus, tokenizer, folder, data.validation_share, _stage(progress, 'tokenising')
+      ),
   )
   checks.check_splits(counted, data)
 
@@ -103,7 +107,7 @@ def prepare(
   return Prepared(
       tokenizer=tokenizer,
       report=_report(corpus.name, kind, counted, cut),
-      fingerprint=cache.key(**parts, kind=kind, lengths=sorted(folders), short_pair_share=data.short_pair_share),
+      fingerprint=cache.key(**parts, kind=kind, lengths=sorted(folders), short=data.short_pair_share),
       folders=folders,
       pairs=pairs,
       short_pair_share=data.short_pair_share,
@@ -150,19 +154,22 @@ def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) ->
   kind = data.tokenizer
   if kind not in ('wordpiece', 'bpe'):
     return tokenizer_lib.load(kind, data.lowercase)
-  parts = dict(corpus=corpus.identity, share=data.validation_share, kind=kind, size=vocab_size, version=VERSION)
+  parts = dict(
+      corpus=corpus.identity, share=data.validation_share, kind=kind, size=vocab_size, version=VERSION
+  )
   if kind == 'wordpiece':
     parts['lowercase'] = data.lowercase
 
   def train(folder: Path) -> dict:
-    unused = documents.Counter(), documents.Counter()  # counted when the documents are tokenised
+    unused = Counter(), Counter()  # counted when the documents are tokenised
     texts = vocabulary.sample(
         text
-        for text in corpus.documents(*unused, progress)
+        for text in corpus.documents(*unused, _stage(progress, 'reading for the vocabulary'))
         if documents.position(text) >= data.validation_share
     )
     if not texts:
-      raise DataError(f'{corpus.name}: no document to train a tokenizer on')
+      raise DataError(f'{corpus.name}: no document to train on, validation_share={data.validation_share} put '
+                      'aside; at least 2 are needed, and a blank line separates documents')
     progress(f'training the {kind} vocabulary', 0, None)
     if kind == 'bpe':
       tokenizer = vocabulary.train_bpe(texts, vocab_size)
@@ -176,8 +183,13 @@ def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) ->
   return tokenizer_lib.load(folder / 'tokenizer.json', data.lowercase)
 
 
+def _stage(progress: Progress, name: str) -> Progress:
+  """Calls reading what it is done for; a download keeps its own name."""
+  return lambda stage, done, total: progress(name if stage == 'reading' else stage, done, total)
+
+
 def _report(name: str, kind: str, counted: dict, cut: dict[int, dict]) -> dict:
-  """Everything a reader may ask about the corpus; `report.format` lays it out."""
+  """Everything a reader may ask about the corpus; `report.format_report` lays it out."""
   train, validation = (counted['splits'][split] for split in documents.SPLITS)
   total = {name: train[name] + validation[name] for name in train}
   return dict(

@@ -15,8 +15,8 @@ _END = re.compile(
 )
 _OPENING = re.compile(r'\s+[\'"“‘«(\[]*')
 _ABBREVIATION = re.compile(
-    r'(?:^|[\s(\["“‘])(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|Ft|Gen|Col|Lt|Sgt|Capt|Rev|Hon|Gov|Sen|Rep|Pres|Jr|Sr|No|Nos|Vol'
-    r'|vol|vs|cf|c|ca|fl|b|d|r|e\.g|i\.e|viz|approx|lit|pp|Op|Inc|Ltd|Co|Corp|Fig|Ed|ed'
+    r'(?:^|[\s(\["“‘])(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|Ft|Gen|Col|Lt|Sgt|Capt|Rev|Hon|Gov|Sen|Rep|Pres|Jr|Sr'
+    r'|No|Nos|Vol|vol|vs|cf|c|ca|fl|b|d|r|e\.g|i\.e|viz|approx|lit|pp|Op|Inc|Ltd|Co|Corp|Fig|Ed|ed'
     r'|(?:[^\W\d_]\.)*[A-Z])\.$'  # initials: J. R. R. and U.S.
 )
 

@@ -45,7 +45,9 @@ _REPLACED = {
     'byte-order marks and zero-width spaces': (re.compile('[\u200b\u2060\ufeff]'), ''),
 }
 # Joiners stay inside text, where scripts need them, but do not make a document by themselves.
-_VISIBLE = re.compile('[^\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0f\ufeff\ufffd]')
+_VISIBLE = re.compile(
+    '[^\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0f\ufeff\ufffd]'
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +68,7 @@ class Corpus:
   def documents(self, replaced: Counter, dropped: Counter, progress) -> Iterator[str]:
     """Clean, non-blank documents; what the cleaning did is added to the two counters."""
     for text in self._read(replaced, progress):
-      text = clean(text, replaced)
+      text = clean(text, replaced).strip()  # a document's hash must not depend on the line break after it
       if _VISIBLE.search(text):
         yield text
       else:

@@ -56,9 +56,10 @@ def read(files: list[Path], counts: Counter, progress) -> Iterator[str]:
       with open(file, 'rb') as raw:
         lines = io.TextIOWrapper(_decompressed(raw, file), 'utf-8', errors='surrogateescape', newline='')
         parse = _json_lines if _kind(file) in JSON_LINES else _paragraphs
-        for document in parse(lines, file):
+        for number, document in enumerate(parse(lines, file)):
+          if number % 256 == 0:
+            progress('reading', done + raw.tell(), total)
           yield document
-          progress('reading', done + raw.tell(), total)
     except _BROKEN as error:
       raise DataError(f'{file} is cut short or damaged: {error}') from error
     done += file.stat().st_size

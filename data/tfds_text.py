@@ -23,7 +23,7 @@ def open_builders(names: tuple[str, ...]) -> tuple[str, Callable[..., Iterator[s
     done = 0
     for builder in builders:
       feature = _text_feature(builder)
-      source = builder.as_data_source('train', decoders=tfds.decode.PartialDecoding({feature: True}))
+      source = builder.as_data_source('train')
       for start in range(0, len(source), 64):
         for example in source.__getitems__(range(start, min(start + 64, len(source)))):
           done += 1

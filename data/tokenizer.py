@@ -95,11 +95,13 @@ def load(path: str | Path, lowercase: bool) -> Tokenizer:
   """A tokenizer from BERT's `vocab.txt` or a `tokenizer.json`, which has its own rule about case."""
   path = Path(path).expanduser()
   if not path.exists():
-    raise DataError(f'data.tokenizer={str(path)!r}: no such file; it is wordpiece or bpe (trained on the corpus), '
-                    'or the path of a vocab.txt or tokenizer.json')
+    raise DataError(f'data.tokenizer={str(path)!r}: no such file; it is wordpiece or bpe, trained on the '
+                    'corpus, or the path of a vocab.txt or tokenizer.json')
   try:
     text = path.read_text(encoding='utf-8')
-    return from_json(text, str(path)) if path.suffix == '.json' else from_vocabulary(text.splitlines(), lowercase)
+    if path.suffix == '.json':
+      return from_json(text, str(path))
+    return from_vocabulary(text.rstrip('\n').split('\n'), lowercase)
   except DataError:
     raise
   except Exception as error:  # the library raises bare Exception for whatever it cannot parse
@@ -120,8 +122,10 @@ def from_json(text: str, name: str) -> Tokenizer:
 
 def from_vocabulary(tokens: Iterable[str], lowercase: bool) -> Tokenizer:
   """WordPiece as BERT has it, over these tokens."""
-  vocabulary = {token.strip(): index for index, token in enumerate(tokens)}
-  tokenizer = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token='[UNK]', max_input_chars_per_word=100))
+  vocabulary = {token.rstrip('\r'): index for index, token in enumerate(tokens)}
+  tokenizer = tokenizers.Tokenizer(
+      models.WordPiece(vocabulary, unk_token='[UNK]', max_input_chars_per_word=100)
+  )
   tokenizer.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
   tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
   tokenizer.decoder = decoders.WordPiece()
@@ -142,7 +146,11 @@ def _role(vocabulary: dict[str, int], role: str) -> int | None:
 
 def _word_starts(vocabulary: dict[str, int], size: int) -> np.ndarray:
   starts = np.zeros(size, np.bool_)
-  marks = next((marks for marks in (('Ġ', 'Ċ'), ('▁',)) if any(token[:1] in marks for token in vocabulary)), None)
+  # A WordPiece vocabulary may hold these characters as text, so its own mark is looked for first.
+  marks = None
+  if not any(token.startswith('##') for token in vocabulary):
+    styles = ('Ġ', 'Ċ'), ('▁',)
+    marks = next((style for style in styles if any(token.startswith(style) for token in vocabulary)), None)
   for token, index in vocabulary.items():
     starts[index] = token.startswith(marks) if marks else not token.startswith('##')
   return starts

@@ -52,8 +52,8 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
   pieces = [*alphabet, *('##' + char for char in alphabet)]
   least = len(tokenizer_lib.WORDPIECE_SPECIALS) + len(pieces)
   if size < least:
-    raise DataError(f'model.vocab_size={size:,} does not hold the {len(alphabet):,} characters of the corpus: '
-                    f'WordPiece needs at least {least:,}, or use data.tokenizer=bpe')
+    raise DataError(f'model.vocab_size={size:,} does not hold the {len(alphabet):,} characters of the '
+                    f'corpus: WordPiece needs at least {least:,}, or use data.tokenizer=bpe')
   spaces = str.maketrans(dict.fromkeys(rare, ' '))
   trainer = trainers.WordPieceTrainer(
       vocab_size=size,

