@@ -14,10 +14,10 @@ from training.state import State
 
 
 def make_state(network: Network, tx: optax.GradientTransformation, *, seed: int, batch, mesh, average: bool):
-  """(state at step 0, its shardings): parameters are born where they will live.
+  """(the state at step 0 in the abstract, with shardings; a function that makes it, born where it will live).
 
   Args:
-    batch: abstract or real arrays in the shapes of a prepared micro-batch; values are not used.
+    batch: abstract or real arrays with the shapes of a prepared batch; values are not used.
     average: whether to keep an exponential average of the parameters.
   """
 
@@ -27,8 +27,11 @@ def make_state(network: Network, tx: optax.GradientTransformation, *, seed: int,
                  jax.tree.map(jnp.copy, params) if average else None)
 
   key = jax.random.key(seed)
-  where = shardings(mesh, jax.eval_shape(init, key))
-  return jax.jit(lambda key: nn.unbox(init(key)), out_shardings=where)(key), where
+  boxed = jax.eval_shape(init, key)
+  where = shardings(mesh, boxed)
+  abstract = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+                          nn.unbox(boxed), where)
+  return abstract, lambda: jax.jit(lambda key: nn.unbox(init(key)), out_shardings=where)(key)
 
 
 def make_train_step(apply: Callable, tx: optax.GradientTransformation, schedule: Callable, objective: Objective,

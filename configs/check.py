@@ -1,0 +1,195 @@
+"""Whether a config makes sense, said in a second: nothing here needs jax."""
+
+import difflib
+import hashlib
+import json
+
+import ml_collections
+
+from configs import base
+
+
+class ConfigError(ValueError):
+  """A config that cannot be run; the message names the field, what is wrong, and a value that works."""
+
+  exit_code = 2
+
+
+OBJECTIVES = ('mlm', 'nsp', 'clm')
+CHOICES = {
+    'platform': ('auto', 'cpu', 'gpu', 'tpu'),
+    'mask': ('bidirectional', 'causal'),
+    'mlm.unit': ('token', 'word', 'span'),
+    'model.positions': ('learned', 'sinusoidal', 'rotary', 'none'),
+    'model.norm': ('layer', 'rms'),
+    'model.norm_position': ('post', 'pre'),
+    'model.activation': ('gelu', 'gelu_tanh', 'relu', 'silu'),
+    'model.attention': ('auto', 'reference', 'xla'),
+    'model.dtype': ('float32', 'bfloat16'),
+    'model.remat': ('none', 'full'),
+    'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
+}
+# (field, lowest, highest): both allowed.
+RANGES = [
+    ('steps', 1, None), ('batch_size', 1, None), ('accumulate', 0, None), ('loss_chunk', 1, None),
+    ('mlm.masked', 0, 1), ('mlm.random', 0, 1), ('mlm.span_mean', 1, None), ('mlm.span_max', 1, None),
+    ('data.sequence_length', 8, None), ('data.short_length', 0, None), ('data.short_share', 0, 1),
+    ('data.short_pair_share', 0, 1), ('data.validation_share', 1e-6, 0.5), ('data.max_unknown_share', 0, 1),
+    ('model.vocab_size', 8, None), ('model.layers', 1, None), ('model.width', 1, None), ('model.heads', 1, None),
+    ('model.kv_heads', 0, None), ('model.feed_forward', 1, None), ('model.max_length', 8, None),
+    ('model.segment_types', 0, None), ('model.position_offset', 0, None), ('model.dropout', 0, 0.999),
+    ('model.attention_dropout', 0, 0.999), ('optimizer.learning_rate', 0, None), ('optimizer.warmup_steps', 0, None),
+    ('optimizer.decay_share', 0, 1), ('optimizer.final_share', 0, 1), ('optimizer.beta1', 0, 0.9999999),
+    ('optimizer.beta2', 0, 0.9999999), ('optimizer.weight_decay', 0, None), ('optimizer.clip', 0, None),
+    ('optimizer.average', 0, 0.9999999), ('validation.every', 1, None), ('validation.batch_size', 1, None),
+    ('checkpoint.every', 1, None), ('checkpoint.keep', 1, None), ('log.every', 1, None),
+]
+
+
+def check(config: ml_collections.ConfigDict):
+  """Raises ConfigError unless every field is known, of its type, in its range, and fits the others."""
+  fields = flatten(config)
+  _known_and_typed(fields, flatten(base.get_config()))
+  for name, choices in CHOICES.items():
+    _require(fields[name] in choices, name, fields[name], f'choose one of {", ".join(choices)}')
+  for name, low, high in RANGES:
+    inside = fields[name] >= low and (high is None or fields[name] <= high)
+    _require(inside, name, fields[name], f'must be at least {low}' + ('' if high is None else f' and at most {high}'))
+  for name in ('mlm.rate', 'validation.rate'):
+    _require(0 < fields[name] < 1, name, fields[name], 'a share between 0 and 1, both excluded')
+  _objectives(config, fields)
+  _shapes(config)
+  _schedules(config)
+
+
+def check_devices(config, devices: int, processes: int):
+  """Raises ConfigError unless the global batch divides over devices and micro-batches (fault of many runs)."""
+  mesh = config.mesh
+  fixed = mesh.fsdp * mesh.tensor
+  data = mesh.data if mesh.data != -1 else devices // fixed
+  if data * fixed != devices:
+    raise ConfigError(f'mesh: data {mesh.data} x fsdp {mesh.fsdp} x tensor {mesh.tensor} does not make {devices} devices.')
+  parts = data * mesh.fsdp * max(1, config.accumulate)
+  if config.batch_size % parts or config.batch_size % processes:
+    below, above = config.batch_size // parts * parts, -(-config.batch_size // parts) * parts
+    sizes = ' or '.join(str(size) for size in (below, above) if size)
+    raise ConfigError(f'batch_size={config.batch_size} does not divide over {data * mesh.fsdp} devices x '
+                      f'{max(1, config.accumulate)} micro-batches: use {sizes}.')
+
+
+def resolve(config) -> dict:
+  """The config as plain JSON, every field in it."""
+  return json.loads(config.to_json())
+
+
+def config_hash(resolved: dict) -> str:
+  """SHA-256 of a resolved config."""
+  return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+
+
+def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
+  """A checked config from the JSON of a workdir: data, never code."""
+  config = ml_collections.ConfigDict(resolved)
+  check(config)
+  return config.lock()
+
+
+def difference(old: dict, new: dict) -> list[tuple[str, object, object]]:
+  """(field, old, new) of every field that differs."""
+  old, new = flatten(old), flatten(new)
+  return [(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+
+
+def covers(names: tuple[str, ...], field: str) -> bool:
+  """Whether a field or the group it belongs to is among the names."""
+  return field in names or field.rpartition('.')[0] in names
+
+
+def flatten(config, prefix: str = '') -> dict[str, object]:
+  """{'model.width': 768, ...}"""
+  fields = {}
+  for name, value in config.items():
+    if isinstance(value, dict | ml_collections.ConfigDict):
+      fields |= flatten(value, f'{prefix}{name}.')
+    else:
+      fields[prefix + name] = value
+  return fields
+
+
+def _require(holds: bool, name: str, value, advice: str):
+  if not holds:
+    raise ConfigError(f'config.{name}={value!r}: {advice}.')
+
+
+def _known_and_typed(fields: dict, known: dict):
+  for name, value in fields.items():
+    if name.startswith('objectives.'):
+      _require(isinstance(value, int | float) and not isinstance(value, bool) and value > 0, name, value,
+               'how much the objective counts, a number above 0')
+      continue
+    if name not in known:
+      close = difflib.get_close_matches(name, known, 1, 0.5)
+      hint = f' Did you mean config.{close[0]}?' if close else ''
+      raise ConfigError(f'config.{name} is no knob; configs/base.py has them all.{hint}')
+    default = known[name]
+    fits = type(value) is type(default) or isinstance(default, float) and type(value) is int
+    _require(fits, name, value, f'must be {type(default).__name__}, as in {default!r}')
+  missing = [name for name in known if name not in fields and not name.startswith('objectives.')]
+  if missing:
+    raise ConfigError(f'config.{missing[0]} is missing: start from base.get_config() and change single fields.')
+
+
+def _objectives(config, fields):
+  names = list(config.objectives)
+  for name in names:
+    if name not in OBJECTIVES:
+      close = difflib.get_close_matches(name, OBJECTIVES, 1, 0.3)
+      hint = f' Did you mean {close[0]}?' if close else ''
+      raise ConfigError(f'config.objectives: {name!r} is none of {", ".join(OBJECTIVES)}.{hint}')
+  _require(bool(names), 'objectives', {}, f'name at least one of {", ".join(OBJECTIVES)}')
+  if 'clm' in names and config.mask == 'bidirectional':
+    raise ConfigError("config.mask='bidirectional' with clm: each token would see the answer it must predict. "
+                      "Use config.mask='causal' or objectives=dict(mlm=1.0).")
+  if 'clm' in names and len(names) > 1:
+    raise ConfigError('config.objectives: clm together with others would predict from hidden tokens; one or the other.')
+  if 'nsp' in names and config.mask == 'causal':
+    raise ConfigError("config.mask='causal' with nsp: it reads the first token, which sees nothing but itself. "
+                      "Leave nsp out or use config.mask='bidirectional'.")
+  _require(config.mlm.masked + config.mlm.random <= 1 + 1e-9, 'mlm.random', config.mlm.random,
+           f'masked + random must be at most 1, and masked is {config.mlm.masked}')
+
+
+def _shapes(config):
+  model, T = config.model, config.data.sequence_length
+  if not model.head_width:
+    _require(model.width % model.heads == 0, 'model.heads', model.heads,
+             f'must divide width {model.width}; {_divisors(model.width, model.heads)} do')
+  kv_heads = model.kv_heads or model.heads
+  _require(model.heads % kv_heads == 0, 'model.kv_heads', kv_heads,
+           f'must divide heads {model.heads}; {_divisors(model.heads, kv_heads)} do')
+  width = model.head_width or model.width // model.heads
+  _require(model.positions != 'rotary' or width % 2 == 0, 'model.head_width', width, 'rotary positions need an even one')
+  if model.positions in ('learned', 'sinusoidal'):
+    rows = model.max_length - model.position_offset
+    _require(rows >= T, 'data.sequence_length', T, f'the position table has {rows} rows: raise config.model.max_length')
+  _require('nsp' not in config.objectives or model.segment_types >= 2, 'model.segment_types', model.segment_types,
+           'nsp needs 2, one for each sentence')
+  _require(config.data.short_length <= T, 'data.short_length', config.data.short_length, f'must be at most {T}, the full length')
+  _require(not config.accumulate or config.batch_size % config.accumulate == 0, 'accumulate', config.accumulate,
+           f'must divide batch_size {config.batch_size}; {_divisors(config.batch_size, config.accumulate)} do')
+
+
+def _schedules(config):
+  optimizer = config.optimizer
+  _require(optimizer.warmup_steps < max(config.steps, 1) or optimizer.warmup_steps == 0, 'optimizer.warmup_steps',
+           optimizer.warmup_steps, f'must be below steps={config.steps}, or the rate never reaches its peak')
+  _require(optimizer.epsilon > 0, 'optimizer.epsilon', optimizer.epsilon, 'must be above 0')
+  for name, size in config.mesh.items():
+    _require(size >= 1 or (name == 'data' and size == -1), f'mesh.{name}', size, 'at least 1' +
+             (', or -1 for the devices that remain' if name == 'data' else ''))
+
+
+def _divisors(number: int, near: int) -> str:
+  """The divisors of a number closest to a wish, as words."""
+  divisors = [d for d in range(1, number + 1) if number % d == 0]
+  return ' and '.join(str(d) for d in sorted(sorted(divisors, key=lambda d: abs(d - near))[:2]))

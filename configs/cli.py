@@ -1,0 +1,77 @@
+"""The command line of every program here: flags, one clear line for an error, and the exit code.
+
+  0 done   2 config or usage   3 state refused   4 data   5 numerical failure   6 environment   143 preempted
+
+An exception says its own code in `exit_code`; an OSError is the environment's. `--debug` shows tracebacks.
+"""
+
+from collections.abc import Callable
+import difflib
+import os
+import re
+import sys
+import traceback
+
+from absl import flags
+from ml_collections import config_flags
+
+from configs.check import ConfigError, check
+
+FLAGS = flags.FLAGS
+flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
+
+
+def define_config(default: str | None = None):
+  """--config=FILE.py[:corpus=NAME], and --config.FIELD=VALUE for any field of it."""
+  config_flags.DEFINE_config_file('config', default, 'What to train: a file of configs/.', lock_config=True)
+
+
+def run(main: Callable[[], None], argv: list[str] | None = None):
+  """Parses flags, calls `main`, and ends the process with the documented code."""
+  argv = sys.argv if argv is None else argv
+  usage = True  # until the config is there and checked, every error is one of usage
+  try:
+    rest = FLAGS(argv)
+    if len(rest) > 1:
+      raise ConfigError(f'{rest[1]!r} is no flag. See --help.')
+    if 'config' in FLAGS and FLAGS['config'].present:
+      check(FLAGS.config)
+    usage = False
+    main()
+  except Exception as error:  # the outermost frame: everything becomes a message and a code
+    code = 2 if usage else exit_code(error)
+    if code == 1 or '--debug' in argv:
+      traceback.print_exc()
+    else:
+      print(f'{os.path.basename(argv[0])}: {message(error)}', file=sys.stderr)
+  else:
+    code = 0
+  sys.stdout.flush()
+  sys.stderr.flush()
+  sys.exit(code)
+
+
+def exit_code(error: Exception) -> int:
+  """What an exception says of itself; 6 for what the operating system refused; 1 for a bug of ours."""
+  return getattr(error, 'exit_code', 6 if isinstance(error, OSError) else 1)
+
+
+def message(error: Exception) -> str:
+  """An error in a line or a few; what ml_collections wraps in tracebacks is unwrapped."""
+  text = str(error)
+  if meant := re.search(r'Did you mean "(.+?)" instead of "(.+?)"', text):
+    return f'config has no field {meant[2]!r}. Did you mean {meant[1]!r}?'
+  if isinstance(error, AttributeError | KeyError) and (wrong := re.fullmatch(r'\W*(\w+)\W*', text)):
+    return f'config has no field {wrong[1]!r}; configs/base.py has them all.'
+  if isinstance(error, flags.UnrecognizedFlagError):
+    close = difflib.get_close_matches(error.flagname, list(FLAGS), 1)
+    return f'there is no flag --{error.flagname}.' + (f' Did you mean --{close[0]}?' if close else '')
+  if missing := re.search(r"No such file or directory: '(.+?)\\?'", text) if 'config file' in text else None:
+    name = os.path.basename(missing[1])
+    close = difflib.get_close_matches(name, os.listdir(os.path.dirname(__file__)), 1)
+    return f'there is no config file {missing[1]}.' + (f' Did you mean configs/{close[0]}?' if close else '')
+  if 'Traceback' in text:
+    return text.strip().splitlines()[-1].partition(': ')[2]
+  if isinstance(error, OSError) and error.strerror:
+    return error.strerror + (f': {error.filename}' if error.filename else '')
+  return text or type(error).__name__

@@ -1,0 +1,38 @@
+"""Pre-trains what a config says: python train.py --config=configs/bert_tiny.py [--workdir=DIR]."""
+
+import os
+
+from configs import check, cli
+from training.console import Console
+from training.signals import Stop
+
+cli.define_config('configs/bert_tiny.py')
+cli.flags.DEFINE_string('workdir', None, 'Where the run is kept, and resumed from; runs/<name>-<hash> by default.')
+cli.flags.DEFINE_bool('restart', False, 'Move an earlier run in the workdir aside and start again.')
+cli.flags.DEFINE_list('allow_change', [], 'Fields that may differ from the config the workdir was started with.')
+
+
+def main():
+  flags = cli.FLAGS
+  config = flags.config
+  resolved = check.resolve(config)
+  directory = flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}'
+  console = Console()
+  console.say(f'onemask: {config.name} in {directory}')
+  stop = Stop()
+  if config.platform != 'auto':
+    os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
+
+  from training import loop, summary, workdir  # jax takes seconds: only now that the config is known to be good
+
+  result = None if flags.restart else workdir.finished(directory, resolved)
+  if result is None:
+    result = loop.train(config, directory, stop=stop, console=console, restart=flags.restart,
+                        allow_change=tuple(flags.allow_change))
+  else:
+    console.say('this run is finished; nothing to do')
+  console.table('result', summary.result_rows(result, directory))
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,19 @@
+"""Why a run may end early; `exit_code` is what the process then returns."""
+
+
+class StateError(RuntimeError):
+  """The workdir, a checkpoint or a fingerprint does not fit what was asked."""
+
+  exit_code = 3
+
+
+class NumericalError(RuntimeError):
+  """A loss, a gradient or a parameter is not finite."""
+
+  exit_code = 5
+
+
+class Preempted(RuntimeError):
+  """The process was asked to stop, and stopped in an orderly way."""
+
+  exit_code = 143

@@ -1,0 +1,245 @@
+"""The loop: evaluate and save before the step, dispatch step n, then read the metrics of n - 1."""
+
+from concurrent.futures import ThreadPoolExecutor
+import json
+import time
+
+from etils import epath
+import jax
+import numpy as np
+
+from configs import check
+from data.report import format_report
+from evaluation.heldout import make_evaluator
+from models.network import example_batch
+from training import checkpoint, curves, faults, metrics, sharding, summary, workdir
+from training.assemble import Experiment, assemble
+from training.console import Console
+from training.errors import NumericalError, Preempted, StateError
+from training.optimizer import make_optimizer
+from training.signals import Stop
+from training.step import make_state, make_train_step
+
+
+def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, restart: bool = False,
+          allow_change: tuple[str, ...] = ()) -> dict:
+  """Trains to `config.steps` from wherever the workdir's run is; leaves and returns the result.
+
+  Same config, data, software and devices give the same bits, also if the run was killed in between.
+
+  Args:
+    config: checked by `configs.check`.
+    stop: asks for an end after the step in hand, with a checkpoint.
+    restart: moves an earlier run in the folder aside.
+    allow_change: fields that may differ from the earlier run's config.
+
+  Raises:
+    ConfigError, DataError, StateError, NumericalError, Preempted, OSError: configs/cli.py has the exit codes.
+  """
+  directory = epath.Path(directory)
+  with workdir.locked(directory, console.say) as release:
+    stop.on_exit(release)
+    workdir.open_config(directory, check.resolve(config), restart=restart, allow_change=allow_change, say=console.say)
+    check.check_devices(config, jax.device_count(), jax.process_count())
+    faults.mark(directory, 'data')
+    experiment = assemble(config, console.stage)
+    prepared = experiment.prepared
+    workdir.check_fingerprint(directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256))
+    workdir.note_software(directory, console.say)
+    prepared.tokenizer.save(directory / 'tokenizer.json')
+    (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
+    console.say(format_report(prepared.report))
+    mesh = sharding.make_mesh(config.mesh)
+    with jax.set_mesh(mesh):
+      run = _Run(experiment, directory, mesh, stop, console)
+      try:
+        return run.to_the_end()
+      finally:
+        run.close()
+
+
+class _Run:
+  """One run from here on: what its steps share."""
+
+  def __init__(self, experiment: Experiment, directory: epath.Path, mesh, stop: Stop, console: Console):
+    config = self.config = experiment.config
+    self.experiment, self.directory, self.mesh, self.stop, self.console = experiment, directory, mesh, stop, console
+    tx, schedule = make_optimizer(config.optimizer, config.steps)
+    T = config.data.sequence_length
+    abstract, make = make_state(
+        experiment.network, tx, seed=config.seed, mesh=mesh, average=bool(config.optimizer.average),
+        batch=example_batch(1, T, experiment.masking.predictions(T)))
+    parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
+    devices = mesh.devices.size
+    self.plan = summary.make_plan(experiment, directory, parameters, devices)
+    bytes_on_disk = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
+    checkpoint.preflight(directory, bytes_on_disk, config.checkpoint.keep)
+
+    restored = checkpoint.restore_newest(directory / 'checkpoints', abstract, console.say)
+    if restored is None and metrics.read(directory):
+      raise StateError(f'{directory} holds metrics and no checkpoint to resume from. Pass --restart, which moves '
+                       'the old files aside, or name another --workdir.')
+    self.state, extra, self.first = restored or (None, dict(tokens=0), 0)
+    self.tokens, self.saved = extra['tokens'], self.first if restored else None
+    console.table(config.name, summary.start_rows(experiment, self.plan, directory, parameters, devices, self.first))
+    faults.mark(directory, 'compile')
+    if self.state is None:
+      self.state = make()
+    tick = lambda index: console.micro(int(index) + 1, self.plan.accumulate)
+    self.train_step = make_train_step(
+        experiment.network.apply, tx, schedule, experiment.objective, seed=config.seed,
+        accumulate=self.plan.accumulate, average=config.optimizer.average, nan_at=faults.armed('nan_at'),
+        tick=tick if self.plan.step_seconds > 5 else None)
+    self.evaluate = make_evaluator(experiment.network.apply, experiment.held_out, seed=config.validation.seed,
+                                   place=lambda batch: sharding.place(batch, mesh))
+    self.batches = _Ahead(experiment)
+    self.log = metrics.MetricsLog(directory, resume_step=self.first, tensorboard=config.log.tensorboard)
+    self.config_hash = check.config_hash(check.resolve(config))
+    self.started = self.mark = time.monotonic()
+    self.aside = 0.0  # seconds of evaluating and saving
+
+  def to_the_end(self) -> dict:
+    """Every step that is left. Evaluation and checkpoint of step n come before update n, and after the last."""
+    config, stop, console = self.config, self.stop, self.console
+    console.begin(self.first, config.steps, self.plan.step_seconds)
+    pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, measured)
+    for step in range(self.first, config.steps + 1):
+      last = step == config.steps
+      validate = last or step % config.validation.every == 0
+      save = last or step % config.checkpoint.every == 0
+      if pending and (validate or save or stop.requested.is_set()):
+        pending = self.finish(*pending)
+      row = dict(step=step)
+      if validate and not stop.requested.is_set():
+        row |= self.validate(step)
+      if (save or stop.requested.is_set()) and step != self.saved:
+        self.save(step)
+      if stop.requested.is_set() and not last:
+        raise Preempted(f'stopped at step {step:,}, with a checkpoint. The same command goes on from there.')
+      if last:
+        return self.result(row)
+      faults.mark(self.directory, f'step:{step}')
+      faults.maybe_die('die_at_step', step)
+      faults.maybe_sleep(step)
+      batch, hashed = self.batches[step]
+      if step == self.first:
+        console.doing('compiling the training step')
+      self.state, measured = self.train_step(self.state, sharding.place(batch, self.mesh))
+      if pending:
+        self.finish(*pending)
+      if step == self.first:
+        jax.block_until_ready(measured)
+        console.doing('training')
+        stop.defer()
+      pending = (row | dict(batch_hash=f'{hashed:016x}'), batch, measured)
+
+  def finish(self, row: dict, batch: dict, measured: dict):
+    """Reads what a step measured, which waits for it, and writes its row."""
+    step = row['step']
+    measured = jax.device_get(measured)
+    if not measured.pop('finite'):
+      self.explain_nan(step, batch, measured)
+    blocks = measured.pop('block_gradient_norm')
+    del blocks
+    now = time.monotonic()
+    seconds, self.mark = max(now - self.mark, 1e-9), now
+    tokens = int(measured.pop('tokens'))
+    numbers = {name: float(value) for name, value in measured.items()}
+    row |= self.common() | numbers | dict(tokens_per_second=tokens / seconds)
+    self.tokens += tokens
+    if step % self.config.log.every == 0 or 'val/loss' in row:
+      self.log.write(row)
+    # The first step waited for the compiler: its time says nothing about those to come.
+    self.console.stepped(step + 1, None if step == self.first else seconds, self.aside / (step + 1 - self.first),
+                         numbers['train/loss'], tokens / seconds)
+
+  def common(self) -> dict:
+    return dict(tokens=self.tokens, seconds=time.monotonic() - self.console.started, config_hash=self.config_hash[:16])
+
+  def validate(self, step: int) -> dict:
+    """Scores the whole validation set; nothing if somebody asks to stop in between."""
+    self.console.doing('evaluating')
+    faults.mark(self.directory, 'eval')
+    began = time.monotonic()
+    batches = self.experiment.validation(_round_up(self.config.validation.batch_size, self.mesh.devices.size))
+    until_stopped = (batches[i] for i in range(len(batches)) if not self.stop.requested.is_set())
+    scores = self.evaluate(self.state.params, until_stopped, self.experiment.prepared.report['validation'])
+    self.set_aside(began)
+    return {} if self.stop.requested.is_set() else {f'val/{name}': value for name, value in scores.items()}
+
+  def save(self, step: int):
+    self.console.doing('saving')
+    faults.mark(self.directory, 'save')
+    began = time.monotonic()
+    checkpoint.save(self.directory / 'checkpoints', step, self.state,
+                    dict(step=step, tokens=self.tokens, config_hash=self.config_hash), keep=self.config.checkpoint.keep)
+    self.saved = step
+    self.set_aside(began)
+
+  def set_aside(self, began: float):
+    """Time that was not spent on steps is no part of their speed."""
+    self.console.doing('training')
+    now = time.monotonic()
+    self.aside += now - began
+    self.mark += now - began
+
+  def explain_nan(self, step: int, batch: dict, measured: dict):
+    """Leaves the batch, says where the gradient broke, and ends the run before the update counts."""
+    path = self.directory / f'nan_step_{step:08d}.npz'
+    with path.open('wb') as file:
+      np.savez(file, **batch)
+    blocks = {name: np.asarray(norm).round(4).tolist() for name, norm in measured['block_gradient_norm'].items()}
+    raise NumericalError(
+        f'step {step:,}: loss {measured["train/loss"]}, gradient norm {measured["gradient_norm"]}; nothing was updated.\n'
+        f'  gradient norm by part: {blocks}\n  rows of the batch: {batch["id"].tolist()[:8]}... all in {path}\n'
+        f'  last good checkpoint: step {self.saved}. Lower optimizer.learning_rate, or raise warmup_steps.')
+
+  def result(self, row: dict) -> dict:
+    """The last row, curves.png and result.json."""
+    self.log.write(row | self.common())
+    report = self.experiment.prepared.report
+    validation = {name[4:]: value for name, value in row.items() if name.startswith('val/')}
+    result = dict(
+        step=row['step'], tokens=self.tokens, validation=validation, unigram_entropy=report['unigram_entropy'],
+        validation_sha256=report['validation']['sha256'], config_hash=self.config_hash,
+        validation_rows=self.experiment.validation(1).rows, seconds=time.monotonic() - self.console.started)
+    curves.draw(self.directory, metrics.read(self.directory), title=self.config.name,
+                unigram_entropy=report['unigram_entropy'])
+    (self.directory / 'result.json').write_text(json.dumps(result, indent=1))
+    faults.mark(self.directory, 'done')
+    return result
+
+  def close(self):
+    self.console.end()
+    self.log.close()
+    self.batches.close()
+
+
+class _Ahead:
+  """Batches of the run by step, over all its phases, read one ahead of the device."""
+
+  def __init__(self, experiment: Experiment):
+    place = dict(process_index=jax.process_index(), process_count=jax.process_count())
+    self._length_at, self._steps = experiment.length_at, experiment.config.steps
+    self._batches = {T: experiment.batches(T, **place) for _, T in experiment.phases}
+    self._first_row = jax.process_index() * experiment.config.batch_size // jax.process_count()
+    self._pool = ThreadPoolExecutor(1)
+    self._next: tuple[int, object] | None = None
+
+  def __getitem__(self, step: int) -> tuple[dict[str, np.ndarray], int]:
+    """(batch, its hash)."""
+    ready = self._next is not None and self._next[0] == step
+    batch = self._next[1].result() if ready else self._read(step)
+    self._next = (step + 1, self._pool.submit(self._read, step + 1)) if step + 1 < self._steps else None
+    return batch
+
+  def _read(self, step: int):
+    batch = self._batches[self._length_at(step)][step]
+    return batch, metrics.batch_hash(batch, first_row=self._first_row)
+
+  def close(self):
+    self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _round_up(rows: int, devices: int) -> int:
+  return -(-rows // devices) * devices

@@ -1,0 +1,88 @@
+"""What a run will be, before it starts, and what it was, after it ended: as rows for the console."""
+
+import dataclasses
+import json
+
+from etils import epath
+import jax
+
+from training import cost
+from training.assemble import Experiment
+from training.console import duration
+
+# Steps that would outlast this are told so, with a smaller config to try.
+_PATIENCE_S = 86_400
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+  """How a run will go.
+
+  Attributes:
+    accumulate: micro-batches an update.
+    step_seconds: predicted from a matmul measured now; the first honest ETA there can be.
+  """
+
+  accumulate: int
+  step_seconds: float
+  flops_a_token: float
+
+
+def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, devices: int) -> Plan:
+  """Chooses what the config leaves open, once a run: a resumed run keeps the choice, because it orders sums."""
+  config, T = experiment.config, experiment.config.data.sequence_length
+  flops = cost.flops_per_token(experiment.model, experiment.objective.heads, T, experiment.masking.predictions(T))
+  path = epath.Path(directory) / 'plan.json'
+  accumulate = config.accumulate
+  if not accumulate:
+    accumulate = json.loads(path.read_text())['accumulate'] if path.exists() else cost.choose_accumulate(
+        experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk, devices=devices,
+        params=parameters, average=bool(config.optimizer.average), flops_a_token=flops,
+        platform=jax.default_backend(), memory=cost.device_memory())
+  path.write_text(json.dumps(dict(accumulate=accumulate)))
+  # A training step reaches about half of the matmul peak; the CPU devices of a process share its cores.
+  peak = cost.matmul_peak() * (1 if jax.default_backend() == 'cpu' else devices)
+  return Plan(accumulate, config.batch_size * T * flops / (0.5 * peak), flops)
+
+
+def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, parameters: int, devices: int, step: int):
+  """The table a run begins with."""
+  config, model = experiment.config, experiment.model
+  T = ' then '.join(str(T) for _, T in experiment.phases)
+  left = config.steps - step
+  seconds = left * plan.step_seconds
+  objectives = ' + '.join(config.objectives)
+  rows = {
+      'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {config.mask}, {objectives}',
+      'parameters': f'{parameters:,}',
+      'data': f'{config.data.corpus}, {"sentence pairs" if experiment.pairs else "packed rows"} of {T} tokens',
+      'devices': f'{devices} x {jax.devices()[0].device_kind}',
+      'global batch': f'{config.batch_size:,} sequences = {plan.accumulate} micro-batches x '
+                      f'{config.batch_size // plan.accumulate:,}',
+      'work': f'{left:,} steps, {plan.flops_a_token:.3g} FLOPs a token',
+      'expected time': f'about {duration(seconds)} ({duration(plan.step_seconds)} a step), before it is measured',
+      'workdir': str(directory),
+  }
+  if seconds > _PATIENCE_S:
+    smaller = 'bert_tiny' if config.mask == 'bidirectional' else 'gpt_tiny'
+    rows['advice'] = f'this machine is too small for this config; --config=configs/{smaller}.py takes minutes'
+  if step:
+    rows['resuming'] = f'at step {step:,} of {config.steps:,}'
+  if config.data.corpus == 'wiki_leads' and config.steps >= 500_000:
+    rows['corpus'] = ("the default corpus is small: the paper's numbers need "
+                      f'--config=configs/{config.name}.py:corpus={"wikipedia" if "mlm" in config.objectives else "openwebtext"} '
+                      '(docs/data.md says how to prepare it)')
+  return rows
+
+
+def result_rows(result: dict, directory: epath.PathLike) -> dict[str, str]:
+  """The table a run ends with."""
+  rows = {name: f'{value:.4f}' if isinstance(value, float) else str(value)
+          for name, value in result['validation'].items()}
+  return rows | {
+      'unigram entropy': f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone would give',
+      'validation set': f'{result["validation_rows"]:,} rows, sha256 {result["validation_sha256"][:16]}',
+      'trained': f'{result["step"]:,} steps, {result["tokens"]:,} tokens',
+      'evaluate': f'python eval.py --workdir={directory}',
+      'go on': f'the same command with more steps: --config.steps={2 * result["step"]} --allow_change=steps',
+  }
