@@ -1,7 +1,7 @@
 """Training a vocabulary: the same bytes from the same documents, in any process and any order."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 import hashlib
 import heapq
 
@@ -12,6 +12,7 @@ from tokenizers import normalizers
 from tokenizers import pre_tokenizers
 from tokenizers import trainers
 
+from data import sentences
 from data import tokenizer as tokenizer_lib
 from data.errors import DataError
 
@@ -32,6 +33,12 @@ def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
   return [text for _, text in sorted(heap, reverse=True)]
 
 
+def _sentences(texts: list[str]) -> Iterator[str]:
+  """What will be encoded at once; the library needs ~50 times the memory of a string that it cuts up."""
+  for text in texts:
+    yield from sentences.split(text)
+
+
 def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_lib.Tokenizer:
   """WordPiece with at most `size` entries.
 
@@ -40,12 +47,12 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
   the vocabulary that comes out is built into a tokenizer that knows only the real specials.
   """
   rule = tokenizers.Tokenizer(models.WordPiece(unk_token='[UNK]'))
-  rule.normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+  normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+  rule.normalizer = normalizer  # asking `rule` for it while it trains would wait for ever
   rule.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-  texts = [rule.normalizer.normalize_str(text) for text in texts]
   frequency = Counter()
-  for text in texts:
-    frequency.update(text)
+  for sentence in _sentences(texts):
+    frequency.update(normalizer.normalize_str(sentence))
   # Counter.most_common breaks ties by first appearance; the code point does not depend on the order.
   ranked = sorted((char for char in frequency if not char.isspace()), key=lambda c: (-frequency[c], c))
   alphabet, rare = sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
@@ -60,7 +67,9 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
       special_tokens=[*tokenizer_lib.WORDPIECE_SPECIALS, *pieces],
       show_progress=False,
   )
-  rule.train_from_iterator((text.translate(spaces) if rare else text for text in texts), trainer)
+  rule.train_from_iterator(
+      (normalizer.normalize_str(sentence).translate(spaces) for sentence in _sentences(texts)), trainer
+  )
   vocabulary = rule.get_vocab()
   return tokenizer_lib.from_vocabulary(sorted(vocabulary, key=vocabulary.get), lowercase)
 
@@ -79,5 +88,5 @@ def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
       initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
       show_progress=False,
   )
-  tokenizer.train_from_iterator(texts, trainer)
+  tokenizer.train_from_iterator(_sentences(texts), trainer)
   return tokenizer_lib.Tokenizer(tokenizer)
