@@ -3,15 +3,21 @@
 import dataclasses
 from typing import Any
 
+from etils import epath
 import jax.numpy as jnp
 
 from data import pipeline
 from data.tokenizer import Tokenizer
 from models.config import ModelConfig
-from models.network import Network, make_network
+from models.network import Network, example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import Objective, make_objective
 from objectives.terms import Setup
+from training import checkpoint
+from training.errors import StateError
+from training.optimizer import make_optimizer
+from training.state import scored_params
+from training.step import make_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +77,35 @@ def assemble(config, progress=pipeline.silent) -> Experiment:
   held_out = make_objective(weights, setup_of(prepared.tokenizer, frozen, config.loss_chunk))
   network = make_network(model, mask=config.mask, packed=not pairs, heads=objective.heads)
   return Experiment(config, prepared, model, network, objective, held_out, masking, pairs, phases)
+
+
+def make_run_state(experiment: Experiment, mesh):
+  """(abstract state, function that makes it, transformation, schedule) of an experiment's run."""
+  config = experiment.config
+  tx, schedule = make_optimizer(config.optimizer, config.steps)
+  T = config.data.sequence_length
+  abstract, make = make_state(
+      experiment.network, tx, seed=config.seed, mesh=mesh, average=bool(config.optimizer.average),
+      batch=example_batch(1, T, experiment.masking.predictions(T)))
+  return abstract, make, tx, schedule
+
+
+def load_params(experiment: Experiment, directory: epath.PathLike, mesh, *, step: int | None, say):
+  """(parameters, step) of a checkpoint: the averaged ones where the run kept an average.
+
+  Raises:
+    StateError: there is no such checkpoint, or it is damaged.
+  """
+  abstract, *_ = make_run_state(experiment, mesh)
+  folder = epath.Path(directory) / 'checkpoints'
+  steps = checkpoint.available(folder)
+  if not steps or step is not None and step not in steps:
+    raise StateError(f'{folder} has no checkpoint{"" if step is None else f" of step {step}"}; there are {steps or "none"}.')
+  step = steps[-1] if step is None else step
+  if problem := checkpoint.damage(checkpoint.folder_of(folder, step)):
+    raise StateError(f'checkpoint of step {step} is damaged: {problem}. Try --step with one of {steps}.')
+  state, _ = checkpoint.restore(folder, step, abstract)
+  return scored_params(state), step
 
 
 def setup_of(tokenizer: Tokenizer, masking: Masking, chunk: int) -> Setup:

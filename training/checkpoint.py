@@ -36,7 +36,7 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
   _saves += 1
   if not all(np.isfinite(leaf).all() for leaf in jax.device_get(jax.tree.leaves(state.params))):
     raise NumericalError(f'step {step}: a parameter is not finite; no checkpoint was written, older ones are untouched.')
-  folder = _folder(directory, step)
+  folder = folder_of(directory, step)
   if folder.exists():
     folder.rmtree()
   try:
@@ -50,7 +50,7 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
     folder.rmtree(missing_ok=True)
     raise OSError(error.errno, f'checkpoint of step {step} not written, older ones are untouched: {error}') from error
   for old in available(directory)[:-keep]:
-    _folder(directory, old).rmtree()
+    folder_of(directory, old).rmtree()
 
 
 def available(directory: epath.PathLike) -> list[int]:
@@ -82,7 +82,7 @@ def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str
       say(f'{child.name} was cut off while it was written; removed.')
       child.rmtree()
   for step in reversed(committed):
-    folder = _folder(directory, step)
+    folder = folder_of(directory, step)
     if problem := damage(folder):
       corrupt = folder.with_name(folder.name + '.corrupt')
       say(f'WARNING: checkpoint of step {step} is damaged ({problem}); kept as {corrupt.name}, trying an older one.')
@@ -98,7 +98,7 @@ def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str
 
 def restore(directory: epath.PathLike, step: int, abstract_state):
   """(state, extra) of one checkpoint, with its arrays where the abstract state says."""
-  folder = _folder(directory, step)
+  folder = folder_of(directory, step)
   abstract = _plain(abstract_state)
   with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
     stored = checkpointer.metadata(folder / 'state').item_metadata.tree
@@ -147,7 +147,8 @@ def digest(state) -> str:
   return sha.hexdigest()
 
 
-def _folder(directory: epath.PathLike, step: int) -> epath.Path:
+def folder_of(directory: epath.PathLike, step: int) -> epath.Path:
+  """Where the checkpoint of a step is."""
   return epath.Path(directory) / f'step_{step:08d}'
 
 

@@ -17,8 +17,8 @@ _PLAIN_EVERY_S = 10
 class Console:
   """Lines, tables and the progress of one run."""
 
-  def __init__(self):
-    self._rich = RichConsole(highlight=False)
+  def __init__(self, *, quiet: bool = False):
+    self._rich = RichConsole(highlight=False, quiet=quiet)
     self.started = time.monotonic()
     self._progress: Progress | None = None
     self._task = None

@@ -11,14 +11,13 @@ import numpy as np
 from configs import check
 from data.report import format_report
 from evaluation.heldout import make_evaluator
-from models.network import example_batch
 from training import checkpoint, curves, faults, metrics, sharding, summary, workdir
-from training.assemble import Experiment, assemble
+from training.assemble import Experiment, assemble, make_run_state
 from training.console import Console
 from training.errors import NumericalError, Preempted, StateError
-from training.optimizer import make_optimizer
 from training.signals import Stop
-from training.step import make_state, make_train_step
+from training.state import scored_params
+from training.step import make_train_step
 
 
 def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, restart: bool = False,
@@ -64,11 +63,7 @@ class _Run:
   def __init__(self, experiment: Experiment, directory: epath.Path, mesh, stop: Stop, console: Console):
     config = self.config = experiment.config
     self.experiment, self.directory, self.mesh, self.stop, self.console = experiment, directory, mesh, stop, console
-    tx, schedule = make_optimizer(config.optimizer, config.steps)
-    T = config.data.sequence_length
-    abstract, make = make_state(
-        experiment.network, tx, seed=config.seed, mesh=mesh, average=bool(config.optimizer.average),
-        batch=example_batch(1, T, experiment.masking.predictions(T)))
+    abstract, make, tx, schedule = make_run_state(experiment, mesh)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
     devices = mesh.devices.size
     self.plan = summary.make_plan(experiment, directory, parameters, devices)
@@ -161,9 +156,9 @@ class _Run:
     self.console.doing('evaluating')
     faults.mark(self.directory, 'eval')
     began = time.monotonic()
-    batches = self.experiment.validation(_round_up(self.config.validation.batch_size, self.mesh.devices.size))
+    batches = self.experiment.validation(sharding.round_up(self.config.validation.batch_size, self.mesh))
     until_stopped = (batches[i] for i in range(len(batches)) if not self.stop.requested.is_set())
-    scores = self.evaluate(self.state.params, until_stopped, self.experiment.prepared.report['validation'])
+    scores = self.evaluate(scored_params(self.state), until_stopped, self.experiment.prepared.report['validation'])
     self.set_aside(began)
     return {} if self.stop.requested.is_set() else {f'val/{name}': value for name, value in scores.items()}
 
@@ -240,6 +235,3 @@ class _Ahead:
   def close(self):
     self._pool.shutdown(wait=False, cancel_futures=True)
 
-
-def _round_up(rows: int, devices: int) -> int:
-  return -(-rows // devices) * devices

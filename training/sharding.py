@@ -66,3 +66,8 @@ def place(batch, mesh: Mesh):
   """This process's rows of a batch as global arrays on the mesh."""
   sharding = batch_sharding(mesh)
   return {name: jax.make_array_from_process_local_data(sharding, x) for name, x in batch.items()}
+
+
+def round_up(rows: int, mesh: Mesh) -> int:
+  """The next batch size that every device gets an equal part of."""
+  return -(-rows // mesh.devices.size) * mesh.devices.size

@@ -1,4 +1,4 @@
-"""What a run is at a step: data only, no functions."""
+"""What a run is at a step: data only."""
 
 import dataclasses
 from typing import Any
@@ -22,3 +22,8 @@ class State:
   params: Any
   opt_state: Any
   average: Any = None
+
+
+def scored_params(state: State):
+  """The parameters that evaluation looks at: the average, where the run keeps one."""
+  return state.params if state.average is None else state.average
