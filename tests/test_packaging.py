@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ('tensorflow', 'tensorflow-cpu', 'tf-nightly', 'torch', 'torchvision', 'keras', 'tf-keras')
+NOT_CODE = ('tests', 'build', 'runs')
 # Modules that no distribution installed here provides: of a later standard library, and of an extra.
 ELSEWHERE = ('compression', 'torch', 'transformers', 'submitit', 'libtpu')
 
@@ -34,6 +35,10 @@ def core() -> list[Requirement]:
 
 def packages() -> list[str]:
   return setup()['options']['packages'].split()
+
+
+def programs() -> list[str]:
+  return setup()['options']['py_modules'].split()
 
 
 def constraints() -> dict[str, Requirement]:
@@ -76,28 +81,31 @@ def imports(file: Path) -> set[str]:
 
 
 def sources() -> list[Path]:
-  return [*ROOT.glob('*.py'), *(file for name in packages() for file in ROOT.glob(f'{name.replace(".", "/")}/*.py'))]
+  folders = [ROOT / name.replace('.', '/') for name in packages()]
+  return [file for folder in [ROOT, *folders] for file in folder.glob('*.py')]
 
 
 def test_every_folder_of_code_is_a_listed_package():
-  folders = {file.parent.relative_to(ROOT) for file in ROOT.glob('*/**/*.py') if file.name != '__init__.py'}
-  ours = {'.'.join(f.parts) for f in folders if not f.parts[0].startswith('.') and f.parts[0] not in ('tests', 'build')}
-  assert ours == set(packages())
+  tops = [top for top in ROOT.iterdir() if top.is_dir() and not top.name.startswith('.')]
+  code = [top for top in tops if top.name not in NOT_CODE and not (top / 'pyvenv.cfg').exists()]
+  files = [file for top in code for file in [*top.glob('*.py'), *top.glob('*/*.py')]]
+  folders = {file.parent.relative_to(ROOT) for file in files if file.name != '__init__.py'}
+  assert {'.'.join(folder.parts) for folder in folders} == set(packages())
   assert all((ROOT / name.replace('.', '/') / '__init__.py').exists() for name in packages())
 
 
 def test_every_program_is_a_listed_module():
-  assert {file.stem for file in ROOT.glob('*.py')} == set(setup()['options']['py_modules'].split())
+  assert {file.stem for file in ROOT.glob('*.py')} == set(programs())
 
 
 def test_every_import_is_declared():
   declared = {canonicalize_name(requirement.name) for requirement in core()}
-  ours = {*packages(), *setup()['options']['py_modules'].split(), *ELSEWHERE}
+  ours = {*packages(), *programs(), *ELSEWHERE}
   providers = metadata.packages_distributions()
   for file in sources():
     for name in imports(file) - ours - set(sys.stdlib_module_names):
       distributions = {canonicalize_name(each) for each in providers.get(name, [name])}
-      assert distributions & declared, f'{file.relative_to(ROOT)} imports {name}, which setup.cfg does not name'
+      assert distributions & declared, f'{file.relative_to(ROOT)} imports {name}: name it in setup.cfg'
 
 
 def test_every_declared_requirement_is_imported():

@@ -1,0 +1,135 @@
+"""The pages: what they tell a reader to run or to open is there."""
+
+import importlib
+from pathlib import Path
+import re
+import shlex
+import subprocess
+
+import pytest
+
+from configs import check
+
+ROOT = Path(__file__).parents[1]
+PAGES = ('README.md', 'SECURITY.md', 'docs/data.md', 'docs/LOG.md')
+FOLDERS = ('configs', 'data', 'docs', 'evaluation', 'models', 'objectives', 'tests', 'tools', 'training')
+A_RUN_LEAVES = ('config.json', 'metrics.jsonl', 'tokenizer.json', 'curves.png', 'result.json', 'vocab.txt')
+
+
+def text(page: str) -> str:
+  return (ROOT / page).read_text()
+
+
+def commands() -> list[tuple[str, str]]:
+  """(page, command) of every line of every bash block."""
+  return [
+      (page, line)
+      for page in PAGES
+      for block in re.findall(r'^```bash\n(.*?)^```', text(page), re.MULTILINE | re.DOTALL)
+      for line in block.splitlines()
+  ]
+
+
+def programs() -> list[tuple[str, list[str]]]:
+  """(program, its arguments) of every call of ours: train.py, eval.py and `-m tools.NAME`."""
+  spans = [span for page in PAGES for span in re.findall(r'`(python [^`\n]+)`', text(page))]
+  found = []
+  for line in [line for _, line in commands()] + spans:
+    for part in line.split('&&'):
+      words = shlex.split(part)
+      for place, word in enumerate(words):
+        if word in ('train.py', 'eval.py'):
+          found.append((word, words[place + 1:]))
+        elif word == '-m' and words[place + 1].startswith('tools.') and words[place + 1] != 'tools.NAME':
+          found.append((words[place + 1], words[place + 2:]))
+  return found
+
+
+@pytest.mark.parametrize('page, command', commands())
+def test_every_command_parses_as_shell(page, command):
+  subprocess.run(['bash', '-n', '-c', command], check=True, capture_output=True)
+
+
+def test_both_commands_stand_on_python_alone():
+  lines = [line for page, line in commands() if page == 'README.md']
+  setups = [line for line in lines if line.startswith('python3 -m venv')]
+  assert len(setups) == 2
+  for line in setups:
+    assert '-c constraints.txt' in line
+    programs_run = [part.split()[0] for part in line.split('&&')]
+    assert programs_run == ['python3', '.venv/bin/pip', '.venv/bin/python']
+
+
+def test_extras_that_are_named_exist():
+  setup = text('setup.cfg')
+  for name in {name for _, line in commands() for name in re.findall(r"'?\.\[(\w+)\]", line)}:
+    assert re.search(rf'^{name} =$', setup, re.MULTILINE), name
+
+
+def defined_flags(program: str) -> set[str]:
+  """Flags that the source of a program, or the command line it shares, defines."""
+  if program.startswith('tools.'):
+    source = text(program.replace('.', '/') + '.py')
+  else:
+    source = text(program) + text('configs/cli.py')
+  absl = re.findall(r'''DEFINE_\w+\(\s*'(\w+)\'''', source)
+  return {*absl, *re.findall(r"add_argument\('--([\w-]+)'", source)}
+
+
+@pytest.mark.parametrize('program, arguments', programs())
+def test_every_flag_that_is_named_exists(program, arguments):
+  for argument in arguments:
+    name = argument.removeprefix('--').partition('=')[0]
+    if not name.startswith('config.') and name:
+      assert name in defined_flags(program), f'{program} {argument}'
+
+
+@pytest.mark.parametrize('program, arguments', programs())
+def test_every_config_and_knob_that_is_named_exists(program, arguments):
+  named = dict(argument.split('=', 1) for argument in arguments if argument.startswith('--config'))
+  if named:
+    file, _, argument = named.pop('--config').partition(':')
+    module = importlib.import_module(file.removesuffix('.py').replace('/', '.'))
+    known = check.flatten(module.get_config(argument))
+    assert {name.removeprefix('--config.') for name in named} <= known.keys()
+
+
+def paths() -> list[tuple[str, str]]:
+  """Words in back quotes and targets of links that look like a file of the repository."""
+  found = []
+  for page in PAGES:
+    for word in re.findall(r'`([\w./-]+)`', text(page)) + re.findall(r'\]\(([^)]+)\)', text(page)):
+      inside = word.split('/')[0] in FOLDERS
+      if (inside and '/' in word) or re.search(r'\w\.(py|md|txt|cfg|toml|png)$', word):
+        found.append((page, word))
+  return found
+
+
+@pytest.mark.parametrize('page, path', paths())
+def test_every_path_exists(page, path):
+  if path.startswith('PATH') or path in A_RUN_LEAVES:
+    return
+  assert any((folder / path).exists() for folder in (ROOT, (ROOT / page).parent)), f'{page} names {path}'
+
+
+def test_exit_codes_are_those_of_the_command_line():
+  documented = set(re.findall(r'^\| (\d+) \|', text('README.md'), re.MULTILINE))
+  said = importlib.import_module('configs.cli').__doc__
+  assert documented == set(re.findall(r'\b(\d+) (?=[a-z])', said)) and len(documented) == 7
+
+
+def test_the_alphabet_is_whole():
+  section = text('README.md').partition('## The alphabet')[2].partition('##')[0]
+  assert set(re.findall(r'`([A-Z])` ', section)) == set('BTSPDEHGKFVCL')
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_lines_are_no_longer_than_a_reader_can_take(page):
+  for line in text(page).splitlines():
+    if not line.startswith(('|', '!', 'python3', 'beam/bin', '.venv/bin')):
+      assert len(line) <= 130, f'{page}: {line}'
+
+
+@pytest.mark.parametrize('page', PAGES)
+def test_pages_name_nothing_outside_the_repository(page):
+  assert not re.search(r'(?<![\w.])/(work|tmp|root|home)/|\.\./', text(page))
