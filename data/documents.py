@@ -9,8 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import records
-from data import sentences
+from data import records, sentences
 from data.sources import Corpus
 from data.tokenizer import Tokenizer
 

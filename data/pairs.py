@@ -11,8 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data import records
-from data import rows
+from data import records, rows
 from data.tokenizer import Tokenizer
 
 IS_NEXT, IS_RANDOM = 0, 1  # the published convention

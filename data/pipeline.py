@@ -8,17 +8,12 @@ A batch is a flat dict of int32 arrays:
 from collections import Counter
 from collections.abc import Callable
 import dataclasses
+import functools
 from pathlib import Path
 
-from data import cache
-from data import checks
-from data import documents
+from data import cache, checks, documents, records, rows, sources, vocabulary
 from data import pairs as pairs_lib
-from data import records
-from data import rows
-from data import sources
 from data import tokenizer as tokenizer_lib
-from data import vocabulary
 from data.batches import Batches
 from data.errors import DataError
 
@@ -87,22 +82,12 @@ def prepare(
   )
   checks.check_splits(counted, data)
 
-  kind, make = ('pairs', pairs_lib.chunk) if pairs else ('packed', rows.pack)
-  dtype = records.token_dtype(tokenizer.size)
+  kind = 'pairs' if pairs else 'packed'
   folders, cut = {}, {}
   for T in sorted(set(sequence_lengths)):
-
-    def write_rows(folder: Path) -> dict:
-      return {
-          split: make(
-              records.Reader(tokens / f'{split}.arrayrecord', dtype),
-              folder / f'{split}.arrayrecord', tokenizer, T, progress
-          )
-          for split in documents.SPLITS
-      }
-
     folders[T] = root / 'rows' / cache.key(**parts, kind=kind, length=T)
-    cut[T] = cache.build(folders[T], write_rows)
+    make = functools.partial(_write_rows, tokens=tokens, tokenizer=tokenizer, T=T, pairs=pairs, progress=progress)
+    cut[T] = cache.build(folders[T], make)
     checks.check_rows(cut[T], T, pairs)
   return Prepared(
       tokenizer=tokenizer,
@@ -181,6 +166,16 @@ def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) ->
   folder = root / 'tokenizers' / cache.key(**parts)
   cache.build(folder, train)
   return tokenizer_lib.load(folder / 'tokenizer.json', data.lowercase)
+
+
+def _write_rows(folder: Path, *, tokens: Path, tokenizer, T: int, pairs: bool, progress: Progress) -> dict:
+  write = pairs_lib.chunk if pairs else rows.pack
+  summary = {}
+  for split in documents.SPLITS:
+    name = f'{split}.arrayrecord'
+    source = records.Reader(tokens / name, records.token_dtype(tokenizer.size))
+    summary[split] = write(source, folder / name, tokenizer, T, progress)
+  return summary
 
 
 def _stage(progress: Progress, name: str) -> Progress:

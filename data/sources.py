@@ -7,8 +7,7 @@ import difflib
 from pathlib import Path
 import re
 
-from data import text_files
-from data import wheels
+from data import text_files, wheels
 from data.errors import DataError
 
 WHEELS = {

@@ -9,10 +9,7 @@ import warnings
 
 import numpy as np
 import tokenizers
-from tokenizers import decoders
-from tokenizers import models
-from tokenizers import normalizers
-from tokenizers import pre_tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers
 
 from data.errors import DataError
 
@@ -112,7 +109,8 @@ def from_json(text: str, name: str) -> Tokenizer:
   description = json.loads(text)
   for setting in ('truncation', 'padding'):
     if description.get(setting) is not None:
-      warnings.warn(f'{name} has {setting} baked in: switched off, rows are cut and padded here')
+      message = f'{name} has {setting} baked in: switched off, rows are cut and padded here'
+      warnings.warn(message, stacklevel=2)
       description[setting] = None
   roles = {name for names in ROLES.values() for name in names}
   for token in description.get('added_tokens', ()):

@@ -6,11 +6,7 @@ import hashlib
 import heapq
 
 import tokenizers
-from tokenizers import decoders
-from tokenizers import models
-from tokenizers import normalizers
-from tokenizers import pre_tokenizers
-from tokenizers import trainers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
 
 from data import sentences
 from data import tokenizer as tokenizer_lib

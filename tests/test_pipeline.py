@@ -11,11 +11,7 @@ import types
 import numpy as np
 import pytest
 
-from data import cache
-from data import documents
-from data import pipeline
-from data import records
-from data import report
+from data import cache, documents, pipeline, records, report
 from data.batches import Batches
 from data.errors import DataError
 

@@ -3,9 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from data import records
-from data import rows
-from data import vocabulary
+from data import records, rows, vocabulary
 
 T = 16
 

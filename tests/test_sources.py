@@ -1,6 +1,5 @@
 from collections import Counter
 import gzip
-import json
 import lzma
 from pathlib import Path
 import subprocess
@@ -10,9 +9,7 @@ import types
 
 import pytest
 
-from data import sources
-from data import text_files
-from data import wheels
+from data import sources, text_files, wheels
 from data.errors import DataError
 
 

@@ -163,7 +163,8 @@ def test_special_tokens_that_a_file_forgot_to_mark_are_special(tmp_path):
     token['special'] = False
   (tmp_path / 'tokenizer.json').write_text(json.dumps(description))
   loaded = tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
-  assert not loaded.special_V[loaded.encode(['<|endoftext|>'])[0]].any()
+  ids, = loaded.encode(['<|endoftext|>'])
+  assert not loaded.special_V[ids].any() and loaded.decode(ids) == '<|endoftext|>'
 
 
 def test_unigram_models_cannot_smuggle_a_special_token_in(tmp_path):
