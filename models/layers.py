@@ -8,8 +8,13 @@ import jax.numpy as jnp
 
 from models.config import ModelConfig
 
+def gelu(x):
+  """x times the normal distribution function, through erf: jax.nn.gelu's erfc takes three passes on a CPU."""
+  return 0.5 * x * (1 + jax.lax.erf(x * 0.5**0.5))
+
+
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = dict(
-    gelu=lambda x: jax.nn.gelu(x, approximate=False),
+    gelu=gelu,
     gelu_tanh=lambda x: jax.nn.gelu(x, approximate=True),
     relu=jax.nn.relu,
     silu=jax.nn.silu,

@@ -134,8 +134,9 @@ def _projected_forward(hidden_BxPxE, table_VxE, bias_V, target_BxP, weight_BxP, 
     gradient_BxCxV = (probability_BxCxV - is_target_BxCxV) * weight_BxC[:, :, None]
     bias_gradient_V += gradient_BxCxV.sum(axis=(0, 1))
     gradient_BxCxV = gradient_BxCxV.astype(hidden_BxCxE.dtype)
-    table_gradient_VxE += jnp.einsum('BCV,BCE->VE', gradient_BxCxV, hidden_BxCxE,
-                                     preferred_element_type=jnp.float32)
+    # ExV and then turned around: the other way a CPU would first transpose the V-wide operand.
+    table_gradient_VxE += jnp.einsum('BCE,BCV->EV', hidden_BxCxE, gradient_BxCxV,
+                                     preferred_element_type=jnp.float32).T
     hidden_gradient_BxCxE = jnp.einsum('BCV,VE->BCE', gradient_BxCxV, table_VxE.astype(hidden_BxCxE.dtype))
     carry = (total + (nats_BxC * weight_BxC).sum(), hits + (hit_BxC * weight_BxC).sum(),
              table_gradient_VxE, bias_gradient_V)
