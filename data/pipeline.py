@@ -86,7 +86,9 @@ def prepare(
   folders, cut = {}, {}
   for T in sorted(set(sequence_lengths)):
     folders[T] = root / 'rows' / cache.key(**parts, kind=kind, length=T)
-    make = functools.partial(_write_rows, tokens=tokens, tokenizer=tokenizer, T=T, pairs=pairs, progress=progress)
+    make = functools.partial(
+        _write_rows, tokens=tokens, tokenizer=tokenizer, T=T, pairs=pairs, progress=progress
+    )
     cut[T] = cache.build(folders[T], make)
     checks.check_rows(cut[T], T, pairs)
   return Prepared(
