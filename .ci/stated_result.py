@@ -20,7 +20,7 @@ MARGIN = 0.5  # nats below the unigram entropy
 def expected(config: Path) -> dict[str, float]:
   """Names and values under `Expected:`, to the end of that entry."""
   docstring = ast.get_docstring(ast.parse(config.read_text())) or ''
-  entry = re.search(r'^Expected:(.*(?:\n\s+.*)*)', docstring, re.MULTILINE)
+  entry = re.search(r'^Expected:(.*(?:\n[ \t]+\S.*)*)', docstring, re.MULTILINE)
   return {name: float(value) for name, value in re.findall(r'(\w+) (\d+\.\d+)', entry[1] if entry else '')}
 
 
