@@ -23,7 +23,11 @@ def main():
   if config.platform != 'auto':
     os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
 
-  from training import loop, summary, workdir  # jax takes seconds: only now that the config is known to be good
+  from training import (  # jax takes seconds: only now that the config is known to be good
+    loop,
+    summary,
+    workdir,
+  )
 
   result = None if flags.restart else workdir.finished(directory, resolved)
   if result is None:

@@ -1,8 +1,8 @@
 """How well a model predicts the validation set: every row exactly once, masks frozen and hashed."""
 
+from collections.abc import Callable, Iterable
 import hashlib
 import math
-from collections.abc import Callable, Iterable
 
 import jax
 import numpy as np
@@ -32,7 +32,7 @@ def make_evaluator(apply: Callable, objective: Objective, *, seed: int, place: C
       text: bytes and words of the validation text, for units that do not depend on the tokenizer.
     """
     sums: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    hashes: dict[str, 'hashlib._Hash'] = {}
+    hashes: dict[str, hashlib._Hash] = {}
     for batch in batches:
       scores, positions = jax.device_get(score(params, place(batch)))
       for name, kinds in scores.items():

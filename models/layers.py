@@ -8,6 +8,7 @@ import jax.numpy as jnp
 
 from models.config import ModelConfig
 
+
 def gelu(x):
   """x times the normal distribution function, through erf: jax.nn.gelu's erfc takes three passes on a CPU."""
   return 0.5 * x * (1 + jax.lax.erf(x * 0.5**0.5))

@@ -1,7 +1,6 @@
 """The trunk: embeddings and a stack of blocks. BERT and GPT-2 differ here by config alone."""
 
 import flax.linen as nn
-import jax
 import jax.numpy as jnp
 
 from models import cache as caching

@@ -1,7 +1,7 @@
 """Several objectives on one network, weighted: what `config.objectives` names."""
 
-import importlib
 from collections.abc import Callable
+import importlib
 from typing import Any, NamedTuple
 
 import jax

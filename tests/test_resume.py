@@ -9,7 +9,6 @@ import subprocess
 import time
 
 import pytest
-
 import runs
 
 CELLS = {'bert_tiny': {}, 'gpt_tiny': {'accumulate': 2}}
