@@ -4,7 +4,7 @@
 def format_report(report: dict) -> str:
   """A few aligned lines: what the corpus holds, what became of it, and the floor a model has to beat."""
   lines = [
-      ('corpus', f'{report["corpus"]}, as {report["kind"]} rows'),
+      ('corpus', f'{report["corpus"]}, as {dict(pairs="sentence pairs", packed="packed rows")[report["kind"]]}'),
       ('documents', f'{report["documents"]:,}: {report["train"]["documents"]:,} to train on and '
                     f'{report["validation"]["documents"]:,} to validate; {report["duplicates"]:,} copies'),
       ('text', f'{report["bytes"]:,} bytes, {report["words"]:,} words, {report["sentences"]:,} sentences'),

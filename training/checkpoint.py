@@ -149,7 +149,8 @@ def digest(state) -> str:
 
 def folder_of(directory: epath.PathLike, step: int) -> epath.Path:
   """Where the checkpoint of a step is."""
-  return epath.Path(directory) / f'step_{step:08d}'
+  path = epath.Path(directory) / f'step_{step:08d}'
+  return path if '://' in str(path) else path.absolute()  # orbax takes no relative path
 
 
 def _plain(state):

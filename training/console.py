@@ -97,7 +97,9 @@ class Console:
 
 
 def duration(seconds: float) -> str:
-  """Seconds in words: 45 s, 12 min, 3.5 h, 61 days."""
+  """Seconds in words: 0.12 s, 45 s, 12 min, 3.5 h, 61 days."""
+  if seconds < 10:
+    return f'{seconds:.2g} s'
   if seconds < 90:
     return f'{seconds:.0f} s'
   if seconds < 5_400:

@@ -40,9 +40,9 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
         params=parameters, average=bool(config.optimizer.average), flops_a_token=flops,
         platform=jax.default_backend(), memory=cost.device_memory())
   path.write_text(json.dumps(dict(accumulate=accumulate)))
-  # A training step reaches about half of the matmul peak; the CPU devices of a process share its cores.
+  # Small models reach a third of the matmul peak, large ones more; the CPU devices of a process share its cores.
   peak = cost.matmul_peak() * (1 if jax.default_backend() == 'cpu' else devices)
-  return Plan(accumulate, config.batch_size * T * flops / (0.5 * peak), flops)
+  return Plan(accumulate, config.batch_size * T * flops / (peak / 3), flops)
 
 
 def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, parameters: int, devices: int, step: int):
@@ -77,7 +77,7 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
 
 def result_rows(result: dict, directory: epath.PathLike) -> dict[str, str]:
   """The table a run ends with."""
-  rows = {name: f'{value:.4f}' if isinstance(value, float) else str(value)
+  rows = {name: f'{value:.4f}' if isinstance(value, float) else value[:16]
           for name, value in result['validation'].items()}
   return rows | {
       'unigram entropy': f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone would give',
