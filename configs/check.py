@@ -3,6 +3,8 @@
 import difflib
 import hashlib
 import json
+import math
+import re
 
 import ml_collections
 
@@ -29,52 +31,69 @@ CHOICES = {
     'model.remat': ('none', 'full'),
     'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
 }
-# (field, lowest, highest): both allowed.
-RANGES = [
-    ('steps', 1, None), ('batch_size', 1, None), ('accumulate', 0, None), ('loss_chunk', 1, None),
-    ('mlm.masked', 0, 1), ('mlm.random', 0, 1), ('mlm.span_mean', 1, None), ('mlm.span_max', 1, None),
-    ('data.sequence_length', 8, None), ('data.short_length', 0, None), ('data.short_share', 0, 1),
-    ('data.short_pair_share', 0, 1), ('data.validation_share', 1e-6, 0.5), ('data.max_unknown_share', 0, 1),
-    ('model.vocab_size', 8, None), ('model.layers', 1, None), ('model.width', 1, None), ('model.heads', 1, None),
-    ('model.kv_heads', 0, None), ('model.feed_forward', 1, None), ('model.max_length', 8, None),
-    ('model.segment_types', 0, None), ('model.position_offset', 0, None), ('model.dropout', 0, 0.999),
-    ('model.attention_dropout', 0, 0.999), ('optimizer.learning_rate', 0, None), ('optimizer.warmup_steps', 0, None),
-    ('optimizer.decay_share', 0, 1), ('optimizer.final_share', 0, 1), ('optimizer.beta1', 0, 0.9999999),
-    ('optimizer.beta2', 0, 0.9999999), ('optimizer.weight_decay', 0, None), ('optimizer.clip', 0, None),
-    ('optimizer.average', 0, 0.9999999), ('validation.every', 1, None), ('validation.batch_size', 1, None),
-    ('checkpoint.every', 1, None), ('checkpoint.keep', 1, None), ('log.every', 1, None),
-]
+_LARGEST = 2**31 - 1  # steps and sizes are counted in int32
+# field: (lowest, highest), both allowed; None is as large as fits.
+RANGES = {
+    'seed': (0, None), 'steps': (1, None), 'batch_size': (1, None), 'accumulate': (0, None),
+    'loss_chunk': (1, None),
+    'mlm.masked': (0, 1), 'mlm.random': (0, 1), 'mlm.span_mean': (1, None), 'mlm.span_max': (1, None),
+    'data.sequence_length': (8, None), 'data.short_length': (0, None), 'data.short_share': (0, 1),
+    'data.short_pair_share': (0, 1), 'data.validation_share': (1e-6, 0.5), 'data.max_unknown_share': (0, 1),
+    'model.vocab_size': (8, None), 'model.layers': (1, None), 'model.width': (1, None),
+    'model.heads': (1, None), 'model.kv_heads': (0, None), 'model.head_width': (0, None),
+    'model.feed_forward': (1, None), 'model.embedding_width': (0, None), 'model.max_length': (8, None),
+    'model.position_offset': (0, None), 'model.rotary_base': (1, None), 'model.segment_types': (0, None),
+    'model.init_scale': (0, 10), 'model.position_init_scale': (0, 10), 'model.dropout': (0, 0.999),
+    'model.attention_dropout': (0, 0.999),
+    'optimizer.learning_rate': (0, None), 'optimizer.warmup_steps': (0, None),
+    'optimizer.decay_share': (0, 1), 'optimizer.final_share': (0, 1), 'optimizer.beta1': (0, 0.9999999),
+    'optimizer.beta2': (0, 0.9999999), 'optimizer.weight_decay': (0, None), 'optimizer.clip': (0, None),
+    'optimizer.average': (0, 0.9999999),
+    'validation.every': (1, None), 'validation.batch_size': (1, None), 'validation.seed': (0, None),
+    'checkpoint.every': (1, None), 'checkpoint.keep': (1, None), 'log.every': (1, None),
+}
 
 
 def check(config: ml_collections.ConfigDict):
   """Raises ConfigError unless every field is known, of its type, in its range, and fits the others."""
   fields = flatten(config)
   _known_and_typed(fields, flatten(base.get_config()))
+  _objective_names(list(config.objectives))
   for name, choices in CHOICES.items():
     _require(fields[name] in choices, name, fields[name], f'choose one of {", ".join(choices)}')
-  for name, low, high in RANGES:
-    inside = fields[name] >= low and (high is None or fields[name] <= high)
-    _require(inside, name, fields[name], f'must be at least {low}' + ('' if high is None else f' and at most {high}'))
+  for name, (low, high) in RANGES.items():
+    allowed = f'must be from {low} to {_LARGEST if high is None else high}'
+    _require(low <= fields[name] <= (high or _LARGEST), name, fields[name], allowed)
   for name in ('mlm.rate', 'validation.rate'):
     _require(0 < fields[name] < 1, name, fields[name], 'a share between 0 and 1, both excluded')
-  _objectives(config, fields)
+  for name in ('model.norm_epsilon', 'optimizer.epsilon'):
+    _require(0 < fields[name] < 1, name, fields[name], 'must be above 0 and below 1')
+  _require(bool(re.fullmatch(r'\w[\w.-]*', config.name)), 'name', config.name,
+           'it names a folder: letters, digits, _, - and dots')
+  _objectives(config)
   _shapes(config)
   _schedules(config)
 
 
 def check_devices(config, devices: int, processes: int):
-  """Raises ConfigError unless the global batch divides over devices and micro-batches (fault of many runs)."""
+  """Raises ConfigError unless the mesh takes every device and the batch divides over all that share it.
+
+  Args:
+    devices: of all processes together.
+  """
   mesh = config.mesh
   fixed = mesh.fsdp * mesh.tensor
-  data = mesh.data if mesh.data != -1 else devices // fixed
+  data = max(1, devices // fixed) if mesh.data == -1 else mesh.data
   if data * fixed != devices:
-    raise ConfigError(f'mesh: data {mesh.data} x fsdp {mesh.fsdp} x tensor {mesh.tensor} does not make {devices} devices.')
-  parts = data * mesh.fsdp * max(1, config.accumulate)
-  if config.batch_size % parts or config.batch_size % processes:
-    below, above = config.batch_size // parts * parts, -(-config.batch_size // parts) * parts
-    sizes = ' or '.join(str(size) for size in (below, above) if size)
-    raise ConfigError(f'batch_size={config.batch_size} does not divide over {data * mesh.fsdp} devices x '
-                      f'{max(1, config.accumulate)} micro-batches: use {sizes}.')
+    raise ConfigError(f'config.mesh: data={mesh.data} x fsdp={mesh.fsdp} x tensor={mesh.tensor} does not '
+                      f'make {devices} devices. With fsdp=1 and tensor=1, data=-1 takes them all.')
+  rows, micro = data * mesh.fsdp, max(1, config.accumulate)
+  unit = math.lcm(rows * micro, processes)
+  if config.batch_size % unit:
+    below = config.batch_size // unit * unit
+    sizes = ' or '.join(str(size) for size in (below, below + unit) if size)
+    raise ConfigError(f'config.batch_size={config.batch_size} does not divide over {rows} parts of the mesh '
+                      f'(data x fsdp), {processes} processes and {micro} micro-batches: use {sizes}.')
 
 
 def resolve(config) -> dict:
@@ -88,7 +107,15 @@ def config_hash(resolved: dict) -> str:
 
 
 def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
-  """A checked config from the JSON of a workdir: data, never code."""
+  """A checked config from the JSON of a workdir: data, never code.
+
+  Raises:
+    ConfigError: it is not a config of this version.
+  """
+  if not isinstance(resolved, dict):
+    raise ConfigError(f'a resolved config is a JSON object, not {type(resolved).__name__}.')
+  _known_and_typed(flatten(resolved), flatten(base.get_config()))
+  _objective_names(list(resolved['objectives']))
   config = ml_collections.ConfigDict(resolved)
   check(config)
   return config.lock()
@@ -97,7 +124,8 @@ def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
 def difference(old: dict, new: dict) -> list[tuple[str, object, object]]:
   """(field, old, new) of every field that differs."""
   old, new = flatten(old), flatten(new)
-  return [(name, old.get(name), new.get(name)) for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+  names = sorted(old.keys() | new.keys())
+  return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
 
 
 def covers(names: tuple[str, ...], field: str) -> bool:
@@ -106,10 +134,10 @@ def covers(names: tuple[str, ...], field: str) -> bool:
 
 
 def flatten(config, prefix: str = '') -> dict[str, object]:
-  """{'model.width': 768, ...}"""
+  """{'model.width': 768, ...}; what is nested deeper than a config is left whole."""
   fields = {}
   for name, value in config.items():
-    if isinstance(value, dict | ml_collections.ConfigDict):
+    if isinstance(value, dict | ml_collections.ConfigDict) and prefix.count('.') < 2:
       fields |= flatten(value, f'{prefix}{name}.')
     else:
       fields[prefix + name] = value
@@ -122,38 +150,50 @@ def _require(holds: bool, name: str, value, advice: str):
 
 
 def _known_and_typed(fields: dict, known: dict):
+  groups = {name.partition('.')[0] for name in known if '.' in name}
   for name, value in fields.items():
-    if name.startswith('objectives.'):
-      _require(isinstance(value, int | float) and not isinstance(value, bool) and value > 0, name, value,
+    if name.startswith('objectives.') and name.count('.') == 1:
+      _require(type(value) in (int, float) and 0 < value < math.inf, name, value,
                'how much the objective counts, a number above 0')
       continue
+    _require(name not in groups, name, value, 'is a group of fields; set them one by one')
     if name not in known:
-      close = difflib.get_close_matches(name, known, 1, 0.5)
-      hint = f' Did you mean config.{close[0]}?' if close else ''
-      raise ConfigError(f'config.{name} is no knob; configs/base.py has them all.{hint}')
+      raise ConfigError(f'config.{name} is no knob; configs/base.py has them all.{_meant(name, known)}')
     default = known[name]
     fits = type(value) is type(default) or isinstance(default, float) and type(value) is int
     _require(fits, name, value, f'must be {type(default).__name__}, as in {default!r}')
+    _require(not isinstance(value, float) or math.isfinite(value), name, value, 'must be a finite number')
   missing = [name for name in known if name not in fields and not name.startswith('objectives.')]
   if missing:
-    raise ConfigError(f'config.{missing[0]} is missing: start from base.get_config() and change single fields.')
+    raise ConfigError(f'config.{missing[0]} is missing: start from base.get_config(), change single fields.')
 
 
-def _objectives(config, fields):
-  names = list(config.objectives)
+def _meant(name: str, known) -> str:
+  """The real name that a misspelt one stands for; also where only the group was left out or mistaken."""
+  leaf = name.rpartition('.')[2]
+  close = ([other for other in known if other.rpartition('.')[2] == leaf]
+           or difflib.get_close_matches(name, known, 1, 0.6))
+  return f' Did you mean config.{close[0]}?' if close else ''
+
+
+def _objective_names(names: list[str]):
+  _require(bool(names), 'objectives', {}, f'name at least one of {", ".join(OBJECTIVES)}')
   for name in names:
     if name not in OBJECTIVES:
       close = difflib.get_close_matches(name, OBJECTIVES, 1, 0.3)
       hint = f' Did you mean {close[0]}?' if close else ''
       raise ConfigError(f'config.objectives: {name!r} is none of {", ".join(OBJECTIVES)}.{hint}')
-  _require(bool(names), 'objectives', {}, f'name at least one of {", ".join(OBJECTIVES)}')
+
+
+def _objectives(config):
+  names = list(config.objectives)
   if 'clm' in names and config.mask == 'bidirectional':
-    raise ConfigError("config.mask='bidirectional' with clm: each token would see the answer it must predict. "
-                      "Use config.mask='causal' or objectives=dict(mlm=1.0).")
+    raise ConfigError("config.mask='bidirectional' with clm: each token sees the answer it must predict. "
+                      "Use config.mask='causal', or objectives=dict(mlm=1.0).")
   if 'clm' in names and len(names) > 1:
-    raise ConfigError('config.objectives: clm together with others would predict from hidden tokens; one or the other.')
+    raise ConfigError('config.objectives: clm beside others would predict from hidden tokens: name it alone.')
   if 'nsp' in names and config.mask == 'causal':
-    raise ConfigError("config.mask='causal' with nsp: it reads the first token, which sees nothing but itself. "
+    raise ConfigError("config.mask='causal' with nsp: it reads the first token, which sees only itself. "
                       "Leave nsp out or use config.mask='bidirectional'.")
   _require(config.mlm.masked + config.mlm.random <= 1 + 1e-9, 'mlm.random', config.mlm.random,
            f'masked + random must be at most 1, and masked is {config.mlm.masked}')
@@ -163,27 +203,34 @@ def _shapes(config):
   model, T = config.model, config.data.sequence_length
   if not model.head_width:
     _require(model.width % model.heads == 0, 'model.heads', model.heads,
-             f'must divide width {model.width}; {_divisors(model.width, model.heads)} do')
+             f'must divide width {model.width}; {_divisors(model.width, model.heads)}')
   kv_heads = model.kv_heads or model.heads
   _require(model.heads % kv_heads == 0, 'model.kv_heads', kv_heads,
-           f'must divide heads {model.heads}; {_divisors(model.heads, kv_heads)} do')
+           f'must divide heads {model.heads}; {_divisors(model.heads, kv_heads)}')
   width = model.head_width or model.width // model.heads
-  _require(model.positions != 'rotary' or width % 2 == 0, 'model.head_width', width, 'rotary positions need an even one')
+  _require(model.positions != 'rotary' or width % 2 == 0, 'model.head_width', width,
+           'rotary positions need an even one')
   if model.positions in ('learned', 'sinusoidal'):
     rows = model.max_length - model.position_offset
-    _require(rows >= T, 'data.sequence_length', T, f'the position table has {rows} rows: raise config.model.max_length')
-  _require('nsp' not in config.objectives or model.segment_types >= 2, 'model.segment_types', model.segment_types,
-           'nsp needs 2, one for each sentence')
-  _require(config.data.short_length <= T, 'data.short_length', config.data.short_length, f'must be at most {T}, the full length')
-  _require(not config.accumulate or config.batch_size % config.accumulate == 0, 'accumulate', config.accumulate,
-           f'must divide batch_size {config.batch_size}; {_divisors(config.batch_size, config.accumulate)} do')
+    _require(rows >= T, 'data.sequence_length', T, f'the position table has {rows} rows from position_offset '
+             f'on: at most that, or config.model.max_length={T + model.position_offset}')
+  _require('nsp' not in config.objectives or model.segment_types >= 2, 'model.segment_types',
+           model.segment_types, 'nsp needs 2, one for each sentence')
+  short = config.data.short_length
+  _require(short == 0 or 8 <= short <= T, 'data.short_length', short, f'must be 0, or from 8 to the full {T}')
+  _require(bool(short) == (config.data.short_share > 0), 'data.short_share', config.data.short_share,
+           'a first phase needs both short_length and short_share; without one, both are 0')
+  _require(model.attention != 'xla' or model.attention_dropout == 0, 'model.attention_dropout',
+           model.attention_dropout, "only attention='reference' can drop probabilities; 'xla' needs 0")
+  B, parts = config.batch_size, config.accumulate
+  _require(not parts or B % parts == 0, 'accumulate', parts,
+           f'must divide batch_size {B}; {_divisors(B, parts)}')
 
 
 def _schedules(config):
   optimizer = config.optimizer
-  _require(optimizer.warmup_steps < max(config.steps, 1) or optimizer.warmup_steps == 0, 'optimizer.warmup_steps',
-           optimizer.warmup_steps, f'must be below steps={config.steps}, or the rate never reaches its peak')
-  _require(optimizer.epsilon > 0, 'optimizer.epsilon', optimizer.epsilon, 'must be above 0')
+  _require(optimizer.warmup_steps < config.steps, 'optimizer.warmup_steps', optimizer.warmup_steps,
+           f'must be below steps={config.steps}, or the rate never reaches its peak')
   for name, size in config.mesh.items():
     _require(size >= 1 or (name == 'data' and size == -1), f'mesh.{name}', size, 'at least 1' +
              (', or -1 for the devices that remain' if name == 'data' else ''))
@@ -191,5 +238,7 @@ def _schedules(config):
 
 def _divisors(number: int, near: int) -> str:
   """The divisors of a number closest to a wish, as words."""
-  divisors = [d for d in range(1, number + 1) if number % d == 0]
-  return ' and '.join(str(d) for d in sorted(sorted(divisors, key=lambda d: abs(d - near))[:2]))
+  small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+  divisors = {*small, *(number // d for d in small)}
+  closest = sorted(divisors, key=lambda d: (abs(d - near), d))[:2]
+  return ' and '.join(str(d) for d in sorted(closest)) + (' do' if len(closest) > 1 else ' does')

@@ -15,7 +15,7 @@ import traceback
 from absl import flags
 from ml_collections import config_flags
 
-from configs.check import ConfigError, check
+from configs.check import OBJECTIVES, ConfigError, check
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
@@ -23,29 +23,38 @@ flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
 
 def define_config(default: str | None = None):
   """--config=FILE.py[:corpus=NAME], and --config.FIELD=VALUE for any field of it."""
-  config_flags.DEFINE_config_file('config', default, 'What to train: a file of configs/.', lock_config=True)
+  config_flags.DEFINE_config_file(
+      'config', default, 'What to train: a file of configs/, with :corpus=NAME for another corpus. Any field '
+      'of it is a flag as well: --config.steps=10.', lock_config=True)
 
 
 def run(main: Callable[[], None], argv: list[str] | None = None):
   """Parses flags, calls `main`, and ends the process with the documented code."""
   argv = sys.argv if argv is None else argv
-  usage = True  # until the config is there and checked, every error is one of usage
+  program = os.path.basename(argv[0])
+  code, usage = 0, True  # until the config is there and checked, every error is one of usage
   try:
-    rest = FLAGS(argv)
-    if len(rest) > 1:
-      raise ConfigError(f'{rest[1]!r} is no flag. See --help.')
-    if 'config' in FLAGS and FLAGS['config'].present:
-      check(FLAGS.config)
-    usage = False
-    main()
+    if {'--help', '-h', '-help'} & set(argv):
+      print(_help())
+    else:
+      rest = FLAGS(argv)
+      if len(rest) > 1:
+        raise ConfigError(f'{rest[1]!r} is no flag. See --help.')
+      if 'config' in FLAGS:
+        if FLAGS.config is None:
+          raise ConfigError('--config=FILE is missing, as in --config=configs/bert_tiny.py.')
+        check(FLAGS.config)
+      usage = False
+      main()
+  except KeyboardInterrupt:
+    code = 130
+    print(f'{program}: interrupted.', file=sys.stderr)
   except Exception as error:  # the outermost frame: everything becomes a message and a code
     code = 2 if usage else exit_code(error)
     if code == 1 or '--debug' in argv:
       traceback.print_exc()
     else:
-      print(f'{os.path.basename(argv[0])}: {message(error)}', file=sys.stderr)
-  else:
-    code = 0
+      print(f'{program}: {message(error)}', file=sys.stderr)
   sys.stdout.flush()
   sys.stderr.flush()
   sys.exit(code)
@@ -57,21 +66,53 @@ def exit_code(error: Exception) -> int:
 
 
 def message(error: Exception) -> str:
-  """An error in a line or a few; what ml_collections wraps in tracebacks is unwrapped."""
+  """An error in a line or a few, with the line of the config file that raised it."""
+  place = _place(error)
+  return (f'{place}: ' if place else '') + _plain(error)
+
+
+def _plain(error: Exception) -> str:
+  """The text of an error, without what absl and ml_collections wrap around it."""
   text = str(error)
+  if hasattr(error, 'exit_code'):
+    return text
   if meant := re.search(r'Did you mean "(.+?)" instead of "(.+?)"', text):
     return f'config has no field {meant[2]!r}. Did you mean {meant[1]!r}?'
-  if isinstance(error, AttributeError | KeyError) and (wrong := re.fullmatch(r'\W*(\w+)\W*', text)):
-    return f'config has no field {wrong[1]!r}; configs/base.py has them all.'
   if isinstance(error, flags.UnrecognizedFlagError):
     close = difflib.get_close_matches(error.flagname, list(FLAGS), 1)
-    return f'there is no flag --{error.flagname}.' + (f' Did you mean --{close[0]}?' if close else '')
-  if missing := re.search(r"No such file or directory: '(.+?)\\?'", text) if 'config file' in text else None:
+    advice = f'Did you mean --{close[0]}?' if close else 'See --help.'
+    return f'there is no flag --{error.flagname}. {advice}'
+  if 'config file' in text and (missing := re.search(r"No such file or directory: '(.+?)\\?'", text)):
     name = os.path.basename(missing[1])
     close = difflib.get_close_matches(name, os.listdir(os.path.dirname(__file__)), 1)
     return f'there is no config file {missing[1]}.' + (f' Did you mean configs/{close[0]}?' if close else '')
+  if isinstance(error, AttributeError | KeyError) and (wrong := re.fullmatch(r'\W*(\w+)\W*', text)):
+    if wrong[1] in OBJECTIVES:
+      return (f'this config has no objective {wrong[1]}. They are replaced together: '
+              f'--config.objectives="{{\'{wrong[1]}\': 1.0}}".')
+    return f'config has no field {wrong[1]!r}; configs/base.py has them all.'
   if 'Traceback' in text:
     return text.strip().splitlines()[-1].partition(': ')[2]
   if isinstance(error, OSError) and error.strerror:
     return error.strerror + (f': {error.filename}' if error.filename else '')
   return text or type(error).__name__
+
+
+def _place(error: BaseException | None) -> str | None:
+  """FILE:LINE of the config whose code raised an error or what it came from."""
+  while error is not None:
+    inside = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == 'get_config']
+    if inside:
+      return f'{inside[-1].filename}:{inside[-1].lineno}'
+    error = error.__cause__ or error.__context__
+  return None
+
+
+def _help() -> str:
+  """What the program is for, and its flags."""
+  lines = [sys.modules['__main__'].__doc__ or '', '']
+  ours = ('configs.cli', sys.argv[0], '__main__')
+  for module, defined in FLAGS.flags_by_module_dict().items():
+    if module in ours or os.path.basename(module) == os.path.basename(sys.argv[0]):
+      lines += [f'  --{flag.name}: {flag.help}' for flag in defined]
+  return '\n'.join(lines)

@@ -1,0 +1,110 @@
+"""Every error is a clear line and a documented code, at once: long before jax would be imported."""
+
+import os
+from pathlib import Path
+import subprocess
+import sys
+import time
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def call(*args: str, program: str = 'train.py') -> subprocess.CompletedProcess:
+  env = dict(os.environ, JAX_PLATFORMS='cpu')
+  return subprocess.run([sys.executable, program, *args], cwd=ROOT, env=env, capture_output=True, text=True,
+                        timeout=60)
+
+
+def refused(result: subprocess.CompletedProcess, code: int = 2) -> str:
+  assert result.returncode == code, result
+  assert 'Traceback' not in result.stderr and result.stdout == ''
+  assert result.stderr.count('\n') == 1, result.stderr
+  return result.stderr
+
+
+BERT = '--config=configs/bert_tiny.py'
+
+
+@pytest.mark.parametrize('args, words', [
+    ([BERT, '--config.modle.width=3'], "'modle'. Did you mean 'model'?"),
+    ([BERT, '--config.model.widht=3'], "'widht'. Did you mean 'width'?"),
+    ([BERT, '--config.stepps=3'], "Did you mean 'steps'?"),
+    ([BERT, '--config.steps=many'], "'many'"),
+    ([BERT, '--config.steps=1.5'], "'1.5'"),
+    ([BERT, '--config.steps=0'], 'config.steps=0: must be from 1'),
+    (['--config.steps=0'], 'config.steps=0'),  # the default config is checked like any other
+    ([BERT, '--config.model.heads=7'], '4 and 8 do'),
+    ([BERT, '--config.mask=causal'], 'nsp'),
+    ([BERT, '--config.objectives.clm=1.0'], '--config.objectives="{\'clm\': 1.0}"'),
+    ([BERT, "--config.objectives={'clm': 1.0}"], 'see'),
+    (['--cofnig=configs/bert_tiny.py'], 'Did you mean --config?'),
+    ([BERT, '--wokdir=x'], 'Did you mean --workdir?'),
+    ([BERT, 'steps=3'], "'steps=3' is no flag"),
+    (['--config=configs/bert_tin.py'], 'no config file configs/bert_tin.py. Did you mean configs/bert_tiny'),
+    (['--config=configs'], 'Is a directory'),
+    (['--config=README.md'], 'README.md'),
+    (['--config=configs/bert_base.py:corpsu=x'], "'corpsu=x': expected corpus=NAME"),
+    (['--config='], 'config'),
+])
+def test_a_mistake_on_the_command_line_is_explained_within_three_seconds(args, words):
+  began = time.monotonic()
+  assert words in refused(call(*args))
+  assert time.monotonic() - began < 3
+
+
+@pytest.mark.parametrize('body, words', [
+    ('config.modle = 3', "config.py:4: config has no field 'modle'. Did you mean 'model'?"),
+    ('config.steps = "many"', 'config.py:4: '),
+    ('config.steps = nonsense', "config.py:4: name 'nonsense' is not defined"),
+    ('config.mlm = dict(rate=0.2, maskd=0.8)', 'Did you mean config.mlm.masked?'),
+    ('config.mlm = dict(rate=0.2)', 'config.mlm.masked is missing'),
+    ('config.unlock().stepps = 3', 'Did you mean config.steps?'),
+])
+def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_path):
+  path = tmp_path / 'config.py'
+  path.write_text(f'from configs import base\ndef get_config():\n  config = base.get_config()\n  {body}\n'
+                  '  return config\n')
+  assert words in refused(call(f'--config={path}'))
+
+
+def test_nothing_of_the_command_line_imports_jax():
+  code = 'import sys, train; sys.exit("jax" in sys.modules or "matplotlib" in sys.modules)'
+  assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=60).returncode == 0
+
+
+def test_help_names_the_flags_and_ends_well():
+  result = call('--help')
+  assert result.returncode == 0
+  assert all(flag in result.stdout for flag in ('--config', '--workdir', '--restart', '--allow_change'))
+
+
+@pytest.mark.parametrize('raises, code, words', [
+    ('check.ConfigError("no such thing")', 2, 'no such thing'),
+    ('errors.StateError("in use")', 3, 'in use'),
+    ('DataError("no text")', 4, 'no text'),
+    ('errors.NumericalError("line 1\\nline 2")', 5, 'line 1\nline 2'),
+    ('errors.Preempted("stopped")', 143, 'stopped'),
+    ('OSError(28, "No space left", "/disk")', 6, 'No space left: /disk'),
+    ('OSError("offline")', 6, 'offline'),
+    ('KeyboardInterrupt()', 130, 'interrupted'),
+])
+def test_an_error_of_a_program_has_its_documented_code_and_no_traceback(raises, code, words, tmp_path):
+  result = program(f'raise {raises}', tmp_path)
+  assert result.returncode == code and words in result.stderr and 'Traceback' not in result.stderr
+  if code != 130:
+    assert 'Traceback' in program(f'raise {raises}', tmp_path, '--debug').stderr
+
+
+def test_a_bug_of_ours_keeps_its_traceback_and_exits_1(tmp_path):
+  result = program('{}["width"]', tmp_path)
+  assert result.returncode == 1 and 'Traceback' in result.stderr and 'KeyError' in result.stderr
+
+
+def program(body: str, folder: Path, *args: str) -> subprocess.CompletedProcess:
+  path = folder / 'program.py'
+  path.write_text(f'import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom configs import check, cli\n'
+                  'from data.errors import DataError\nfrom training import errors\n'
+                  f'def main():\n  {body}\ncli.run(main)\n')
+  return call(*args, program=str(path))
