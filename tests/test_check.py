@@ -121,7 +121,8 @@ def test_a_hostile_resolved_config_is_refused():
     nested = {'a': nested}
   changes = [{'auto_map': 'os.system'}, {'_target_': 'os.system'}, {'model': nested}, {'steps': 10**400},
              {'a.b': 1}, {'seed': '0'}, {'model': good['model'] | {'_attn': 'x'}},
-             {'objectives': {'os.system': 1.0}}, {'batch_size': float('nan')}, {'objectives': nested}, {'optimizer': []}]
+             {'objectives': {'os.system': 1.0}}, {'batch_size': float('nan')}, {'objectives': nested},
+             {'optimizer': []}]
   for bad in [[], None, {}, *(good | change for change in changes)]:
     with pytest.raises(check.ConfigError):
       check.from_resolved(bad)

@@ -9,9 +9,13 @@ again. This needs no rename, which object stores do not have.
 """
 
 from collections.abc import Callable
+import contextlib
 import errno
 import hashlib
 import json
+import logging
+import os
+import re
 import shutil
 
 from etils import epath
@@ -22,6 +26,7 @@ import orbax.checkpoint as ocp
 from training import faults
 from training.errors import NumericalError, StateError
 
+_STEP = re.compile(r'step_\d{8,}')
 _saves = 0  # of this process, for the fault hook
 
 
@@ -29,26 +34,33 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
   """Writes a checkpoint of `step`, then removes all but the newest `keep`.
 
   Raises:
-    NumericalError: a parameter is not finite; nothing is written or removed.
+    NumericalError: an array is not finite; nothing is written or removed.
     OSError: it could not be written; what was is removed, older checkpoints stay.
   """
   global _saves
   _saves += 1
-  if not all(np.isfinite(leaf).all() for leaf in jax.device_get(jax.tree.leaves(state.params))):
-    raise NumericalError(f'step {step}: a parameter is not finite; no checkpoint was written, older ones are untouched.')
+  arrays = _plain(state)
+  for name, leaf in arrays.items():
+    if not np.isfinite(np.asarray(leaf)).all():
+      raise NumericalError(f'step {step}: {name} is not finite; no checkpoint was written, older ones stay.')
   folder = folder_of(directory, step)
   if folder.exists():
     folder.rmtree()
   try:
     folder.mkdir(parents=True)
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-      checkpointer.save(folder / 'state', args=ocp.args.PyTreeSave(_plain(state)))
+    with _checkpointer() as checkpointer:
+      checkpointer.save(folder / 'state', args=ocp.args.PyTreeSave(arrays))
     faults.maybe_die('die_in_save', _saves)
     (folder / 'extra.json').write_text(json.dumps(extra | {'digest': digest(state)}, indent=1))
-    (folder / 'manifest.json').write_text(json.dumps(_manifest(folder), indent=1))
-  except OSError as error:
+    commit = folder / 'manifest.json.tmp'
+    commit.write_text(json.dumps(_manifest(folder), indent=1))
+    commit.rename(folder / 'manifest.json')
+  except Exception as error:
     folder.rmtree(missing_ok=True)
-    raise OSError(error.errno, f'checkpoint of step {step} not written, older ones are untouched: {error}') from error
+    if number := _errno(error):
+      reason = f'{os.strerror(number)}: it needs {_bytes(arrays):,} bytes, {_free(directory):,} are free'
+      raise OSError(number, f'checkpoint of step {step} not written, older ones stay. {reason}') from error
+    raise
   for old in available(directory)[:-keep]:
     folder_of(directory, old).rmtree()
 
@@ -59,7 +71,7 @@ def available(directory: epath.PathLike) -> list[int]:
   if not folder.exists():
     return []
   return sorted(int(child.name[5:]) for child in folder.iterdir()
-                if child.name.startswith('step_') and child.name[5:].isdigit() and (child / 'manifest.json').exists())
+                if _STEP.fullmatch(child.name) and (child / 'manifest.json').exists())
 
 
 def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str], None] = print):
@@ -78,21 +90,23 @@ def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str
     return None
   committed = available(directory)
   for child in list(directory.iterdir()):
-    if child.name.startswith('step_') and child.name[5:].isdigit() and int(child.name[5:]) not in committed:
+    if _STEP.fullmatch(child.name) and int(child.name[5:]) not in committed:
       say(f'{child.name} was cut off while it was written; removed.')
       child.rmtree()
   for step in reversed(committed):
     folder = folder_of(directory, step)
     if problem := damage(folder):
       corrupt = folder.with_name(folder.name + '.corrupt')
-      say(f'WARNING: checkpoint of step {step} is damaged ({problem}); kept as {corrupt.name}, trying an older one.')
+      say(f'WARNING: the checkpoint of step {step} is damaged: {problem}. It is kept as {corrupt.name}; '
+          'trying an older one.')
       if corrupt.exists():
         corrupt.rmtree()
       folder.rename(corrupt)
       continue
     return *restore(directory, step, abstract_state), step
-  if committed:
-    raise StateError(f'{directory}: every checkpoint is damaged. Start again with --restart, which keeps the old files.')
+  if any(child.name.endswith('.corrupt') for child in directory.iterdir()):
+    raise StateError(f'{directory}: every checkpoint is damaged. To start again, pass --restart, which keeps '
+                     'the old files.')
   return None
 
 
@@ -100,7 +114,7 @@ def restore(directory: epath.PathLike, step: int, abstract_state):
   """(state, extra) of one checkpoint, with its arrays where the abstract state says."""
   folder = folder_of(directory, step)
   abstract = _plain(abstract_state)
-  with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+  with _checkpointer() as checkpointer:
     stored = checkpointer.metadata(folder / 'state').item_metadata.tree
     _same_tree(stored, abstract, folder)
     plain = checkpointer.restore(folder / 'state', args=ocp.args.PyTreeRestore(
@@ -113,28 +127,32 @@ def damage(folder: epath.Path) -> str | None:
   """What is wrong with a committed checkpoint, or None."""
   try:
     manifest = json.loads((folder / 'manifest.json').read_text())
-  except ValueError:
-    return 'manifest.json is not JSON'
-  for name, facts in manifest.items():
-    path = folder / name
-    if not path.exists():
+    expected = {name: (facts['bytes'], facts['sha256']) for name, facts in manifest.items()}
+    found = {str(path.relative_to(folder)): path for path in _walk(folder)}
+  except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    return 'manifest.json is not what was written'
+  for name, (length, sha256) in expected.items():
+    if name not in found:
       return f'{name} is missing'
-    if path.stat().length != facts['bytes']:
-      return f'{name} has {path.stat().length} bytes, not {facts["bytes"]}'
-    if _sha256(path) != facts['sha256']:
+    if found[name].stat().length != length:
+      return f'{name} has {found[name].stat().length} bytes, not {length}'
+    if _sha256(found[name]) != sha256:
       return f'{name} has changed since it was written'
-  return None
+  return None if expected else 'manifest.json names no file'
 
 
 def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
-  """Refuses to start a run whose checkpoints cannot fit on the disk."""
-  path = epath.Path(directory)
-  if '://' in str(path):
+  """Raises OSError where the checkpoints of a run, and one more while it is written, cannot fit on the disk.
+
+  Args:
+    directory: where they will be; those that are there already take no more room.
+  """
+  if '://' in str(directory):
     return
-  needed, free = (keep + 1) * state_bytes, shutil.disk_usage(path).free
+  needed, free = (keep + 1 - min(keep, len(available(directory)))) * state_bytes, _free(directory)
   if free < needed:
-    raise OSError(errno.ENOSPC, f'{path}: {keep} + 1 checkpoints need {needed:,} bytes and {free:,} are free. '
-                                'Free some, or lower checkpoint.keep.')
+    raise OSError(errno.ENOSPC, f'{directory}: {keep} checkpoints (checkpoint.keep), and one being written, '
+                                f'need {needed:,} bytes more; {free:,} are free')
 
 
 def digest(state) -> str:
@@ -153,6 +171,19 @@ def folder_of(directory: epath.PathLike, step: int) -> epath.Path:
   return path if '://' in str(path) else path.absolute()  # orbax takes no relative path
 
 
+@contextlib.contextmanager
+def _checkpointer():
+  """Orbax's; what fails is raised, so its log would only say it twice, with tracebacks."""
+  log = logging.getLogger('absl')
+  level = log.level
+  log.setLevel(logging.CRITICAL)
+  try:
+    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+      yield checkpointer
+  finally:
+    log.setLevel(level)
+
+
 def _plain(state):
   """A state as {path: array}: what is on disk names every array, and depends on none of our classes."""
   return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
@@ -165,20 +196,42 @@ def _name(path) -> str:
 def _same_tree(stored: dict, abstract: dict, folder: epath.Path):
   lines = [f'  - {name}: in the checkpoint only' for name in sorted(set(stored) - set(abstract))]
   lines += [f'  + {name}: in the model only' for name in sorted(set(abstract) - set(stored))]
-  lines += [f'  ! {name}: {tuple(stored[name].shape)} in the checkpoint, {tuple(abstract[name].shape)} in the model'
-            for name in sorted(set(stored) & set(abstract)) if tuple(stored[name].shape) != tuple(abstract[name].shape)]
+  for name in sorted(set(stored) & set(abstract)):
+    old, new = (f'{np.dtype(x.dtype)}{list(x.shape)}' for x in (stored[name], abstract[name]))
+    lines += [f'  ! {name}: {old} in the checkpoint, {new} in the model'] if old != new else []
   if lines:
     raise StateError(f'{folder} does not fit the configured model:\n' + '\n'.join(lines))
 
 
 def _manifest(folder: epath.Path) -> dict:
-  files = sorted(path for path in _walk(folder) if path.name != 'manifest.json')
-  return {str(path.relative_to(folder)): dict(bytes=path.stat().length, sha256=_sha256(path)) for path in files}
+  files = sorted(path for path in _walk(folder) if not path.name.startswith('manifest.json'))
+  return {str(path.relative_to(folder)): dict(bytes=path.stat().length, sha256=_sha256(path))
+          for path in files}
 
 
 def _walk(folder: epath.Path):
   for child in folder.iterdir():
     yield from _walk(child) if child.is_dir() else [child]
+
+
+def _errno(error: Exception) -> int | None:
+  """What the operating system said; tensorstore wraps it in the text of a ValueError."""
+  if isinstance(error, OSError):
+    return error.errno
+  found = re.search(r"os_error_code='(\d+)'", str(error))
+  return int(found[1]) if found else None
+
+
+def _bytes(arrays: dict) -> int:
+  return sum(leaf.size * leaf.dtype.itemsize for leaf in arrays.values())
+
+
+def _free(directory: epath.PathLike) -> int:
+  """Bytes free on the disk of a folder that need not exist yet."""
+  path = epath.Path(directory).absolute()
+  while not path.exists():
+    path = path.parent
+  return shutil.disk_usage(path).free
 
 
 def _sha256(path: epath.Path) -> str:
