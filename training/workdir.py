@@ -1,10 +1,13 @@
 """The folder of a run: one process at a time, one config, and nothing lost."""
 
 import contextlib
+from importlib import metadata
+import itertools
 import json
 import os
 import platform
 import socket
+import sys
 import threading
 import time
 
@@ -25,8 +28,8 @@ def finished(directory: epath.PathLike, config: dict) -> dict | None:
   paths = directory / 'result.json', directory / 'config.json'
   if not all(path.exists() for path in paths):
     return None
-  result, old = (json.loads(path.read_text()) for path in paths)
-  return result if old == config and result['step'] == config['steps'] else None
+  result, old = (_read(path) for path in paths)
+  return result if result and old == config and result['step'] == config['steps'] else None
 
 
 @contextlib.contextmanager
@@ -38,12 +41,12 @@ def locked(directory: epath.PathLike, say=print):
   """
   directory = epath.Path(directory)
   if directory.exists() and not directory.is_dir():
-    raise StateError(f'--workdir={directory} is a file. Name a folder.')
+    raise check.ConfigError(f'--workdir={directory} is a file. Name a folder.')
   directory.mkdir(parents=True, exist_ok=True)
   path = directory / 'lock.json'
   mine = dict(host=socket.gethostname(), pid=os.getpid(), start=time.strftime('%Y-%m-%d %H:%M:%S'))
   if path.exists():
-    _refuse_if_held(path, say)
+    _take_over(path, say)
   try:
     with open(path, 'x') if '://' not in str(path) else path.open('w') as file:  # 'x': one of two racers wins
       json.dump(mine, file)
@@ -53,13 +56,17 @@ def locked(directory: epath.PathLike, say=print):
 
   def beat():
     while not done.wait(_HEARTBEAT_S):
+      if _read(path) not in (mine, None):  # this machine slept, and another process went on with the run
+        print(f'{directory} was taken over by another process; this one ends.', file=sys.stderr, flush=True)
+        os._exit(StateError.exit_code)
       with contextlib.suppress(OSError):
         os.utime(path)
 
   def release():
     done.set()
     with contextlib.suppress(OSError):
-      path.unlink()
+      if _read(path) == mine:
+        path.unlink()
 
   threading.Thread(target=beat, daemon=True).start()
   try:
@@ -68,43 +75,65 @@ def locked(directory: epath.PathLike, say=print):
     release()
 
 
-def _refuse_if_held(path: epath.Path, say):
+def _take_over(path: epath.Path, say):
+  """Removes a lock that belongs to nobody.
+
+  Raises:
+    StateError: it belongs to somebody.
+  """
+  holder = _read(path) or {}
+  host, pid, start = (holder.get(name, '?') for name in ('host', 'pid', 'start'))
   try:
-    holder = json.loads(path.read_text())
-    host, pid, start = holder['host'], holder['pid'], holder['start']
-  except (ValueError, KeyError, FileNotFoundError):
-    host, pid, start = '?', 0, '?'
-  local = host == socket.gethostname()
-  age = time.time() - path.stat().mtime if path.exists() else _STALE_S + 1
-  if (_alive(pid) if local else True) and age < _STALE_S and host != '?':
-    raise StateError(f'{path.parent} is in use by process {pid} on {host}, started {start}. Wait for it, stop it, '
-                     'or name another --workdir.')
-  say(f'taking over the lock of process {pid} on {host}, which is gone')
+    age = time.time() - path.stat().mtime
+  except FileNotFoundError:  # released just now
+    return
+  # A lock that cannot be read is one that is being written, unless it is old.
+  dead = not _alive(pid) if host == socket.gethostname() else not holder and age > _HEARTBEAT_S
+  if not dead and age < _STALE_S:
+    raise StateError(f'{path.parent} is in use by process {pid} on {host}, started {start}. Wait for it, '
+                     'stop it, or name another --workdir.')
+  # Of two processes that come to this point, the slower must not remove the new lock of the faster.
+  aside = path.with_name(f'lock.json.{os.getpid()}')
   with contextlib.suppress(FileNotFoundError):
-    path.unlink()
+    path.rename(aside)
+    if (_read(aside) or {}) != holder:
+      aside.rename(path)
+      raise StateError(f'{path.parent} was taken by another process just now.')
+    aside.unlink()
+  say(f'taking over the lock of process {pid} on {host}, which is gone')
 
 
-def _alive(pid: int) -> bool:
+def _alive(pid) -> bool:
+  if not isinstance(pid, int) or pid <= 0 or pid == os.getpid():  # as in a container that was started again
+    return False
   try:
     os.kill(pid, 0)
-  except ProcessLookupError:
+  except (ProcessLookupError, OverflowError):
     return False
   except PermissionError:
     return True
   return True
 
 
-def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow_change: tuple[str, ...], say=print):
+def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow_change: tuple[str, ...] = (),
+                say=print):
   """Compares the config with the one the folder was started with, and writes it where that is allowed.
 
   Raises:
+    ConfigError: `allow_change` names a field that may not change.
     StateError: the folder holds another run, or no run at all.
   """
   directory = epath.Path(directory)
-  mine = [child for child in directory.iterdir() if child.name not in ('lock.json', 'phase') and
-          not child.name.startswith('before-')]
+  for field in allow_change:
+    if not check.covers(FREE_ON_RESUME, field):
+      raise check.ConfigError(f'--allow_change={field}: only these may change when a run resumes: '
+                              f'{", ".join(FREE_ON_RESUME)}.')
+  mine = [child for child in directory.iterdir()
+          if child.name != 'phase' and not child.name.startswith(('lock.json', 'before-')) and
+          not child.name.endswith('.new')]
   if restart and mine:
-    aside = directory / f'before-{time.strftime("%Y%m%d-%H%M%S")}'
+    aside = next(path for number in itertools.count(1)
+                 if not (path := directory / f'before-{number}').exists())
     aside.mkdir()
     for child in mine:
       child.rename(aside / child.name)
@@ -115,10 +144,13 @@ def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow
     _write(path, config)
     return
   if not path.exists():
-    raise StateError(f'{directory} holds files and no config.json, so no run of ours. Name another --workdir, '
-                     'or pass --restart, which moves them aside.')
-  differences = check.difference(json.loads(path.read_text()), config)
-  refused = [line for line in differences if line[0] not in allow_change or not check.covers(FREE_ON_RESUME, line[0])]
+    raise StateError(f'{directory} holds files and no config.json, so no run of ours. Name another '
+                     '--workdir, or pass --restart, which moves them aside.')
+  old = _read(path)
+  if old is None:
+    raise StateError(f'{path} is damaged. Name another --workdir, or pass --restart, which moves it aside.')
+  differences = check.difference(old, config)
+  refused = [line for line in differences if not check.covers(allow_change, line[0])]
   if refused:
     lines = '\n'.join(f'  {field}: was {old!r}, now {new!r}' for field, old, new in refused)
     free = [field for field, *_ in refused if check.covers(FREE_ON_RESUME, field)]
@@ -133,8 +165,9 @@ def check_fingerprint(directory: epath.PathLike, facts: dict):
   """Refuses to go on with other data or another tokenizer than the run began with."""
   path = epath.Path(directory) / 'data.json'
   if path.exists():
-    old = json.loads(path.read_text())
-    lines = [f'  {name}: was {old.get(name)!r}, now {value!r}' for name, value in facts.items() if old.get(name) != value]
+    old = _read(path) or {}
+    lines = [f'  {name}: was {old.get(name)!r}, now {value!r}'
+             for name, value in facts.items() if old.get(name) != value]
     if lines:
       raise StateError(f'{directory} was trained on other data:\n' + '\n'.join(lines) +
                        '\nBring the old data back, name another --workdir, or pass --restart.')
@@ -144,16 +177,32 @@ def check_fingerprint(directory: epath.PathLike, facts: dict):
 
 def note_software(directory: epath.PathLike, say=print):
   """Records what bit-identity is promised for, and says when a resumed run runs on something else."""
-  facts = dict(python=platform.python_version(), jax=jax.__version__, platform=jax.default_backend(),
-               devices=jax.device_count(), processes=jax.process_count(), cpus=len(os.sched_getaffinity(0)))
+  facts = {name: metadata.version(name) for name in ('jax', 'jaxlib', 'flax', 'optax')}
+  facts |= dict(python=platform.python_version(), platform=jax.default_backend(),
+                device=jax.devices()[0].device_kind, devices=jax.device_count(),
+                processes=jax.process_count(), cpus=len(os.sched_getaffinity(0)),
+                xla_flags=os.environ.get('XLA_FLAGS', ''))
   path = epath.Path(directory) / 'software.json'
-  if path.exists():
-    old = json.loads(path.read_text())
-    changed = [f'{name} {old.get(name)} -> {value}' for name, value in facts.items() if old.get(name) != value]
+  if old := _read(path):
+    changed = [f'{name} {old.get(name)} -> {value}'
+               for name, value in facts.items() if old.get(name) != value]
     if changed:
       say(f'resuming on something else ({", ".join(changed)}): bit-identity is not promised')
-  _write(path, facts)
+  if old != facts:
+    _write(path, facts)
+
+
+def _read(path: epath.Path) -> dict | None:
+  """A JSON object, or None where there is none that can be read."""
+  try:
+    value = json.loads(path.read_text())
+  except (FileNotFoundError, ValueError, RecursionError):
+    return None
+  return value if isinstance(value, dict) else None
 
 
 def _write(path: epath.Path, value: dict):
-  path.write_text(json.dumps(value, indent=1) + '\n')
+  """Whole or not at all, whenever the process is killed."""
+  new = path.with_name(path.name + '.new')
+  new.write_text(json.dumps(value, indent=1) + '\n')
+  new.replace(path)

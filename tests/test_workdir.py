@@ -1,0 +1,242 @@
+"""One process at a time, one config, and nothing of an earlier run lost."""
+
+import json
+import os
+from pathlib import Path
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from configs import base, check
+from training import workdir
+from training.errors import StateError
+
+
+def resolved(**changes) -> dict:
+  fields = check.resolve(base.get_config())
+  for name, value in changes.items():
+    group, _, leaf = name.rpartition('__')
+    (fields[group] if group else fields)[leaf] = value
+  return fields
+
+
+def write_lock(folder: Path, *, age: float = 0, **holder):
+  path = folder / 'lock.json'
+  path.write_text(json.dumps(dict(host=socket.gethostname(), pid=os.getppid(), start='noon') | holder))
+  os.utime(path, (time.time() - age,) * 2)
+
+
+@pytest.fixture(scope='module')
+def dead() -> int:
+  """The id of a process that has ended."""
+  process = subprocess.Popen([sys.executable, '-c', ''])
+  process.wait()
+  return process.pid
+
+
+def take(folder: Path) -> list[str]:
+  said = []
+  with workdir.locked(folder, said.append):
+    assert json.loads((folder / 'lock.json').read_text())['pid'] == os.getpid()
+  assert not list(folder.glob('lock.json*'))
+  return said
+
+
+def refused(function, *args, **kwargs) -> str:
+  with pytest.raises(StateError) as error:
+    function(*args, **kwargs)
+  assert error.value.exit_code == 3
+  return str(error.value)
+
+
+def test_a_free_workdir_is_made_and_locked_and_released(tmp_path):
+  assert take(tmp_path / 'some' / 'where') == []
+
+
+def test_a_lock_is_released_when_the_run_fails(tmp_path):
+  with pytest.raises(ZeroDivisionError), workdir.locked(tmp_path):
+    raise ZeroDivisionError
+  take(tmp_path)
+
+
+def test_a_living_holder_is_named_and_left_alone(tmp_path):
+  write_lock(tmp_path)
+  before = (tmp_path / 'lock.json').read_bytes()
+  text = refused(take, tmp_path)
+  assert f'process {os.getppid()} on {socket.gethostname()}, started noon' in text
+  assert (tmp_path / 'lock.json').read_bytes() == before
+
+
+@pytest.mark.parametrize('holder', [
+    dict(age=301),  # alive, but no heartbeat for five minutes
+    dict(host='elsewhere', age=301),
+    dict(pid=0), dict(pid=-1), dict(pid='many'), dict(pid=10**30),
+    dict(pid=os.getpid()),  # a container that was started again has the same host and the same process id
+])
+def test_a_lock_that_belongs_to_nobody_is_taken_over_aloud(holder, tmp_path):
+  write_lock(tmp_path, **holder)
+  assert 'taking over the lock of process' in take(tmp_path)[0]
+
+
+def test_the_lock_of_a_dead_process_is_taken_over_at_once_but_only_on_its_own_host(dead, tmp_path):
+  write_lock(tmp_path, pid=dead)
+  assert f'process {dead}' in take(tmp_path)[0]
+  write_lock(tmp_path, pid=dead, host='elsewhere', age=200)
+  assert 'elsewhere' in refused(take, tmp_path)
+
+
+def test_a_lock_that_is_being_written_is_not_taken_over_and_a_torn_one_is(tmp_path):
+  (tmp_path / 'lock.json').write_text('')
+  refused(take, tmp_path)
+  write_lock(tmp_path, age=60)
+  os.truncate(tmp_path / 'lock.json', 5)
+  os.utime(tmp_path / 'lock.json', (time.time() - 60,) * 2)
+  assert 'taking over' in take(tmp_path)[0]
+
+
+def test_of_two_that_take_over_the_slower_gives_the_lock_back(dead, tmp_path, monkeypatch):
+  write_lock(tmp_path, pid=dead)
+  winner = dict(host='elsewhere', pid=7, start='just now')
+
+  def slow(pid):  # while we look at the dead holder, another process takes its place
+    (tmp_path / 'lock.json').write_text(json.dumps(winner))
+    return False
+
+  monkeypatch.setattr(workdir, '_alive', slow)
+  refused(take, tmp_path)
+  assert json.loads((tmp_path / 'lock.json').read_text()) == winner
+  assert [path.name for path in tmp_path.iterdir()] == ['lock.json']
+
+
+def test_a_process_that_lost_its_lock_ends(tmp_path):
+  code = ('import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom training import workdir\n'
+          'workdir._HEARTBEAT_S = 0.05\nwith workdir.locked(sys.argv[2]):\n  print("held", flush=True)\n'
+          '  time.sleep(60)\n')
+  root = str(Path(__file__).resolve().parents[1])
+  process = subprocess.Popen([sys.executable, '-c', code, root, str(tmp_path)], stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE, text=True, env=dict(os.environ, JAX_PLATFORMS='cpu'))
+  assert process.stdout.readline() == 'held\n'
+  old = (tmp_path / 'lock.json').stat().st_mtime_ns
+  time.sleep(0.3)
+  assert (tmp_path / 'lock.json').stat().st_mtime_ns > old  # it beats
+  assert str(process.pid) in refused(take, tmp_path)
+  winner = tmp_path / 'winner'
+  winner.write_text(json.dumps(dict(host='elsewhere', pid=7, start='now')))
+  winner.replace(tmp_path / 'lock.json')
+  _, err = process.communicate(timeout=10)
+  assert process.returncode == 3 and 'taken over by another process' in err
+  assert json.loads((tmp_path / 'lock.json').read_text())['pid'] == 7
+
+
+def test_a_workdir_that_is_a_file_or_cannot_be_made_is_refused(tmp_path):
+  (tmp_path / 'file').write_text('')
+  with pytest.raises(check.ConfigError, match='is a file'):
+    take(tmp_path / 'file')
+  for impossible in (tmp_path / 'file' / 'run', Path('/proc/run')):
+    with pytest.raises(OSError):
+      take(impossible)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
+def test_a_workdir_that_cannot_be_written_is_refused(tmp_path):
+  tmp_path.chmod(0o500)
+  with pytest.raises(PermissionError):
+    take(tmp_path)
+
+
+def test_a_config_is_written_once_and_the_same_one_goes_on(tmp_path):
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  assert json.loads((tmp_path / 'config.json').read_text()) == resolved()
+  stamp = (tmp_path / 'config.json').stat().st_mtime_ns
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  assert (tmp_path / 'config.json').stat().st_mtime_ns == stamp
+
+
+CHANGES = dict(seed=1, batch_size=64, mask='causal', mlm__rate=0.2, data__corpus='gutenberg', model__width=96,
+               data__sequence_length=64, optimizer__beta1=0.8, name='other')
+
+
+@pytest.mark.parametrize('name', CHANGES)
+def test_another_config_is_refused_with_the_field_and_no_flag_helps(name, tmp_path):
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  before = (tmp_path / 'config.json').read_bytes()
+  field = name.replace('__', '.')
+  text = refused(workdir.open_config, tmp_path, resolved(**{name: CHANGES[name]}), restart=False)
+  assert f'{field}: was ' in text and f'now {CHANGES[name]!r}' in text and '--allow_change' not in text
+  with pytest.raises(check.ConfigError, match=f'allow_change={field}'):
+    workdir.open_config(tmp_path, resolved(**{name: CHANGES[name]}), restart=False, allow_change=(field,))
+  assert (tmp_path / 'config.json').read_bytes() == before
+
+
+@pytest.mark.parametrize('name, value, allow', [
+    ('steps', 2_000, 'steps'), ('optimizer__learning_rate', 1e-5, 'optimizer.learning_rate'),
+    ('checkpoint__every', 7, 'checkpoint.every'), ('log__every', 5, 'log'), ('mesh__fsdp', 2, 'mesh')])
+def test_what_is_safe_to_change_must_be_named(name, value, allow, tmp_path):
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  text = refused(workdir.open_config, tmp_path, resolved(**{name: value}), restart=False)
+  assert f'--allow_change={name.replace("__", ".")} accepts it' in text
+  workdir.open_config(tmp_path, resolved(**{name: value}), restart=False, allow_change=(allow,))
+  assert json.loads((tmp_path / 'config.json').read_text()) == resolved(**{name: value})
+  workdir.open_config(tmp_path, resolved(**{name: value}), restart=False)
+
+
+def test_no_flag_is_offered_when_it_would_not_be_enough(tmp_path):
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  text = refused(workdir.open_config, tmp_path, resolved(steps=5, seed=1), restart=False,
+                 allow_change=('steps',))
+  assert 'seed' in text and 'steps' not in text.splitlines()[1] and '--allow_change' not in text
+
+
+def test_a_folder_that_holds_something_else_is_refused_and_moved_aside_on_request(tmp_path):
+  (tmp_path / 'thesis.txt').write_text('years of work')
+  assert '--restart' in refused(workdir.open_config, tmp_path, resolved(), restart=False)
+  said = []
+  workdir.open_config(tmp_path, resolved(), restart=True, say=said.append)
+  assert next(tmp_path.glob('before-*/thesis.txt')).read_text() == 'years of work'
+  assert 'before-' in said[0]
+  workdir.open_config(tmp_path, resolved(seed=1), restart=True)
+  assert len(list(tmp_path.glob('before-*'))) == 2
+
+
+@pytest.mark.parametrize('text', ['', '{"name": ', '[]'])
+def test_a_damaged_config_is_refused(text, tmp_path):
+  (tmp_path / 'config.json').write_text(text)
+  assert 'is damaged' in refused(workdir.open_config, tmp_path, resolved(), restart=False)
+
+
+def test_a_process_killed_while_it_wrote_its_first_config_can_start_again(tmp_path):
+  (tmp_path / 'config.json.new').write_text('{"na')
+  workdir.open_config(tmp_path, resolved(), restart=False)
+
+
+def test_only_a_whole_result_of_this_config_counts_as_finished(tmp_path):
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  assert workdir.finished(tmp_path, resolved()) is None
+  for text in ('', '[1]', '{"step": 999}'):
+    (tmp_path / 'result.json').write_text(text)
+    assert workdir.finished(tmp_path, resolved()) is None
+  (tmp_path / 'result.json').write_text('{"step": 1000}')
+  assert workdir.finished(tmp_path, resolved()) == dict(step=1000)
+  assert workdir.finished(tmp_path, resolved(seed=1)) is None
+  assert workdir.finished(tmp_path / 'none', resolved()) is None
+
+
+def test_other_data_or_another_tokenizer_is_refused_by_name(tmp_path):
+  workdir.check_fingerprint(tmp_path, dict(data='a', tokenizer='b'))
+  workdir.check_fingerprint(tmp_path, dict(data='a', tokenizer='b'))
+  text = refused(workdir.check_fingerprint, tmp_path, dict(data='a', tokenizer='c'))
+  assert "tokenizer: was 'b', now 'c'" in text and 'data: was' not in text
+
+
+def test_resuming_on_something_else_is_said(tmp_path):
+  said = []
+  workdir.note_software(tmp_path, said.append)
+  workdir.note_software(tmp_path, said.append)
+  assert said == []
+  path = tmp_path / 'software.json'
+  path.write_text(json.dumps(json.loads(path.read_text()) | dict(jax='0.1', devices=4096)))
+  workdir.note_software(tmp_path, said.append)
+  assert all(word in said[0] for word in ('jax 0.1 ->', 'devices 4096 ->', 'bit-identity is not promised'))
