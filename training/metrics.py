@@ -8,6 +8,7 @@ in order, so `step` is strictly increasing; a resumed run first drops the rows t
 import hashlib
 import json
 import math
+import os
 
 from etils import epath
 import numpy as np
@@ -20,14 +21,19 @@ class MetricsLog:
   """Appends rows; floats are written so that a float32 can be read back exactly."""
 
   def __init__(self, directory: epath.PathLike, *, resume_step: int, tensorboard: bool):
-    self._path = epath.Path(directory) / _FILE
-    kept = [row for row in read(directory) if row['step'] < resume_step]
-    if self._path.exists():
-      self._path.write_text(''.join(json.dumps(row) + '\n' for row in kept))
-    self._file = self._path.open('a')
+    path = epath.Path(directory) / _FILE
+    if path.exists():
+      kept = ''.join(json.dumps(row) + '\n' for row in read(directory) if row['step'] < resume_step)
+      new = path.with_name(_FILE + '.new')  # a kill between truncating and writing would lose them all
+      new.write_text(kept)
+      new.replace(path)
+    self._file = path.open('a')
     self._board = None
     if tensorboard and '://' not in str(directory):
-      self._board = tensorboardX.SummaryWriter(str(epath.Path(directory) / 'tensorboard'), purge_step=resume_step)
+      board = epath.Path(directory) / 'tensorboard'
+      # The suffix, because names have seconds only: a quick restart would write over the events before it.
+      self._board = tensorboardX.SummaryWriter(
+          str(board), purge_step=resume_step, filename_suffix=f'.{os.getpid()}.{resume_step}')
 
   def write(self, row: dict):
     self._file.write(json.dumps({name: _plain(value) for name, value in row.items()}) + '\n')
@@ -36,6 +42,12 @@ class MetricsLog:
       for name, value in row.items():
         if isinstance(value, (int, float)) and name != 'step':
           self._board.add_scalar(name, value, row['step'])
+
+  def flush(self):
+    """To be called before a checkpoint: no row from before it is then lost, in TensorBoard neither."""
+    self._file.flush()
+    if self._board is not None:
+      self._board.flush()
 
   def close(self):
     self._file.close()
@@ -49,9 +61,12 @@ def read(directory: epath.PathLike) -> list[dict]:
   rows = []
   for line in path.read_text().splitlines() if path.exists() else []:
     try:
-      rows.append(json.loads(line))
+      row = json.loads(line)
     except ValueError:
       break
+    if not isinstance(row, dict) or 'step' not in row:
+      break
+    rows.append(row)
   return rows
 
 

@@ -1,6 +1,7 @@
 """SIGTERM, SIGINT and SIGUSR1: stop soon, lose nothing, return 143. A second one stops at once."""
 
 from collections.abc import Callable
+import contextlib
 import os
 import signal
 import socket
@@ -42,12 +43,21 @@ class Stop:
   def _listen(self):
     while True:
       for number in self._receiver.recv(16):
+        if number not in _SIGNALS:
+          continue
         name = signal.Signals(number).name
         if self._deferred and not self.requested.is_set():
-          print(f'{name}: stopping after this step, with a checkpoint. Again: stop at once.', file=sys.stderr, flush=True)
           self.requested.set()
+          _say(f'{name}: stopping after this step, with a checkpoint. Again: stop at once.')
           continue
-        print(f'{name}: stopped.', file=sys.stderr, flush=True)
-        for cleanup in self._cleanups:
-          cleanup()
-        os._exit(143)
+        try:
+          _say(f'{name}: stopped.')
+          for cleanup in self._cleanups:
+            cleanup()
+        finally:
+          os._exit(143)
+
+
+def _say(text: str):
+  with contextlib.suppress(OSError):  # the terminal may be gone
+    print(text, file=sys.stderr, flush=True)
