@@ -9,12 +9,16 @@ import hashlib
 import json
 import math
 import os
+import time
 
 from etils import epath
 import numpy as np
-import tensorboardX
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 
 _FILE = 'metrics.jsonl'
+_FLUSH_EVERY_S = 2
 
 
 class MetricsLog:
@@ -30,18 +34,13 @@ class MetricsLog:
     self._file = path.open('a')
     self._board = None
     if tensorboard and '://' not in str(directory):
-      board = epath.Path(directory) / 'tensorboard'
-      # The suffix, because names have seconds only: a quick restart would write over the events before it.
-      self._board = tensorboardX.SummaryWriter(
-          str(board), purge_step=resume_step, filename_suffix=f'.{os.getpid()}.{resume_step}')
+      self._board = _Board(epath.Path(directory) / 'tensorboard', resume_step)
 
   def write(self, row: dict):
     self._file.write(json.dumps({name: _plain(value) for name, value in row.items()}) + '\n')
     self._file.flush()
     if self._board is not None:
-      for name, value in row.items():
-        if isinstance(value, (int, float)) and name != 'step':
-          self._board.add_scalar(name, value, row['step'])
+      self._board.write(row)
 
   def flush(self):
     """To be called before a checkpoint: no row from before it is then lost, in TensorBoard neither."""
@@ -53,6 +52,33 @@ class MetricsLog:
     self._file.close()
     if self._board is not None:
       self._board.close()
+
+
+class _Board:
+  """TensorBoard events, one a row. The SummaryWriter of tensorboardX cannot be told to empty its queue, so a
+  killed run would lack rows that its checkpoint says were done."""
+
+  def __init__(self, folder: epath.Path, resume_step: int):
+    folder.mkdir(parents=True, exist_ok=True)
+    # The suffix, because names have seconds only: a quick restart would write over the events before it.
+    self._events = EventsWriter(str(folder / 'events'), filename_suffix=f'.{os.getpid()}.{resume_step}')
+    start = SessionLog(status=SessionLog.START)  # hides what a killed run wrote from this step on
+    self._events.write_event(Event(wall_time=time.time(), step=resume_step, session_log=start))
+    self.flush()
+
+  def write(self, row: dict):
+    values = [Summary.Value(tag=name, simple_value=value) for name, value in row.items()
+              if isinstance(value, int | float) and name != 'step']
+    self._events.write_event(Event(wall_time=time.time(), step=row['step'], summary=Summary(value=values)))
+    if time.monotonic() - self._flushed > _FLUSH_EVERY_S:
+      self.flush()
+
+  def flush(self):
+    self._events.flush()
+    self._flushed = time.monotonic()
+
+  def close(self):
+    self._events.close()
 
 
 def read(directory: epath.PathLike) -> list[dict]:
