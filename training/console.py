@@ -8,17 +8,21 @@ import statistics
 import time
 
 from rich.console import Console as RichConsole
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, SpinnerColumn, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 _PLAIN_EVERY_S = 10
+_PLAIN_WIDTH = 160  # a log has no edge to wrap at
 
 
 class Console:
   """Lines, tables and the progress of one run."""
 
-  def __init__(self, *, quiet: bool = False):
-    self._rich = RichConsole(highlight=False, quiet=quiet)
+  def __init__(self, *, quiet: bool = False, file=None):
+    self._rich = RichConsole(highlight=False, quiet=quiet, file=file)
+    if not self._rich.is_terminal:
+      self._rich.width = _PLAIN_WIDTH
     self.started = time.monotonic()
     self._progress: Progress | None = None
     self._task = None
@@ -41,7 +45,8 @@ class Console:
 
   def table(self, title: str, rows: dict[str, str]):
     """Names and values, aligned."""
-    table = Table(title=title, title_justify='left', title_style='bold', show_header=False, box=None, padding=(0, 2, 0, 0))
+    table = Table(title=title, title_justify='left', title_style='bold', show_header=False, box=None,
+                  padding=(0, 2, 0, 0))
     table.add_column(style='cyan', no_wrap=True)
     table.add_column(overflow='fold')
     for name, value in rows.items():
@@ -53,15 +58,16 @@ class Console:
     self._steps, self._predicted = steps, predicted_step_seconds
     if self._rich.is_terminal:
       self._progress = Progress(
-          SpinnerColumn(), TextColumn('{task.description}'), BarColumn(bar_width=None), MofNCompleteColumn(),
+          SpinnerColumn(), _Doing(), BarColumn(bar_width=None), MofNCompleteColumn(),
           TextColumn('{task.fields[numbers]}'), console=self._rich, refresh_per_second=4)
       self._progress.start()
-      self._task = self._progress.add_task('training', total=steps, completed=step, numbers='')
+      self._task = self._progress.add_task('training', total=steps, completed=step, numbers='',
+                                           since=time.monotonic())
 
   def doing(self, what: str):
     """Says what takes time now: compiling, evaluating, saving."""
     if self._progress is not None:
-      self._progress.update(self._task, description=what)
+      self._progress.update(self._task, description=what, since=time.monotonic())
     elif what != 'training':
       self.say(f'{what} ...')
 
@@ -94,6 +100,15 @@ class Console:
     if self._progress is not None:
       self._progress.stop()
       self._progress = None
+
+
+class _Doing(ProgressColumn):
+  """What is being done; anything but a step with the time it has taken so far."""
+
+  def render(self, task) -> Text:
+    if task.description == 'training':
+      return Text(task.description)
+    return Text(f'{task.description} {time.monotonic() - task.fields["since"]:.0f} s')
 
 
 def duration(seconds: float) -> str:

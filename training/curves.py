@@ -1,64 +1,110 @@
 """The curves of a run, as one picture."""
 
+import math
 import os
 
 from etils import epath
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
-_INK, _GRID = '#222222', '#e6e6e6'
-_COLORS = dict(mlm='#1f6fb4', clm='#1f6fb4', nsp='#d9822b')
+_INK, _SOFT, _GRID = '#222222', '#777777', '#e9e9e9'
+_TOKENS, _OTHER, _RATE, _NORM = '#1f6fb4', '#d9822b', '#4a8f4a', '#8a5aa8'
+_CHANCE = dict(nsp=('chance', math.log(2)))  # of an objective with few classes: what guessing costs
 
 
 def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float):
-  """Writes curves.png: losses over tokens, learning rate, gradient norm."""
+  """Writes curves.png: losses over tokens, learning rate, gradient norm.
+
+  Args:
+    unigram_entropy: nats a token; drawn beside the losses of predicted tokens.
+  """
   import matplotlib.pyplot as plt  # a second of import that only a finished run should pay
 
-  train = [row for row in rows if 'train/loss' in row and isinstance(row['train/loss'], float)]
-  figure, (losses, rate, norm) = plt.subplots(
-      3, 1, figsize=(9, 8), sharex=True, height_ratios=(4, 1, 1), layout='constrained')
-  names = sorted({name[6:-5] for row in rows for name in row if name.startswith('train/') and name.endswith('_loss')})
-  for name in names:
-    color = _COLORS[name]
-    tokens = [row['tokens'] for row in train]
-    values = [row[f'train/{name}_loss'] for row in train]
-    losses.plot(tokens, values, color=color, alpha=0.2, linewidth=0.8)
-    losses.plot(tokens, _smooth(values), color=color, linewidth=1.8, label=f'{name}, training')
-    points = [(row['tokens'], row[f'val/{name}_loss']) for row in rows if f'val/{name}_loss' in row]
-    if points:
-      losses.plot(*zip(*points), color=color, marker='o', markersize=5, linestyle='--', linewidth=1,
-                  markeredgecolor='white', label=f'{name}, validation')
-      losses.annotate(f'{points[-1][1]:.3f}', points[-1], xytext=(6, 0), textcoords='offset points', va='center',
-                      color=color, fontsize=10)
-  if set(names) & {'mlm', 'clm'}:
-    losses.axhline(unigram_entropy, color=_INK, linewidth=0.8, linestyle=':')
-    losses.annotate('knowing word frequencies only', (1, unigram_entropy), xycoords=('axes fraction', 'data'),
-                    xytext=(-4, 4), textcoords='offset points', ha='right', fontsize=9, color=_INK)
-  losses.set_ylabel('loss (nats a prediction)')
-  losses.set_ylim(bottom=0)
-  losses.legend(frameon=False, loc='lower left')
-  losses.set_title(title, loc='left', fontsize=13, fontweight='bold')
-  rate.plot([row['tokens'] for row in train], [row['learning_rate'] for row in train], color='#4a8f4a')
-  rate.set_ylabel('learning rate')
-  norm.plot([row['tokens'] for row in train], [row['gradient_norm'] for row in train], color='#8a5aa8', linewidth=0.8)
-  norm.set_ylabel('gradient norm')
-  norm.set_yscale('log')
-  norm.set_xlabel('training tokens (padding not counted)')
-  norm.xaxis.set_major_formatter(lambda tokens, _: f'{tokens / 1e6:g}M' if tokens else '0')
-  for axes in (losses, rate, norm):
+  names = sorted({name[6:-5] for row in rows for name in row
+                  if name.startswith('train/') and name.endswith('_loss')})
+  tokens = [name for name in names if name not in _CHANCE]
+  others = [name for name in names if name in _CHANCE]
+  heights = ([4.5] if tokens else []) + [1.4] * len(others) + [1, 1]
+  figure, panels = plt.subplots(len(heights), 1, figsize=(9, 1.1 + 1.05 * sum(heights)), sharex=True,
+                                squeeze=False, height_ratios=heights, layout='constrained')
+  *losses, rate, norm = panels[:, 0]
+  if tokens:
+    for name in tokens:
+      _losses(losses[0], rows, name, _TOKENS)
+    _line(losses[0], f'{unigram_entropy:.2f}  word frequencies alone', unigram_entropy)
+    losses[0].legend(frameon=False, loc='upper right')
+    losses[0].set_ylabel('loss\n(nats a prediction)')
+  for axes, name in zip(losses[-len(others):] if others else [], others):
+    _losses(axes, rows, name, _OTHER)
+    _line(axes, *_CHANCE[name])
+    axes.set_ylabel(f'{name} loss\n(nats)')
+  rate.plot(*_series(rows, 'learning_rate'), color=_RATE, linewidth=1.6)
+  rate.set_ylabel('learning\nrate')
+  rate.ticklabel_format(axis='y', scilimits=(-2, 3))
+  x, values = _series(rows, 'gradient_norm')
+  norm.plot(x, values, color=_NORM, alpha=0.25, linewidth=0.6)
+  norm.plot(x, _smooth(values), color=_NORM, linewidth=1.6)
+  norm.set_ylabel('gradient\nnorm')
+  norm.set_ylim(0, _quantile(values, 0.99) * 1.15 or 1)
+  norm.set_xlabel('training tokens, padding not counted')
+  norm.xaxis.set_major_formatter(lambda count, _: _count(count))
+  for axes in panels[:, 0]:
     axes.grid(color=_GRID, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.spines[['top', 'right']].set_visible(False)
-  path = epath.Path(directory) / 'curves.png'
-  with path.open('wb') as file:
+    axes.spines[['left', 'bottom']].set_color(_SOFT)
+    axes.tick_params(colors=_SOFT, labelcolor=_INK)
+    axes.margins(x=0.01)
+  figure.align_ylabels()
+  figure.suptitle(title, x=0.01, ha='left', fontsize=13, fontweight='bold', color=_INK)
+  with (epath.Path(directory) / 'curves.png').open('wb') as file:
     figure.savefig(file, dpi=130, format='png')
   plt.close(figure)
 
 
-def _smooth(values: list[float], decay: float = 0.95) -> list[float]:
-  """Exponential average without the pull of its start."""
-  smoothed, total, weight = [], 0.0, 0.0
+def _losses(axes, rows: list[dict], name: str, color: str):
+  """Training as a thin and a smoothed line, validation as points; the last point with its value."""
+  x, values = _series(rows, f'train/{name}_loss')
+  axes.plot(x, values, color=color, alpha=0.22, linewidth=0.6)
+  axes.plot(x, _smooth(values), color=color, linewidth=1.8, label=f'{name}, training (smoothed)')
+  x, values = _series(rows, f'val/{name}_loss')
+  axes.plot(x, values, color=_INK, marker='o', markersize=5, linestyle='', markeredgecolor='white', zorder=3,
+            label=f'{name}, validation')
+  if values:
+    axes.annotate(f'{values[-1]:.3f}', (x[-1], values[-1]), xytext=(7, 0), textcoords='offset points',
+                  va='center', color=_INK, fontsize=10, fontweight='bold', annotation_clip=False)
+
+
+def _line(axes, words: str, value: float):
+  """A level to compare with."""
+  axes.axhline(value, color=_SOFT, linewidth=1, linestyle=(0, (4, 3)))
+  axes.annotate(words, (0.5, value), xycoords=('axes fraction', 'data'), xytext=(0, 4), ha='center',
+                textcoords='offset points', fontsize=9, color=_SOFT)
+
+
+def _series(rows: list[dict], name: str) -> tuple[list[int], list[float]]:
+  """(tokens, values) of the rows that have a finite value; the log has words for the others."""
+  points = [(row['tokens'], row[name]) for row in rows if isinstance(row.get(name), int | float)]
+  return [x for x, _ in points], [value for _, value in points]
+
+
+def _smooth(values: list[float]) -> list[float]:
+  """Mean over a hundredth of the run around each point, so that nothing is shifted."""
+  reach = len(values) // 200
+  sums = [0.0]
   for value in values:
-    total, weight = decay * total + (1 - decay) * value, decay * weight + (1 - decay)
-    smoothed.append(total / weight)
-  return smoothed
+    sums.append(sums[-1] + value)
+  windows = ((max(0, i - reach), min(len(values), i + reach + 1)) for i in range(len(values)))
+  return [(sums[end] - sums[start]) / (end - start) for start, end in windows]
+
+
+def _quantile(values: list[float], share: float) -> float:
+  return sorted(values)[int(share * (len(values) - 1))] if values else 0.0
+
+
+def _count(number: float) -> str:
+  """2500000 as 2.5M."""
+  for unit, size in (('T', 1e12), ('B', 1e9), ('M', 1e6), ('k', 1e3)):
+    if number >= size:
+      return f'{number / size:g}{unit}'
+  return f'{number:g}'

@@ -1,0 +1,135 @@
+"""What a person reads is true, soon, and legible in a terminal and in a log."""
+
+import io
+import os
+import pty
+import subprocess
+import sys
+import time
+
+import pytest
+
+from training import console
+from training.console import Console, duration
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Clock:
+  """Time that passes only when told."""
+
+  def __init__(self, monkeypatch):
+    self.now = 1_000.0
+    monkeypatch.setattr(console.time, 'monotonic', lambda: self.now)
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  return Clock(monkeypatch)
+
+
+def in_a_log() -> tuple[Console, io.StringIO]:
+  text = io.StringIO()
+  return Console(file=text), text
+
+
+def test_the_eta_is_the_median_of_steps_and_the_share_of_evaluating_and_saving(clock):
+  ours, text = in_a_log()
+  ours.begin(0, 1_000, 7.0)
+  assert ours.step_seconds() == 7.0  # a prediction, until something was measured
+  ours.stepped(1, None, 0.0, 5.0, 1.0)
+  assert ours.step_seconds() == 7.0  # the first step waited for the compiler
+  for step in range(2, 101):
+    ours.stepped(step, 60.0 if step == 50 else 2.0, 0.5, 5.0, 1234.5)
+  assert ours.step_seconds() == 2.0
+  clock.now += 11
+  ours.stepped(100, 2.0, 0.5, 4.25, 1234.5)
+  assert f'step 100 of 1,000  loss 4.2500  1,234 tokens/s  {duration(900 * 2.5)} left' in text.getvalue()
+
+
+def test_a_log_gets_a_line_now_and_then_and_always_the_last(clock):
+  ours, text = in_a_log()
+  ours.begin(0, 100, 1.0)
+  for step in range(1, 101):
+    clock.now += 1
+    ours.stepped(step, 1.0, 0.0, 3.0, 10.0)
+  lines = text.getvalue().splitlines()
+  assert 9 <= len(lines) <= 11 and lines[-1].startswith('step 100 of 100')
+  assert not any('\x1b' in line for line in lines)
+
+
+def test_a_log_says_what_takes_long_and_how_far_it_is(clock):
+  ours, text = in_a_log()
+  for done in range(40):
+    ours.stage('tokenising', done, 40)
+    clock.now += 1
+  ours.begin(0, 2, 60.0)
+  ours.doing('compiling the training step')
+  ours.doing('training')
+  for done in range(1, 31):
+    clock.now += 2
+    ours.micro(done, 30)
+  lines = text.getvalue().splitlines()
+  assert lines[0] == 'data: tokenising ...' and 'data: tokenising: 11 of 40' in lines
+  assert 'compiling the training step ...' in lines and 'training ...' not in lines
+  assert sum('of 30 micro-batches of this step' in line for line in lines) == 5
+
+
+def test_a_table_in_a_log_is_not_broken_and_brackets_are_no_markup():
+  ours, text = in_a_log()
+  ours.table('run', {'workdir': '/a/path/' + 'long/' * 20, 'note': 'x'})
+  ours.say('[MASK] [bold]as written[/bold] ' + 'word ' * 50)
+  assert '/a/path/' + 'long/' * 20 in text.getvalue()
+  assert '[MASK] [bold]as written[/bold] ' + 'word ' * 50 in text.getvalue()
+
+
+def test_quiet_says_nothing():
+  text = io.StringIO()
+  ours = Console(quiet=True, file=text)
+  ours.say('x')
+  ours.table('x', {'a': 'b'})
+  ours.stage('x', 0, 1)
+  assert text.getvalue() == ''
+
+
+def test_a_terminal_shows_a_bar_with_the_time_a_compilation_has_taken_and_is_left_clean():
+  code = ('import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom training.console import Console\n'
+          'c = Console()\nc.begin(3, 10, 1.0)\nc.doing("compiling")\ntime.sleep(1.3)\nc.doing("training")\n'
+          'c.stepped(4, 0.5, 0.0, 3.25, 99.0)\nc.say("a line")\nc.stepped(5, 0.5, 0.0, 3.125, 99.0)\n'
+          'time.sleep(0.4)\nc.end()\nc.end()\n')
+  main, other = pty.openpty()
+  process = subprocess.Popen([sys.executable, '-c', code, ROOT], stdout=other, stderr=other,
+                             env=dict(os.environ, TERM='xterm', COLUMNS='100', LINES='20'))
+  os.close(other)
+  shown = b''
+  while chunk := _read(main):
+    shown += chunk
+  assert process.wait(timeout=10) == 0
+  text = shown.decode()
+  assert 'compiling 1 s' in text and 'a line' in text and '5/10' in text and 'loss 3.1250' in text
+  assert text.rindex('\x1b[?25h') > text.rindex('\x1b[?25l')  # the cursor is back
+
+
+def _read(file: int) -> bytes:
+  try:
+    return os.read(file, 1 << 16)
+  except OSError:  # Linux's way to say that the other end is closed
+    return b''
+
+
+@pytest.mark.parametrize('seconds, words', [
+    (0.123, '0.12 s'), (45, '45 s'), (720, '12 min'), (12_600, '3.5 h'), (61 * 86_400, '61 days'),
+    (3_650 * 86_400, '3,650 days')])
+def test_durations_are_words(seconds, words):
+  assert duration(seconds) == words
+
+
+def test_the_first_line_of_a_run_comes_before_jax(tmp_path):
+  began = time.monotonic()
+  process = subprocess.Popen([sys.executable, 'train.py', f'--workdir={tmp_path}/run'], cwd=ROOT, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+  line = process.stdout.readline()
+  seconds = time.monotonic() - began
+  process.kill()
+  process.communicate()
+  assert line.startswith('onemask: bert_tiny in ') and seconds < 4
