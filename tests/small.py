@@ -1,0 +1,37 @@
+"""Small models for tests: a published shape in everything but size."""
+
+import importlib
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from models.config import ModelConfig
+from models.network import Network, example_batch, make_network
+
+SIZES = dict(layers=2, width=32, heads=4, feed_forward=64, vocab_size=50, max_length=64, dropout=0.0,
+             attention_dropout=0.0)
+
+
+def model(config: str = 'bert_base', **changes) -> ModelConfig:
+  published = importlib.import_module(f'configs.{config}').get_config().model.to_dict()
+  return ModelConfig(**published | SIZES | changes)
+
+
+def network(config: str = 'bert_base', *, mask='bidirectional', packed=True, heads=(), **changes) -> tuple[Network, dict]:
+  """(network, parameters): initialised wider than published, so that attention is far from uniform."""
+  net = make_network(model(config, **dict(init_scale=0.3) | changes), mask=mask, packed=packed, heads=heads)
+  params = nn.unbox(jax.jit(lambda key: net.init(key, example_batch(1, 8, 2)))(jax.random.key(0)))
+  return net, params
+
+
+def batch(token_BxT, segment_BxT=None) -> dict:
+  token_BxT = jnp.asarray(token_BxT, jnp.int32)
+  segment_BxT = jnp.ones_like(token_BxT) if segment_BxT is None else jnp.asarray(segment_BxT, jnp.int32)
+  return dict(token=token_BxT, segment=segment_BxT, type=jnp.zeros_like(token_BxT),
+              mlm_position=jnp.zeros((token_BxT.shape[0], 2), jnp.int32))
+
+
+def tokens(B: int, T: int, V: int = 50, seed: int = 0) -> np.ndarray:
+  return np.random.default_rng(seed).integers(5, V, (B, T)).astype(np.int32)

@@ -1,0 +1,80 @@
+"""The published shapes, counted exactly, through abstract evaluation; and what every config file promises."""
+
+import ast
+import importlib
+from pathlib import Path
+
+import jax
+import pytest
+
+from configs import base, check
+from models.config import ModelConfig
+from models.network import example_batch, make_network
+
+FOLDER = Path(base.__file__).parent
+NAMES = sorted(path.stem for path in FOLDER.glob('*.py') if path.stem not in ('__init__', 'base', 'check', 'cli'))
+BASE, GPT = 'bert_base', 'gpt2_small'
+ALBERT = dict(embedding_width=128, vocab_size=30_000, shared_layers=True)
+
+
+def count(config: str, heads=(), **changes) -> int:
+  shape = ModelConfig(**importlib.import_module(f'configs.{config}').get_config().model.to_dict() | changes)
+  net = make_network(shape, mask='bidirectional', packed=False, heads=heads)
+  params = jax.eval_shape(net.init, jax.random.key(0), example_batch(1, 8, 2))
+  total = sum(leaf.size for leaf in jax.tree.leaves(params))
+  # The published "backbone" has a pooler and not the classifier behind it.
+  return total - (2 * shape.width + 2 if heads == ('nsp',) else 0)
+
+
+def tiny(layers, width, heads):
+  return dict(layers=layers, width=width, heads=heads, feed_forward=4 * width)
+
+
+@pytest.mark.parametrize('published, config, heads, changes', [
+    (109_482_240, BASE, ('nsp',), {}),
+    (110_104_890 + 1_538, BASE, ('mlm', 'nsp'), {}),
+    (335_141_888, 'bert_large', ('nsp',), {}),
+    (336_226_108, 'bert_large', ('mlm', 'nsp'), {}),
+    (108_310_272, BASE, ('nsp',), dict(vocab_size=28_996)),
+    (108_932_934, BASE, ('mlm', 'nsp'), dict(vocab_size=28_996)),
+    (177_853_440, BASE, ('nsp',), dict(vocab_size=119_547)),
+    (167_356_416, BASE, ('nsp',), dict(vocab_size=105_879)),
+    (4_385_920, BASE, ('nsp',), tiny(2, 128, 2)),
+    (4_433_210 + 2 * 128 + 2, BASE, ('mlm', 'nsp'), tiny(2, 128, 2)),
+    (11_170_560, 'bert_mini', ('nsp',), {}),
+    (28_763_648, 'bert_small', ('nsp',), {}),
+    (41_373_184, 'bert_medium', ('nsp',), {}),
+    (41_667_386 + 2 * 512 + 2, 'bert_medium', ('mlm', 'nsp'), {}),
+    (124_645_632, BASE, ('nsp',), dict(vocab_size=50_265, max_length=514, segment_types=1)),
+    (355_359_744, 'bert_large', ('nsp',), dict(vocab_size=50_265, max_length=514, segment_types=1)),
+    (66_362_880, BASE, (), dict(layers=6, segment_types=0)),
+    (11_683_584, BASE, ('nsp',), ALBERT),
+    (17_683_968, 'bert_large', ('nsp',), ALBERT),
+    (58_724_864, BASE, ('nsp',), ALBERT | tiny(24, 2_048, 16)),
+    (222_595_584, BASE, ('nsp',), ALBERT | tiny(12, 4_096, 64)),
+    (116_534_784, GPT, ('clm',), dict(vocab_size=40_478, max_length=512, norm_position='post', final_norm=False)),
+    (124_439_808, GPT, ('clm',), {}),
+    (354_823_168, 'gpt2_medium', ('clm',), {}),
+    (774_030_080, 'gpt2_large', ('clm',), {}),
+    (1_557_611_200, 'gpt2_xl', ('clm',), {}),
+])
+def test_parameters_are_counted_as_published(published, config, heads, changes):
+  assert count(config, heads, **changes) == published
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_config_says_where_it_is_from_what_to_expect_and_how_to_run_it(name):
+  docstring = ast.get_docstring(ast.parse((FOLDER / f'{name}.py').read_text()))
+  for word in ('Source:', 'Parameters:', 'Expected:', 'Time:', 'Command:', f'configs/{name}.py'):
+    assert word in docstring, word
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_a_config_is_valid_and_states_its_own_parameter_count(name):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  check.check(config)
+  heads = tuple(sorted(config.objectives))
+  docstring = ast.get_docstring(ast.parse((FOLDER / f'{name}.py').read_text()))
+  net = make_network(ModelConfig(**config.model.to_dict()), mask=config.mask, packed=False, heads=heads)
+  params = jax.eval_shape(net.init, jax.random.key(0), example_batch(1, 8, 2))
+  assert f'{sum(leaf.size for leaf in jax.tree.leaves(params)):,}' in docstring

@@ -1,0 +1,74 @@
+"""Who may import whom: data flows one way, and each outside library has a waist one file wide."""
+
+import ast
+from pathlib import Path
+import sys
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ('configs', 'models', 'objectives', 'data', 'training', 'evaluation', 'interop', 'tools')
+_NUMPY = {'numpy'}
+
+# What a folder (or a file, which wins) may import besides the standard library.
+RULES = {
+    'configs': {'configs', 'ml_collections', 'absl'},
+    'models': {'models', 'jax', 'numpy', 'flax'},
+    'models/masks.py': {'jax'},
+    'models/attention.py': {'jax', 'models.masks'},
+    'models/config.py': set(),
+    'objectives': {'objectives', 'jax'},
+    'data': {'data', 'numpy', 'grain', 'array_record', 'tensorflow_datasets', 'tokenizers', 'zstandard', 'compression'},
+    'training': {'training', 'models', 'objectives', 'data', 'evaluation', 'configs', 'jax', 'numpy', 'etils'},
+    'evaluation': {'evaluation', 'models', 'objectives', 'data', 'jax', 'numpy'},
+    'interop': {'interop', 'models', 'numpy', 'safetensors'},
+    'tools': {*OURS, 'jax', 'numpy', 'matplotlib', 'rich', 'etils'},
+}
+# Libraries that only these files know.
+WAISTS = {
+    'optax': {'training/optimizer.py', 'training/step.py'},
+    'orbax': {'training/checkpoint.py'},
+    'tensorboardX': {'training/metrics.py'},
+    'rich': {'training/console.py'},
+    'matplotlib': {'training/curves.py'},
+    'flax': {'training/step.py', 'training/sharding.py'},
+}
+NEVER = {'torch', 'tensorflow', 'transformers', 'pickle', 'cloudpickle', 'dill'}
+
+
+def imports(path: Path) -> set[str]:
+  """Dotted names of everything a file imports, wherever in it."""
+  names = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Import):
+      names |= {alias.name for alias in node.names}
+    elif isinstance(node, ast.ImportFrom):
+      assert node.level == 0, f'{path}: relative import'
+      names |= {node.module} if node.module not in OURS else {f'{node.module}.{alias.name}' for alias in node.names}
+  return names
+
+
+FILES = sorted(path for folder in OURS for path in (ROOT / folder).rglob('*.py'))
+
+
+@pytest.mark.parametrize('path', FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_file_imports_only_what_its_folder_may(path):
+  name = str(path.relative_to(ROOT))
+  allowed = RULES.get(name, RULES[name.split('/')[0]])
+  for module in imports(path):
+    top = module.split('.')[0]
+    assert top not in NEVER, f'{name} imports {module}'
+    if top in sys.stdlib_module_names or any(module == rule or module.startswith(f'{rule}.') for rule in allowed):
+      continue
+    assert name in WAISTS.get(top, ()), f'{name} imports {module}'
+
+
+def test_the_rules_catch_what_they_are_for(tmp_path):
+  file = tmp_path / 'x.py'
+  file.write_text('import optax\nfrom models import masks\ndef f():\n  import pickle\n')
+  assert imports(file) == {'optax', 'models.masks', 'pickle'}
+
+
+def test_nobody_asks_for_uninitialised_memory():
+  for path in FILES:
+    assert 'jnp.empty(' not in path.read_text(), path

@@ -1,0 +1,167 @@
+"""What a token can and cannot know, in every cell; and that knobs of speed change nothing but speed."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from models import cache as caching
+import small
+
+VARIANTS = {
+    'bert_base': {},
+    'gpt2_small': {},
+    'llama-like': dict(positions='rotary', norm='rms', gated=True, bias=False, kv_heads=2, activation='silu',
+                       segment_types=0, norm_position='pre', embedding_norm=False, final_norm=True),
+    'albert-like': dict(shared_layers=True, embedding_width=16),
+    'sinusoidal': dict(positions='sinusoidal'),
+}
+
+
+def build(name: str, **kw):
+  changes = dict(VARIANTS[name]) | kw
+  return small.network(name if '_' in name else 'bert_base', **changes)
+
+
+def hidden(net, params, batch):
+  return np.asarray(jax.jit(net.apply)(params, batch)['hidden'])
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+@pytest.mark.parametrize('packed', [False, True])
+def test_the_future_changes_no_earlier_output_bit_for_bit_in_causal_cells(name, packed):
+  net, params = build(name, mask='causal', packed=packed)
+  segment = np.repeat([[1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2]], 2, axis=0) if packed else None
+  token = small.tokens(2, 12)
+  other = token.copy()
+  other[:, 8] = (other[:, 8] + 7) % 40 + 5
+  before, after = (hidden(net, params, small.batch(t, segment)) for t in (token, other))
+  np.testing.assert_array_equal(before[:, :8], after[:, :8])
+  assert (before[:, 8:] != after[:, 8:]).any(axis=-1).all()  # and the present and the later past do change
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_every_token_changes_every_output_in_bidirectional_cells(name):
+  net, params = build(name, mask='bidirectional')
+  token = small.tokens(2, 12)
+  other = token.copy()
+  other[:, 8] = (other[:, 8] + 7) % 40 + 5
+  before, after = (hidden(net, params, small.batch(t)) for t in (token, other))
+  assert (before != after).any(axis=-1).all()
+
+
+@pytest.mark.parametrize('mask', ['bidirectional', 'causal'])
+@pytest.mark.parametrize('name', ['bert_base', 'gpt2_small', 'llama-like'])
+def test_a_packed_document_knows_nothing_of_its_neighbours(name, mask):
+  net, params = build(name, mask=mask)
+  token = small.tokens(1, 12)
+  segment = np.array([[1] * 5 + [2] * 7])
+  other = token.copy()
+  other[:, :5] = 5
+  packed = hidden(net, params, small.batch(token, segment))
+  np.testing.assert_array_equal(packed[:, 5:], hidden(net, params, small.batch(other, segment))[:, 5:])
+  alone = hidden(net, params, small.batch(token[:, 5:]))
+  np.testing.assert_allclose(packed[:, 5:], alone, atol=1e-5)  # sums over 7 and over 12 keys round differently
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_scan_and_unrolled_layers_agree(name):
+  net, params = build(name, scan=True)
+  unrolled, _ = build(name, scan=False)
+  batch = small.batch(small.tokens(2, 12))
+  np.testing.assert_allclose(hidden(net, params, batch), hidden(unrolled, params, batch), atol=1e-5)
+
+
+@pytest.mark.parametrize('scan', [True, False])
+def test_recomputing_changes_memory_and_not_the_gradient(scan):
+  compiled, gradients = [], []
+  batch = small.batch(small.tokens(8, 64))
+  for remat in ('none', 'full'):
+    net, params = build('bert_base', remat=remat, scan=scan, layers=6)
+    grad = jax.jit(jax.grad(lambda p, net=net: jnp.square(net.apply(p, batch)['hidden']).sum()))
+    compiled.append(grad.lower(params).compile().memory_analysis().temp_size_in_bytes)
+    gradients.append(grad(params))
+  assert compiled[1] < 0.7 * compiled[0]
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-3), *gradients)
+
+
+@pytest.mark.parametrize('name', ['gpt2_small', 'llama-like', 'bert_base'])
+def test_cached_decoding_in_chunks_equals_the_whole_row(name):
+  net, params = build(name, mask='causal')
+  token = small.tokens(2, 12)
+  whole = hidden(net, params, small.batch(token))
+  cache, parts, start = caching.empty(small.model(**dict(config='gpt2_small') if name == 'gpt2_small' else VARIANTS[name]), 2, 16), [], 0
+  for T in (5, 1, 1, 3, 2):
+    position = jnp.broadcast_to(start + jnp.arange(T)[None], (2, T))
+    outputs = net.apply(params, dict(token=token[:, start:start + T], type=jnp.zeros((2, T), int), position=position), cache=cache)
+    cache, start = outputs['cache'], start + T
+    parts.append(outputs['hidden'])
+  np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
+
+
+def test_dropout_is_on_exactly_when_a_key_is_given():
+  net, params = build('bert_base', dropout=0.5, attention_dropout=0.5)
+  batch = small.batch(small.tokens(2, 12))
+  still = net.apply(params, batch)['hidden']
+  np.testing.assert_array_equal(still, net.apply(params, batch)['hidden'])
+  one, two = (net.apply(params, batch, jax.random.key(seed))['hidden'] for seed in (0, 1))
+  assert (one != still).any() and (one != two).any()
+
+
+def test_bfloat16_activations_keep_float32_parameters_and_come_close():
+  net, params = build('gpt2_small', mask='causal', dtype='bfloat16')
+  full, _ = build('gpt2_small', mask='causal')
+  assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(params))
+  batch = small.batch(small.tokens(2, 12))
+  half = net.apply(params, batch)['hidden']
+  assert half.dtype == jnp.bfloat16
+  np.testing.assert_allclose(half.astype('float32'), full.apply(params, batch)['hidden'], atol=0.2)  # 8 bits, 2 layers
+
+
+def test_weights_shown_have_every_layer_and_head_and_sum_to_one():
+  net, params = build('bert_base')
+  _, seen = net.inspect(params, small.batch(small.tokens(2, 12)))
+  assert seen['weights'].shape == (2, 2, 4, 12, 12) and seen['hidden'].shape == (2, 2, 12, 32)
+  np.testing.assert_allclose(seen['weights'].sum(-1), 1, atol=1e-6)
+
+
+def layer_norm(x, p, epsilon):
+  x = x - x.mean(-1, keepdims=True)
+  return x / np.sqrt((x**2).mean(-1, keepdims=True) + epsilon) * p['scale'] + p['bias']
+
+
+@pytest.mark.parametrize('name', ['bert_base', 'gpt2_small'])
+def test_a_block_is_the_published_equations(name):
+  net, params = small.network(name, mask='causal' if name == 'gpt2_small' else 'bidirectional', layers=1)
+  config = small.model(name)
+  p = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+  token = small.tokens(1, 6)[0]
+  e, b = p['embeddings'], jax.tree.map(lambda x: x[0], p['trunk']['blocks'])
+  x = e['token'][token] + e['position'][:6]
+  pre = name == 'gpt2_small'
+  if not pre:
+    x = layer_norm(x + e['type'][0], e['norm'], 1e-12)
+  attention_in = layer_norm(x, b['attention_norm'], 1e-5) if pre else x
+  q, k, v = (np.einsum('td,dhk->htk', attention_in, b['attention'][n]['kernel']) + b['attention'][n]['bias'][:, None]
+             for n in ('query', 'key', 'value'))
+  score = q @ k.transpose(0, 2, 1) / np.sqrt(8)
+  if pre:
+    score = np.where(np.tril(np.ones((6, 6), bool)), score, -np.inf)
+  weight = np.exp(score - score.max(-1, keepdims=True))
+  weight /= weight.sum(-1, keepdims=True)
+  x = x + np.einsum('htk,hkd->td', weight @ v, b['attention']['output']['kernel']) + b['attention']['output']['bias']
+  if not pre:
+    x = layer_norm(x, b['attention_norm'], 1e-12)
+  h = (layer_norm(x, b['feed_forward_norm'], 1e-5) if pre else x) @ b['feed_forward']['up']['kernel'] + b['feed_forward']['up']['bias']
+  if pre:
+    h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
+  else:
+    h = 0.5 * h * (1 + np.vectorize(__import__('math').erf)(h / np.sqrt(2)))
+  x = x + h @ b['feed_forward']['down']['kernel'] + b['feed_forward']['down']['bias']
+  x = layer_norm(x, p['trunk']['final_norm'], 1e-5) if pre else layer_norm(x, b['feed_forward_norm'], 1e-12)
+  np.testing.assert_allclose(hidden(net, params, small.batch(token[None]))[0], x, atol=1e-5)
+  assert dataclasses.asdict(config)['norm_position'] == ('pre' if pre else 'post')
+
+
