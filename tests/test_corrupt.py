@@ -1,0 +1,104 @@
+"""What MLM hides: how much, behind what, and what never."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from objectives import mlm
+from objectives.corrupt import Masking
+from objectives.terms import Setup
+
+V, MASK = 200, 4
+SPECIAL = np.arange(V) < 5
+WORD_START = np.arange(V) < 120
+ROWS, T = 400, 64
+
+
+def setup(**changes) -> Setup:
+  masking = dict(rate=0.15, masked=0.8, random=0.1, unit='token', span_mean=3.0, span_max=4, random_from_specials=True)
+  return Setup(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK, Masking(**masking | changes), 64)
+
+
+def rows():
+  """[CLS] ... [SEP], then padding: each row as long as the table below says."""
+  rng = np.random.default_rng(0)
+  token = rng.integers(5, V, (ROWS, T)).astype(np.int32)
+  length = np.array([64, 40, 23, 7])[np.arange(ROWS) % 4]
+  token[:, 0] = 2
+  token[np.arange(ROWS), length - 1] = 3
+  segment = (np.arange(T)[None] < length[:, None]).astype(np.int32)
+  return token * segment, segment, length
+
+
+def corrupted(index=None, **changes):
+  token, segment, length = rows()
+  index = np.arange(ROWS) if index is None else index
+  batch = dict(token=jnp.asarray(token[index]), segment=jnp.asarray(segment[index]))
+  out = jax.jit(lambda b, i: mlm.prepare(jax.random.key(7), b, i, setup(**changes)))(batch, jnp.asarray(index))
+  return {name: np.asarray(x) for name, x in out.items()}, token[index], length[index]
+
+
+def predicted(out):
+  """Positions of each row that are predicted."""
+  return [sorted(position[weight > 0]) for position, weight in zip(out['mlm_position'], out['mlm_weight'], strict=True)]
+
+
+def test_a_row_has_fifteen_percent_of_its_tokens_counting_special_ones_and_at_least_one():
+  out, token, length = corrupted()
+  assert [len(p) for p in predicted(out)] == [max(1, round(0.15 * n)) for n in length]
+  assert out['mlm_position'].shape[1] == 10  # P, for the longest row
+
+
+@pytest.mark.parametrize('unit', ['token', 'word', 'span'])
+def test_special_tokens_and_padding_are_never_hidden_and_targets_are_the_truth(unit):
+  out, token, length = corrupted(unit=unit)
+  for b, positions in enumerate(predicted(out)):
+    assert positions and len(set(positions)) == len(positions)
+    assert not SPECIAL[token[b, positions]].any() and max(positions) < length[b]
+    elsewhere = np.setdiff1d(np.arange(T), positions)
+    np.testing.assert_array_equal(out['token'][b, elsewhere], token[b, elsewhere])
+  weight = out['mlm_weight'] > 0
+  np.testing.assert_array_equal(out['mlm_target'][weight], np.take_along_axis(token, out['mlm_position'], 1)[weight])
+
+
+def test_eighty_ten_ten():
+  out, token, _ = corrupted()
+  shown = np.concatenate([out['token'][b, p] for b, p in enumerate(predicted(out))])
+  truth = np.concatenate([token[b, p] for b, p in enumerate(predicted(out))])
+  n = len(shown)
+  assert n > 1_900
+  # Random tokens are [MASK] or the truth once in V each; five standard deviations either way.
+  for share, expected in [((shown == MASK).mean(), 0.8 + 0.1 / V), ((shown == truth).mean(), 0.1 + 0.1 / V)]:
+    assert abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / n)
+
+
+def test_random_tokens_come_from_the_whole_vocabulary_only_if_asked():
+  shown = [np.concatenate([out['token'][b, p] for b, p in enumerate(predicted(out))]) for out in (
+      corrupted(masked=0.0, random=1.0, random_from_specials=flag)[0] for flag in (True, False))]
+  assert SPECIAL[shown[0]].any() and not SPECIAL[shown[1]].any()
+
+
+def test_whole_words_are_hidden_whole_or_not_at_all():
+  out, token, length = corrupted(unit='word')
+  for b, positions in enumerate(predicted(out)):
+    starts = WORD_START[token[b]] | (np.arange(T) <= 1)
+    word = np.cumsum(starts)
+    whole = [t for t in range(1, length[b] - 1) if word[t] in set(word[positions])]
+    if len(whole) <= 10:  # a word longer than P is cut, there is no room for it
+      assert positions == whole
+
+
+def test_spans_are_runs_of_words_no_longer_than_the_limit():
+  out, token, length = corrupted(unit='span', rate=0.3)
+  runs = [len(run) for p in predicted(out) for run in np.split(p, np.flatnonzero(np.diff(p) != 1) + 1)]
+  singles = [len(run) for p in predicted(corrupted(rate=0.3)[0]) for run in np.split(p, np.flatnonzero(np.diff(p) != 1) + 1)]
+  assert np.mean(runs) > 1.7 * np.mean(singles)
+  assert [len(p) for p in predicted(out)] == [max(1, round(0.3 * n)) for n in length]
+
+
+def test_a_rows_masks_do_not_depend_on_its_batch():
+  whole, *_ = corrupted()
+  part, *_ = corrupted(index=np.array([17, 3, 250]))
+  for name in ('token', 'mlm_position', 'mlm_weight'):
+    np.testing.assert_array_equal(part[name], whole[name][[17, 3, 250]])

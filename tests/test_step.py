@@ -1,0 +1,145 @@
+"""One update: the same on one device and on eight, in one piece and in many; and it learns."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from configs import base
+from models.network import example_batch, make_network
+from objectives.corrupt import Masking
+from objectives.mix import make_objective
+from objectives.terms import Setup
+from training import sharding
+from training.optimizer import make_optimizer
+from training.step import make_state, make_train_step
+import small
+
+V, B, T = 48, 16, 16
+CELLS = {'bert': ('bert_base', 'bidirectional', dict(mlm=1.0, nsp=0.5)), 'gpt': ('gpt2_small', 'causal', dict(clm=1.0))}
+
+
+def batch() -> dict[str, np.ndarray]:
+  """Ragged rows; the third has no token that may be hidden."""
+  token = small.tokens(B, T, V)
+  segment = (np.arange(T)[None] < np.random.default_rng(1).integers(4, T + 1, (B, 1))).astype(np.int32)
+  token[2] = 2
+  return dict(token=token * segment, segment=segment, type=(np.arange(T)[None] > 5) * segment,
+              label=np.arange(B, dtype=np.int32) % 2)
+
+
+def make(cell: str, mesh, *, accumulate=1, rate=0.15, learning_rate=1e-2, steps=100, **options):
+  name, mask, weights = CELLS[cell]
+  config = base.get_config()
+  config.optimizer.update(learning_rate=learning_rate, warmup_steps=2, schedule='constant')
+  masking = Masking(**config.mlm.to_dict() | dict(rate=rate))
+  objective = make_objective(weights, Setup(jnp.arange(V) < 5, jnp.ones(V, bool), 4, masking, 32))
+  shape = small.model(name, vocab_size=V, max_length=T, init_scale=0.1)
+  network = make_network(shape, mask=mask, packed=False, heads=objective.heads)
+  tx, schedule = make_optimizer(config.optimizer, steps)
+  abstract, start = make_state(network, tx, seed=0, mesh=mesh, average=bool(options.get('average')),
+                               batch=example_batch(1, T, masking.predictions(T)))
+  step = make_train_step(network.apply, tx, schedule, objective, seed=0, accumulate=accumulate, **options)
+  return abstract, start(), step, network, objective
+
+
+def mesh_of(data, fsdp=1, tensor=1):
+  config = base.get_config().mesh
+  config.update(data=data, fsdp=fsdp, tensor=tensor)
+  return sharding.make_mesh(config, jax.devices()[:data * fsdp * tensor])
+
+
+def train(cell, mesh, steps, **options):
+  with jax.set_mesh(mesh):
+    _, state, step, *_ = make(cell, mesh, **options)
+    first = jax.device_get(state.params)
+    losses = []
+    for _ in range(steps):
+      state, metrics = step(state, sharding.place(batch(), mesh))
+      losses.append(float(metrics['train/loss']))
+    return first, jax.device_get(state.params), losses
+
+
+@pytest.mark.parametrize('cell', CELLS)
+def test_one_device_and_eight_in_any_mesh_agree(cell):
+  first, last, losses = train(cell, mesh_of(1), 10)
+  for mesh in (mesh_of(8), mesh_of(2, 2, 2)):
+    other_first, other_last, other_losses = train(cell, mesh, 10)
+    jax.tree.map(np.testing.assert_array_equal, first, other_first)
+    np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-3), last, other_last)  # ten steps of Adam
+
+
+@pytest.mark.parametrize('cell', CELLS)
+def test_micro_batches_are_exactly_the_big_batch(cell):
+  gradient_norms, losses = [], []
+  for accumulate in (1, 2, 8):
+    mesh = mesh_of(1)
+    with jax.set_mesh(mesh):
+      _, state, step, *_ = make(cell, mesh, accumulate=accumulate)
+      _, metrics = step(state, sharding.place(batch(), mesh))
+      gradient_norms.append(float(metrics['gradient_norm']))
+      losses.append(float(metrics['train/loss']))
+  np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
+  np.testing.assert_allclose(gradient_norms, gradient_norms[0], rtol=1e-5)  # sums in another order
+
+
+def test_every_micro_batch_ticks():
+  ticks = []
+  mesh = mesh_of(1)
+  with jax.set_mesh(mesh):
+    _, state, step, *_ = make('gpt', mesh, accumulate=4, tick=lambda index: ticks.append(int(index)))
+    jax.block_until_ready(step(state, sharding.place(batch(), mesh)))
+    jax.effects_barrier()
+  assert sorted(ticks) == [0, 1, 2, 3]
+
+
+def test_nan_is_reported_and_leaves_the_parameters():
+  mesh = mesh_of(1)
+  with jax.set_mesh(mesh):
+    _, state, step, *_ = make('bert', mesh, nan_at=0)
+    before = jax.device_get(state.params)
+    state, metrics = step(state, sharding.place(batch(), mesh))
+  assert not metrics['finite'] and np.isnan(metrics['train/loss'])
+  jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(state.params))
+
+
+def test_the_average_follows_the_parameters():
+  mesh = mesh_of(1)
+  with jax.set_mesh(mesh):
+    _, state, step, *_ = make('gpt', mesh, average=0.9)
+    old, start = jax.device_get((state.params, state.average))
+    state, _ = step(state, sharding.place(batch(), mesh))
+    state, _ = step(state, sharding.place(batch(), mesh))
+  jax.tree.map(np.testing.assert_array_equal, old, start)
+  jax.tree.map(lambda a, p, o: np.testing.assert_allclose(a, 0.9 * o + 0.1 * p, atol=1e-6),  # the first rate is 0
+               state.average, state.params, old)
+
+
+@pytest.mark.parametrize('cell', CELLS)
+def test_one_batch_is_learnt_by_heart_in_a_hundred_steps(cell):
+  """The batch is prepared once, so that the masks are the same each time."""
+  mesh = mesh_of(1)
+  with jax.set_mesh(mesh):
+    _, state, _, network, objective = make(cell, mesh, learning_rate=1e-2)
+    data = {name: jnp.asarray(x) for name, x in batch().items()}
+    data['token'] = data['token'].at[2].set(data['token'][3])  # something to predict in every row
+    data = objective.prepare(jax.random.key(0), data, jnp.arange(B))
+    config = base.get_config()
+    config.optimizer.update(learning_rate=1e-2, warmup_steps=10, weight_decay=0.0)
+    tx, _ = make_optimizer(config.optimizer, 101)
+
+    def loss(params):
+      terms = objective.terms(network.apply(params, data), data)
+      return sum(term['loss'].total / term['loss'].weight for term in terms.values())
+
+    @jax.jit
+    def step(params, opt_state):
+      updates, opt_state = tx.update(jax.grad(loss)(params), opt_state, params)
+      return jax.tree.map(jnp.add, params, updates), opt_state
+
+    params, opt_state = state.params, tx.init(state.params)
+    start = float(loss(params))
+    for _ in range(100):
+      params, opt_state = step(params, opt_state)
+    assert start > 3 and float(loss(params)) < 0.1

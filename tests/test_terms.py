@@ -1,0 +1,73 @@
+"""The loss that never has whole logits gives what whole logits give; sums are divided once."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from objectives import clm, mlm, nsp, terms
+
+B, P, E, V = 3, 7, 8, 40
+
+
+def arrays():
+  keys = jax.random.split(jax.random.key(0), 5)
+  projection = (jax.random.normal(keys[0], (B, P, E)), jax.random.normal(keys[1], (V, E)), jax.random.normal(keys[2], (V,)))
+  return projection, jax.random.randint(keys[3], (B, P), 0, V), jax.random.bernoulli(keys[4], 0.7, (B, P)).astype(jnp.float32)
+
+
+def whole(hidden, table, bias):
+  return jnp.einsum('BPE,VE->BPV', hidden, table) + bias[None, None]
+
+
+@pytest.mark.parametrize('chunk', [1, 6, 9, 21, 1_000])
+def test_chunks_change_neither_loss_nor_accuracy_nor_gradient(chunk):
+  projection, target, weight = arrays()
+  chunked = lambda *p: terms.projected_cross_entropy(p, target, weight, chunk=chunk)
+  plain = lambda *p: terms.cross_entropy(whole(*p), target, weight)
+  for kind in ('loss', 'accuracy'):
+    np.testing.assert_allclose(chunked(*projection)[kind], plain(*projection)[kind], rtol=1e-6)
+  for x, y in zip(*(jax.grad(lambda *p, f=f: 3 * f(*p)['loss'].total, (0, 1, 2))(*projection) for f in (chunked, plain)), strict=True):
+    np.testing.assert_allclose(x, y, atol=1e-5)  # float32 sums over V
+  nats, hit = terms.projected_nats(projection, target, chunk=chunk)
+  np.testing.assert_allclose((nats * weight).sum(), plain(*projection)['loss'].total, rtol=1e-6)
+  np.testing.assert_array_equal((hit * weight).sum(), plain(*projection)['accuracy'].total)
+
+
+def test_chunks_save_the_memory_of_whole_logits():
+  hidden, table, weight = jnp.ones((4, 256, 16)), jnp.ones((4_096, 16)), jnp.ones((4, 256))
+  target = jnp.zeros((4, 256), int)
+
+  def temporary(chunk):
+    loss = lambda h, t: terms.projected_cross_entropy((h, t, None), target, weight, chunk=chunk)['loss'].total
+    return jax.jit(jax.grad(loss, (0, 1))).lower(hidden, table).compile().memory_analysis().temp_size_in_bytes
+
+  logits = 4 * 256 * 4_096 * 4
+  assert temporary(1_024) > logits > 4 * temporary(64)
+
+
+def test_nothing_that_counts_gives_zero_and_no_nan():
+  projection, target, weight = arrays()
+  value, gradient = jax.value_and_grad(
+      lambda h: terms.projected_cross_entropy((h, *projection[1:]), target, 0 * weight, chunk=6)['loss'].total)(projection[0])
+  assert value == 0 and (gradient == 0).all()
+
+
+def test_clm_shifts_inside_and_never_crosses_documents():
+  token = np.array([[5, 6, 7, 8, 9, 0], [1, 2, 3, 4, 5, 6]])
+  segment = np.array([[1, 1, 2, 2, 2, 0], [1, 1, 1, 1, 1, 1]])
+  logits = np.random.default_rng(0).normal(size=(2, 6, V)).astype(np.float32)
+  log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+  pairs = [(b, t) for b in range(2) for t in range(5) if segment[b, t] == segment[b, t + 1] > 0]
+  term = clm.clm(jnp.asarray(logits), jnp.asarray(token), jnp.asarray(segment))
+  assert len(pairs) == term.weight == 8
+  np.testing.assert_allclose(term.total, -sum(log_p[b, t, token[b, t + 1]] for b, t in pairs), rtol=1e-6)
+
+
+def test_pure_losses_are_negative_log_likelihoods():
+  logits = jnp.log(jnp.array([[0.25, 0.75], [0.5, 0.5], [0.1, 0.9]]))
+  term = nsp.nsp(logits, jnp.array([1, 0, 0]), jnp.array([1.0, 1.0, 0.0]))
+  np.testing.assert_allclose(term.total, -np.log(0.75) - np.log(0.5), rtol=1e-6)
+  assert term.weight == 2
+  term = mlm.mlm(logits[None], jnp.array([[1, 0, 0]]), jnp.array([[0.0, 1.0, 1.0]]))
+  np.testing.assert_allclose(term.total, -np.log(0.5) - np.log(0.1), rtol=1e-5)
