@@ -100,11 +100,14 @@ def test_a_damaged_file_is_named_and_the_older_checkpoint_used(name, damage, fol
   path = max((folder / 'step_00000002').glob(name), key=lambda path: path.stat().st_size)
   if not path.stat().st_size and damage in ('flipped bit', 'truncated', 'emptied'):
     pytest.skip('the file is empty')
+  path_bytes = path.stat().st_size
   DAMAGE[damage](path)
   said = []
   state, extra, step = restore(folder, said)
   assert step == 1 and extra['tokens'] == 100 and bits(state) == bits(make_state(1))
   assert path.name in said[0] or name == 'manifest.json'
+  if damage == 'truncated' and name != 'manifest.json':
+    assert f'has {path_bytes - 1} bytes, not {path_bytes}' in said[0]
   set_aside = folder / 'step_00000002.corrupt'
   assert not (folder / 'step_00000002').exists()
   if name == 'manifest.json' and damage == 'gone':  # then it was never committed

@@ -62,6 +62,12 @@ def test_a_lock_is_released_when_the_run_fails(tmp_path):
   take(tmp_path)
 
 
+def test_a_lock_that_another_process_took_over_is_not_released(tmp_path):
+  with workdir.locked(tmp_path):
+    write_lock(tmp_path, host='elsewhere')
+  assert 'elsewhere' in (tmp_path / 'lock.json').read_text()
+
+
 def test_a_living_holder_is_named_and_left_alone(tmp_path):
   write_lock(tmp_path)
   before = (tmp_path / 'lock.json').read_bytes()
