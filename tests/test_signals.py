@@ -5,6 +5,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -80,8 +81,11 @@ def test_a_cleanup_that_fails_does_not_keep_the_process_alive():
 
 
 def test_a_terminal_that_is_gone_does_not_keep_the_process_alive():
-  process = start('print("ready", flush=True)\ntime.sleep(30)')
+  process = start(LONG_STEP)
   process.stderr.close()
+  process.send_signal(signal.SIGTERM)
+  time.sleep(0.2)
+  assert process.poll() is None
   process.send_signal(signal.SIGTERM)
   assert process.wait(timeout=5) == 143
 
