@@ -20,6 +20,7 @@ def main():
   console = Console()
   console.say(f'onemask: {config.name} in {directory}')
   stop = Stop()
+  stop.on_exit(console.end)
   if config.platform != 'auto':
     os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
 

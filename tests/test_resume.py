@@ -40,7 +40,7 @@ def same(workdir: Path, reference: Path):
   assert runs.digest(workdir) == runs.digest(reference)
 
 
-@pytest.mark.parametrize('cell', CELLS)
+@pytest.mark.parametrize('cell', ['bert_tiny', pytest.param('gpt_tiny', marks=pytest.mark.slow)])
 def test_a_run_killed_at_a_step_and_in_a_save_ends_bit_identical(cell, whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command(cell, workdir, text, **CELLS[cell])
@@ -54,6 +54,7 @@ def test_a_run_killed_at_a_step_and_in_a_save_ends_bit_identical(cell, whole, te
   same(workdir, whole(cell))
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_set_aside_aloud_and_an_older_one_used(whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command('bert_tiny', workdir, text)
@@ -102,6 +103,7 @@ def test_sigterm_in_any_phase_ends_with_143_and_loses_nothing(whole, text, tmp_p
   same(workdir, whole('bert_tiny'))
 
 
+@pytest.mark.slow
 def test_a_second_signal_ends_the_process_at_once(text, tmp_path):
   workdir = tmp_path / 'run'
   process = start(runs.command('bert_tiny', workdir, text), fault='sleep_at:3')
@@ -139,6 +141,7 @@ def test_a_finished_run_is_not_touched(whole, text):
   assert before == {path: os.stat(path).st_mtime_ns for path in [workdir, *workdir.rglob('*')]}
 
 
+@pytest.mark.slow
 def test_a_run_without_checkpoints_is_not_started_over(whole, text, tmp_path):
   workdir = tmp_path / 'run'
   shutil.copytree(whole('bert_tiny'), workdir)
@@ -164,6 +167,7 @@ def test_nan_stops_before_the_update_and_leaves_the_last_checkpoint(whole, text,
   same(workdir, whole('bert_tiny'))
 
 
+@pytest.mark.slow
 def test_another_config_is_refused_field_by_field_and_more_steps_are_allowed_when_named(whole, text, tmp_path):
   workdir = tmp_path / 'run'
   shutil.copytree(whole('bert_tiny'), workdir)
@@ -178,6 +182,7 @@ def test_another_config_is_refused_field_by_field_and_more_steps_are_allowed_whe
   assert [row['step'] for row in runs.rows(workdir)] == list(range(15))
 
 
+@pytest.mark.slow
 def test_eval_gives_the_numbers_of_the_last_validation_to_the_last_digit(whole):
   for cell in CELLS:
     scored = runs.run([runs.sys.executable, str(runs.ROOT / 'eval.py'), f'--workdir={whole(cell)}', '--json'])

@@ -60,7 +60,7 @@ def train(cell, mesh, steps, **options):
     return first, jax.device_get(state.params), losses
 
 
-@pytest.mark.parametrize('cell', CELLS)
+@pytest.mark.parametrize('cell', ['bert', pytest.param('gpt', marks=pytest.mark.slow)])
 def test_one_device_and_eight_in_any_mesh_agree(cell):
   first, last, losses = train(cell, mesh_of(1), 10)
   for mesh in (mesh_of(8), mesh_of(2, 2, 2)):
@@ -70,10 +70,10 @@ def test_one_device_and_eight_in_any_mesh_agree(cell):
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-3), last, other_last)  # ten steps of Adam
 
 
-@pytest.mark.parametrize('cell', CELLS)
+@pytest.mark.parametrize('cell', ['bert', pytest.param('gpt', marks=pytest.mark.slow)])
 def test_micro_batches_are_exactly_the_big_batch(cell):
   gradient_norms, losses = [], []
-  for accumulate in (1, 2, 8):
+  for accumulate in (1, 4):
     mesh = mesh_of(1)
     with jax.set_mesh(mesh):
       _, state, step, *_ = make(cell, mesh, accumulate=accumulate)

@@ -66,9 +66,9 @@ class _Run:
     abstract, make, tx, schedule = make_run_state(experiment, mesh)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
     devices = mesh.devices.size
-    self.plan = summary.make_plan(experiment, directory, parameters, devices)
+    self.plan = summary.make_plan(experiment, directory, parameters, mesh)
     bytes_on_disk = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
-    checkpoint.preflight(directory, bytes_on_disk, config.checkpoint.keep)
+    checkpoint.preflight(directory / 'checkpoints', bytes_on_disk, config.checkpoint.keep)
 
     restored = checkpoint.restore_newest(directory / 'checkpoints', abstract, console.say)
     if restored is None and metrics.read(directory):
@@ -166,6 +166,7 @@ class _Run:
     self.console.doing('saving')
     faults.mark(self.directory, 'save')
     began = time.monotonic()
+    self.log.flush()
     checkpoint.save(self.directory / 'checkpoints', step, self.state,
                     dict(step=step, tokens=self.tokens, config_hash=self.config_hash), keep=self.config.checkpoint.keep)
     self.saved = step

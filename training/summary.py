@@ -28,7 +28,7 @@ class Plan:
   flops_a_token: float
 
 
-def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, devices: int) -> Plan:
+def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, mesh) -> Plan:
   """Chooses what the config leaves open, once a run: a resumed run keeps the choice, because it orders sums."""
   config, T = experiment.config, experiment.config.data.sequence_length
   flops = cost.flops_per_token(experiment.model, experiment.objective.heads, T, experiment.masking.predictions(T))
@@ -36,12 +36,13 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
   accumulate = config.accumulate
   if not accumulate:
     accumulate = json.loads(path.read_text())['accumulate'] if path.exists() else cost.choose_accumulate(
-        experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk, devices=devices,
+        experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk,
+        devices=mesh.shape['data'] * mesh.shape['fsdp'],
         params=parameters, average=bool(config.optimizer.average), flops_a_token=flops,
         platform=jax.default_backend(), memory=cost.device_memory())
   path.write_text(json.dumps(dict(accumulate=accumulate)))
   # Small models reach a third of the matmul peak, large ones more; the CPU devices of a process share its cores.
-  peak = cost.matmul_peak() * (1 if jax.default_backend() == 'cpu' else devices)
+  peak = cost.matmul_peak() * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
   return Plan(accumulate, config.batch_size * T * flops / (peak / 3), flops)
 
 
