@@ -117,6 +117,7 @@ def test_a_second_signal_ends_the_process_at_once(text, tmp_path):
   assert process.returncode == 143 and time.monotonic() - began < 5
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused_and_a_dead_ones_lock_is_taken_over(whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command('bert_tiny', workdir, text)
@@ -155,6 +156,7 @@ def test_a_run_without_checkpoints_is_not_started_over(whole, text, tmp_path):
   same(workdir, whole('bert_tiny'))
 
 
+@pytest.mark.slow
 def test_nan_stops_before_the_update_and_leaves_the_last_checkpoint(whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command('bert_tiny', workdir, text)

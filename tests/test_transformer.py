@@ -74,8 +74,15 @@ def test_scan_and_unrolled_layers_agree(name):
   np.testing.assert_allclose(hidden(net, params, batch), hidden(unrolled, params, batch), atol=1e-5)
 
 
+@pytest.fixture
+def thorough_compiler():
+  jax.config.update('jax_disable_most_optimizations', False)
+  yield
+  jax.config.update('jax_disable_most_optimizations', True)
+
+
 @pytest.mark.parametrize('scan', [True, False])
-def test_recomputing_changes_memory_and_not_the_gradient(scan):
+def test_recomputing_changes_memory_and_not_the_gradient(scan, thorough_compiler):
   compiled, gradients = [], []
   batch = small.batch(small.tokens(8, 64))
   for remat in ('none', 'full'):
