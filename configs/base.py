@@ -78,7 +78,7 @@ def get_config() -> ml_collections.ConfigDict:
       attention='auto',  # auto | reference | xla: a name never falls back
       dtype='float32',  # of activations: float32 | bfloat16; parameters and softmax stay float32
       scan=True,  # layers as one scanned body: compile time flat in depth; False = unrolled
-      remat='none',  # none | full: recompute a layer's activations in the backward pass
+      remat='none',  # none | full: recompute a layer's activations in the backward pass; on the CPU with scan
   )
 
   config.optimizer = dict(

@@ -75,12 +75,17 @@ def check(config: ml_collections.ConfigDict):
   _schedules(config)
 
 
-def check_devices(config, devices: int, processes: int):
+def check_devices(config, devices: int, processes: int, platform: str):
   """Raises ConfigError unless the mesh takes every device and the batch divides over all that share it.
 
   Args:
     devices: of all processes together.
+    platform: cpu, gpu or tpu.
   """
+  if platform == 'cpu' and config.model.remat != 'none' and not config.model.scan:
+    # XLA's CPU compiler drops the barriers that tie recomputing to the backward pass, and schedules all of it early.
+    raise ConfigError(f'config.model.remat={config.model.remat} saves no memory on the CPU when layers are unrolled: '
+                      'set config.model.scan=True.')
   mesh = config.mesh
   fixed = mesh.fsdp * mesh.tensor
   data = max(1, devices // fixed) if mesh.data == -1 else mesh.data

@@ -13,9 +13,10 @@ _COMPILED = tempfile.mkdtemp(prefix='onemask-compiled-')
 
 TINY = dict(
     steps=12, batch_size=8, **{
-        'data.sequence_length': 32, 'data.validation_share': 0.1, 'data.max_unknown_share': 1.0, 'model.vocab_size': 300,
-        'model.layers': 2, 'model.width': 32, 'model.heads': 2, 'model.feed_forward': 64, 'model.max_length': 32,
-        'model.dropout': 0.1, 'optimizer.warmup_steps': 4, 'optimizer.learning_rate': 1e-3, 'validation.every': 6,
+        'data.sequence_length': 32, 'data.validation_share': 0.1, 'data.max_unknown_share': 1.0,
+        'model.vocab_size': 300, 'model.layers': 2, 'model.width': 32, 'model.heads': 2, 'model.feed_forward': 64,
+        'model.max_length': 32, 'model.dropout': 0.1, 'optimizer.warmup_steps': 4, 'optimizer.learning_rate': 1e-3,
+        'validation.every': 6,
         'checkpoint.every': 4, 'validation.batch_size': 8, 'log.tensorboard': 'False'})
 _WORDS = 'the bank of river he paid cash into money water slow deep old man sat fish boat near small town'.split()
 

@@ -19,7 +19,8 @@ def model(config: str = 'bert_base', **changes) -> ModelConfig:
   return ModelConfig(**published | SIZES | changes)
 
 
-def network(config: str = 'bert_base', *, mask='bidirectional', packed=True, heads=(), **changes) -> tuple[Network, dict]:
+def network(config: str = 'bert_base', *, mask='bidirectional', packed=True, heads=(),
+            **changes) -> tuple[Network, dict]:
   """(network, parameters): initialised wider than published, so that attention is far from uniform."""
   net = make_network(model(config, **dict(init_scale=0.3) | changes), mask=mask, packed=packed, heads=heads)
   params = nn.unbox(jax.jit(lambda key: net.init(key, example_batch(1, 8, 2)))(jax.random.key(0)))

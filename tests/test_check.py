@@ -145,13 +145,14 @@ def test_differences_are_listed_field_by_field():
     (dict(mesh__fsdp=3), 8, 1, ('does not make 8 devices',)),
     (dict(mesh__fsdp=16), 8, 1, ('does not make 8 devices',)),
     (dict(mesh__data=4), 8, 1, ('does not make 8 devices',)),
+    (dict(model__remat='full', model__scan=False), 8, 1, ('remat=full saves no memory', 'scan=True')),
 ])
 def test_a_batch_or_mesh_that_does_not_fit_the_devices_is_refused(changes, devices, processes, words):
   with pytest.raises(check.ConfigError) as refused:
-    check.check_devices(config(**changes), devices, processes)
+    check.check_devices(config(**changes), devices, processes, 'cpu')
   assert all(word in str(refused.value) for word in words), refused.value
 
 
 def test_a_batch_that_divides_is_accepted():
-  check.check_devices(config(batch_size=32, accumulate=2), 8, 2)
-  check.check_devices(config(batch_size=4, mesh__tensor=8), 8, 1)
+  check.check_devices(config(batch_size=32, accumulate=2), 8, 2, 'cpu')
+  check.check_devices(config(batch_size=4, mesh__tensor=8), 8, 1, 'cpu')

@@ -91,9 +91,8 @@ def test_whole_words_are_hidden_whole_or_not_at_all():
 
 def test_spans_are_runs_of_words_no_longer_than_the_limit():
   out, token, length = corrupted(unit='span', rate=0.3)
-  runs = [len(run) for p in predicted(out) for run in np.split(p, np.flatnonzero(np.diff(p) != 1) + 1)]
-  singles = [len(run) for p in predicted(corrupted(rate=0.3)[0]) for run in np.split(p, np.flatnonzero(np.diff(p) != 1) + 1)]
-  assert np.mean(runs) > 1.7 * np.mean(singles)
+  runs = lambda out: [len(run) for p in predicted(out) for run in np.split(p, np.flatnonzero(np.diff(p) != 1) + 1)]
+  assert np.mean(runs(out)) > 1.7 * np.mean(runs(corrupted(rate=0.3)[0]))
   assert [len(p) for p in predicted(out)] == [max(1, round(0.3 * n)) for n in length]
 
 

@@ -48,7 +48,8 @@ def test_dense_is_the_definition_on_300_random_masks_and_no_row_is_empty():
       mask = random_mask(rng, B, T)
       expected = brute_force(mask, B, T, T)
       dense = mask.dense(T, T)
-      np.testing.assert_array_equal(np.ones_like(expected) if dense is None else np.broadcast_to(dense, expected.shape), expected)
+      dense = True if dense is None else dense
+      np.testing.assert_array_equal(np.broadcast_to(dense, expected.shape), expected)
       assert expected.any(axis=-1).all()
 
 

@@ -12,7 +12,8 @@ from training.optimizer import make_optimizer, make_schedule
 
 
 def run(config, steps: int, total: int, gradient):
-  params = {'layer': {'kernel': jnp.array([[1.0, -2.0]]), 'bias': jnp.array([0.5, 0.5])}, 'norm': {'scale': jnp.array([1.0])}}
+  params = {'layer': {'kernel': jnp.array([[1.0, -2.0]]), 'bias': jnp.array([0.5, 0.5])},
+            'norm': {'scale': jnp.array([1.0])}}
   tx, schedule = make_optimizer(config, total)
   state = tx.init(params)
   for step in range(steps):
@@ -22,7 +23,8 @@ def run(config, steps: int, total: int, gradient):
 
 
 def gradient(step):
-  return {'layer': {'kernel': jnp.array([[0.3, -0.1 * (step + 1)]]), 'bias': jnp.array([0.2, 0.0])}, 'norm': {'scale': jnp.array([-0.4])}}
+  return {'layer': {'kernel': jnp.array([[0.3, -0.1 * (step + 1)]]), 'bias': jnp.array([0.2, 0.0])},
+          'norm': {'scale': jnp.array([-0.4])}}
 
 
 @pytest.mark.parametrize('name', ['bert_base', 'gpt2_small'])

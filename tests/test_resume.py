@@ -59,7 +59,8 @@ def test_a_damaged_checkpoint_is_set_aside_aloud_and_an_older_one_used(whole, te
   workdir = tmp_path / 'run'
   args = runs.command('bert_tiny', workdir, text)
   assert runs.run(args, fault='die_at_step:10').returncode == -signal.SIGKILL
-  data = max((workdir / 'checkpoints' / 'step_00000008' / 'state' / 'd').iterdir(), key=lambda path: path.stat().st_size)
+  arrays = workdir / 'checkpoints' / 'step_00000008' / 'state' / 'd'
+  data = max(arrays.iterdir(), key=lambda path: path.stat().st_size)
   content = bytearray(data.read_bytes())
   content[len(content) // 2] ^= 1
   data.write_bytes(content)

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 
 from configs import base
 from models.network import example_batch, make_network
@@ -13,7 +14,6 @@ from objectives.terms import Setup
 from training import sharding
 from training.optimizer import make_optimizer
 from training.step import make_state, make_train_step
-import small
 
 V, B, T = 48, 16, 16
 CELLS = {'bert': ('bert_base', 'bidirectional', dict(mlm=1.0, nsp=0.5)), 'gpt': ('gpt2_small', 'causal', dict(clm=1.0))}

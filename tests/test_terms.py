@@ -12,8 +12,9 @@ B, P, E, V = 3, 7, 8, 40
 
 def arrays():
   keys = jax.random.split(jax.random.key(0), 5)
-  projection = (jax.random.normal(keys[0], (B, P, E)), jax.random.normal(keys[1], (V, E)), jax.random.normal(keys[2], (V,)))
-  return projection, jax.random.randint(keys[3], (B, P), 0, V), jax.random.bernoulli(keys[4], 0.7, (B, P)).astype(jnp.float32)
+  projection = tuple(map(jax.random.normal, keys[:3], ((B, P, E), (V, E), (V,))))
+  weight = jax.random.bernoulli(keys[4], 0.7, (B, P)).astype(jnp.float32)
+  return projection, jax.random.randint(keys[3], (B, P), 0, V), weight
 
 
 def whole(hidden, table, bias):
@@ -27,7 +28,8 @@ def test_chunks_change_neither_loss_nor_accuracy_nor_gradient(chunk):
   plain = lambda *p: terms.cross_entropy(whole(*p), target, weight)
   for kind in ('loss', 'accuracy'):
     np.testing.assert_allclose(chunked(*projection)[kind], plain(*projection)[kind], rtol=1e-6)
-  for x, y in zip(*(jax.grad(lambda *p, f=f: 3 * f(*p)['loss'].total, (0, 1, 2))(*projection) for f in (chunked, plain)), strict=True):
+  gradient = lambda f: jax.grad(lambda *p: 3 * f(*p)['loss'].total, (0, 1, 2))(*projection)
+  for x, y in zip(gradient(chunked), gradient(plain), strict=True):
     np.testing.assert_allclose(x, y, atol=1e-5)  # float32 sums over V
   nats, hit = terms.projected_nats(projection, target, chunk=chunk)
   np.testing.assert_allclose((nats * weight).sum(), plain(*projection)['loss'].total, rtol=1e-6)
@@ -48,8 +50,8 @@ def test_chunks_save_the_memory_of_whole_logits():
 
 def test_nothing_that_counts_gives_zero_and_no_nan():
   projection, target, weight = arrays()
-  value, gradient = jax.value_and_grad(
-      lambda h: terms.projected_cross_entropy((h, *projection[1:]), target, 0 * weight, chunk=6)['loss'].total)(projection[0])
+  loss = lambda h: terms.projected_cross_entropy((h, *projection[1:]), target, 0 * weight, chunk=6)['loss'].total
+  value, gradient = jax.value_and_grad(loss)(projection[0])
   assert value == 0 and (gradient == 0).all()
 
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
 
 from models import cache as caching
-import small
 
 VARIANTS = {
     'bert_base': {},
@@ -83,14 +83,18 @@ def thorough_compiler():
 
 @pytest.mark.parametrize('scan', [True, False])
 def test_recomputing_changes_memory_and_not_the_gradient(scan, thorough_compiler):
-  compiled, gradients = [], []
+  lowered, gradients = [], []
   batch = small.batch(small.tokens(8, 64))
   for remat in ('none', 'full'):
-    net, params = build('bert_base', remat=remat, scan=scan, layers=6)
+    net, params = build('bert_base', remat=remat, scan=scan, layers=4)
     grad = jax.jit(jax.grad(lambda p, net=net: jnp.square(net.apply(p, batch)['hidden']).sum()))
-    compiled.append(grad.lower(params).compile().memory_analysis().temp_size_in_bytes)
+    lowered.append(grad.lower(params))
     gradients.append(grad(params))
-  assert compiled[1] < 0.7 * compiled[0]
+  if scan:
+    sizes = [one.compile().memory_analysis().temp_size_in_bytes for one in lowered]
+    assert sizes[1] < 0.7 * sizes[0]
+  else:  # the CPU compiler drops the barriers, so its memory says nothing (configs/check.py refuses this pair there)
+    assert ['optimization_barrier' in one.as_text() for one in lowered] == [False, True]
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-3), *gradients)
 
 
@@ -99,10 +103,12 @@ def test_cached_decoding_in_chunks_equals_the_whole_row(name):
   net, params = build(name, mask='causal')
   token = small.tokens(2, 12)
   whole = hidden(net, params, small.batch(token))
-  cache, parts, start = caching.empty(small.model(**dict(config='gpt2_small') if name == 'gpt2_small' else VARIANTS[name]), 2, 16), [], 0
+  config = small.model(**dict(config='gpt2_small') if name == 'gpt2_small' else VARIANTS[name])
+  cache, parts, start = caching.empty(config, 2, 16), [], 0
   for T in (5, 1, 1, 3, 2):
     position = jnp.broadcast_to(start + jnp.arange(T)[None], (2, T))
-    outputs = net.apply(params, dict(token=token[:, start:start + T], type=jnp.zeros((2, T), int), position=position), cache=cache)
+    part = dict(token=token[:, start:start + T], type=jnp.zeros((2, T), int), position=position)
+    outputs = net.apply(params, part, cache=cache)
     cache, start = outputs['cache'], start + T
     parts.append(outputs['hidden'])
   np.testing.assert_allclose(np.concatenate(parts, axis=1), whole, atol=1e-5)
@@ -161,7 +167,8 @@ def test_a_block_is_the_published_equations(name):
   x = x + np.einsum('htk,hkd->td', weight @ v, b['attention']['output']['kernel']) + b['attention']['output']['bias']
   if not pre:
     x = layer_norm(x, b['attention_norm'], 1e-12)
-  h = (layer_norm(x, b['feed_forward_norm'], 1e-5) if pre else x) @ b['feed_forward']['up']['kernel'] + b['feed_forward']['up']['bias']
+  h = layer_norm(x, b['feed_forward_norm'], 1e-5) if pre else x
+  h = h @ b['feed_forward']['up']['kernel'] + b['feed_forward']['up']['bias']
   if pre:
     h = 0.5 * h * (1 + np.tanh(np.sqrt(2 / np.pi) * (h + 0.044715 * h**3)))
   else:

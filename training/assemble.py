@@ -100,7 +100,8 @@ def load_params(experiment: Experiment, directory: epath.PathLike, mesh, *, step
   folder = epath.Path(directory) / 'checkpoints'
   steps = checkpoint.available(folder)
   if not steps or step is not None and step not in steps:
-    raise StateError(f'{folder} has no checkpoint{"" if step is None else f" of step {step}"}; there are {steps or "none"}.')
+    wanted = 'checkpoint' if step is None else f'checkpoint of step {step}'
+    raise StateError(f'{folder} has no {wanted}; there are {steps or "none"}.')
   step = steps[-1] if step is None else step
   if problem := checkpoint.damage(checkpoint.folder_of(folder, step)):
     raise StateError(f'checkpoint of step {step} is damaged: {problem}. Try --step with one of {steps}.')

@@ -39,7 +39,7 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
   with workdir.locked(directory, console.say) as release:
     stop.on_exit(release)
     workdir.open_config(directory, check.resolve(config), restart=restart, allow_change=allow_change, say=console.say)
-    check.check_devices(config, jax.device_count(), jax.process_count())
+    check.check_devices(config, jax.device_count(), jax.process_count(), jax.default_backend())
     faults.mark(directory, 'data')
     experiment = assemble(config, console.stage)
     prepared = experiment.prepared
@@ -134,8 +134,7 @@ class _Run:
     measured = jax.device_get(measured)
     if not measured.pop('finite'):
       self.explain_nan(step, batch, measured)
-    blocks = measured.pop('block_gradient_norm')
-    del blocks
+    del measured['block_gradient_norm']
     now = time.monotonic()
     seconds, self.mark = max(now - self.mark, 1e-9), now
     tokens = int(measured.pop('tokens'))
@@ -186,7 +185,8 @@ class _Run:
       np.savez(file, **batch)
     blocks = {name: np.asarray(norm).round(4).tolist() for name, norm in measured['block_gradient_norm'].items()}
     raise NumericalError(
-        f'step {step:,}: loss {measured["train/loss"]}, gradient norm {measured["gradient_norm"]}; nothing was updated.\n'
+        f'step {step:,}: loss {measured["train/loss"]}, gradient norm {measured["gradient_norm"]}; '
+        'nothing was updated.\n'
         f'  gradient norm by part: {blocks}\n  rows of the batch: {batch["id"].tolist()[:8]}... all in {path}\n'
         f'  last good checkpoint: step {self.saved}. Lower optimizer.learning_rate, or raise warmup_steps.')
 

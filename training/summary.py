@@ -70,9 +70,9 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
   if step:
     rows['resuming'] = f'at step {step:,} of {config.steps:,}'
   if config.data.corpus == 'wiki_leads' and config.steps >= 500_000:
-    rows['corpus'] = ("the default corpus is small: the paper's numbers need "
-                      f'--config=configs/{config.name}.py:corpus={"wikipedia" if "mlm" in config.objectives else "openwebtext"} '
-                      '(docs/data.md says how to prepare it)')
+    corpus = 'wikipedia' if 'mlm' in config.objectives else 'openwebtext'
+    rows['corpus'] = (f"the default corpus is small: the paper's numbers need --config=configs/{config.name}.py:"
+                      f'corpus={corpus} (docs/data.md says how to prepare it)')
   return rows
 
 
