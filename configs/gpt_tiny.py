@@ -5,8 +5,8 @@ wider initialisation suits width 128; the recipe is one that two CPU cores finis
 
 Source:     shape of GPT-2 (configs/gpt2_small.py); the recipe is ours
 Parameters: 937,472
-Expected:   TO FILL
-Time:       TO FILL
+Expected:   clm_loss 4.7443 on wiki_leads, where the unigram entropy is 6.8256 (1.9161 bits per byte)
+Time:       4 minutes on 2 cores of an AMD EPYC, without the installation
 Command:    python train.py --config=configs/gpt_tiny.py
 """
 

@@ -69,6 +69,28 @@ def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_
   assert words in refused(call(f'--config={path}'))
 
 
+@pytest.mark.parametrize('content, args, code, words', [
+    (None, [], 2, '--workdir=DIR is missing'),
+    (None, ['--workdir={folder}'], 3, 'holds no run'),
+    ('{"steps": ', ['--workdir={folder}'], 3, 'config.json is damaged'),
+    ('{"steps": 3}', ['--workdir={folder}'], 2, 'is missing'),
+    (None, ['--workdir={folder}', '--step=last'], 2, "'last'"),
+])
+def test_eval_says_what_is_wrong_with_a_folder(content, args, code, words, tmp_path):
+  if content:
+    (tmp_path / 'config.json').write_text(content)
+  assert words in refused(call(*(arg.format(folder=tmp_path) for arg in args), program='eval.py'), code)
+
+
+def test_a_device_that_is_not_there_is_an_error_of_the_environment(tmp_path):
+  # Whatever the machine has, it has no device of this platform: no plugin of this name exists.
+  env = dict(os.environ, JAX_PLATFORMS='abacus')
+  result = subprocess.run([sys.executable, 'train.py', BERT, f'--workdir={tmp_path}/run'], cwd=ROOT, env=env,
+                          capture_output=True, text=True, timeout=60)
+  assert result.returncode == 6 and 'Traceback' not in result.stderr, result.stderr
+  assert 'no device of platform abacus' in result.stderr and '--config.platform=cpu' in result.stderr
+
+
 def test_nothing_of_the_command_line_imports_jax():
   code = 'import sys, train; sys.exit("jax" in sys.modules or "matplotlib" in sys.modules)'
   assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=60).returncode == 0

@@ -90,7 +90,7 @@ def make_run_state(experiment: Experiment, mesh):
   return abstract, make, tx, schedule
 
 
-def load_params(experiment: Experiment, directory: epath.PathLike, mesh, *, step: int | None, say):
+def load_params(experiment: Experiment, directory: epath.PathLike, mesh, *, step: int | None):
   """(parameters, step) of a checkpoint: the averaged ones where the run kept an average.
 
   Raises:

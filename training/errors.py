@@ -7,6 +7,12 @@ class StateError(RuntimeError):
   exit_code = 3
 
 
+class DeviceError(RuntimeError):
+  """The devices that were asked for are not there."""
+
+  exit_code = 6
+
+
 class NumericalError(RuntimeError):
   """A loss, a gradient or a parameter is not finite."""
 

@@ -39,7 +39,8 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
   with workdir.locked(directory, console.say) as release:
     stop.on_exit(release)
     workdir.open_config(directory, check.resolve(config), restart=restart, allow_change=allow_change, say=console.say)
-    check.check_devices(config, jax.device_count(), jax.process_count(), jax.default_backend())
+    devices = sharding.find_devices()
+    check.check_devices(config, len(devices), jax.process_count(), devices[0].platform)
     faults.mark(directory, 'data')
     experiment = assemble(config, console.stage)
     prepared = experiment.prepared

@@ -6,6 +6,8 @@ import flax.linen as nn
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from training.errors import DeviceError
+
 # A letter that is not here is not split. An array uses each mesh axis once: the first letter wins.
 RULES: dict[str, tuple[str, ...]] = dict(
     B=('data', 'fsdp'),
@@ -16,6 +18,22 @@ RULES: dict[str, tuple[str, ...]] = dict(
     D=('fsdp',),
     E=('fsdp',),
 )
+
+
+def find_devices() -> list[jax.Device]:
+  """All devices of all processes; the first call starts jax's backend.
+
+  Raises:
+    DeviceError: none is there that was asked for.
+  """
+  try:
+    return jax.devices()
+  except (RuntimeError, AssertionError) as error:  # jax asserts where a platform that was named has no device
+    asked = jax.config.jax_platforms or 'any'
+    said = f' ({str(error).splitlines()[0]})' if str(error) else ''
+    raise DeviceError(
+        f'no device of platform {asked} can be used here{said}. Install the extra cuda or tpu, or run on the CPU: '
+        '--config.platform=cpu, without JAX_PLATFORMS in the environment.') from error
 
 
 def make_mesh(config, devices=None) -> Mesh:

@@ -161,6 +161,22 @@ def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow
     _write(path, config)
 
 
+def read_config(directory: epath.PathLike):
+  """The config of the run in a folder.
+
+  Raises:
+    StateError: there is no run, or its config.json is damaged.
+    ConfigError: it is not a config of this version.
+  """
+  path = epath.Path(directory) / 'config.json'
+  if not path.exists():
+    raise StateError(f'{directory} holds no run: there is no config.json in it.')
+  resolved = _read(path)
+  if resolved is None:
+    raise StateError(f'{path} is damaged: it holds no JSON object.')
+  return check.from_resolved(resolved)
+
+
 def check_fingerprint(directory: epath.PathLike, facts: dict):
   """Refuses to go on with other data or another tokenizer than the run began with."""
   path = epath.Path(directory) / 'data.json'
