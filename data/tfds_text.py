@@ -42,8 +42,8 @@ def _prepared(name: str):
   except Exception as error:  # TFDS raises anything here: no network, no Beam, no disk, an unknown name
     raise DataError(
         f'tfds:{name} could not be prepared ({type(error).__name__}: {str(error).strip()[:300]}). '
-        f'Prepare it where its needs are met (tfds build {name} --file_format=array_record) and set '
-        'TFDS_DATA_DIR, or use another data.corpus'
+        'Prepare it where its needs are met (docs/data.md has the command) and set TFDS_DATA_DIR, or use another '
+        'data.corpus'
     ) from error
   if 'train' not in builder.info.splits:
     raise DataError(f'tfds:{name} has no split named train, but {", ".join(builder.info.splits)}')

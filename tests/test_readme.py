@@ -68,10 +68,9 @@ def test_extras_that_are_named_exist():
 
 def defined_flags(program: str) -> set[str]:
   """Flags that the source of a program, or the command line it shares, defines."""
-  if program.startswith('tools.'):
-    source = text(program.replace('.', '/') + '.py')
-  else:
-    source = text(program) + text('configs/cli.py')
+  source = text(program.replace('.', '/') + '.py' if program.startswith('tools.') else program)
+  if 'cli.' in source:
+    source += text('configs/cli.py')
   absl = re.findall(r'''DEFINE_\w+\(\s*'(\w+)\'''', source)
   return {*absl, *re.findall(r"add_argument\('--([\w-]+)'", source)}
 
