@@ -35,21 +35,22 @@ def in_a_log() -> tuple[Console, io.StringIO]:
 
 def test_the_eta_is_the_median_of_steps_and_the_share_of_evaluating_and_saving(clock):
   ours, text = in_a_log()
-  ours.begin(0, 1_000, 7.0)
-  assert ours.step_seconds() == 7.0  # a prediction, until something was measured
-  ours.stepped(1, None, 0.0, 5.0, 1.0)
-  assert ours.step_seconds() == 7.0  # the first step waited for the compiler
+  # Predicted: 7 s a step, and from step 900 on, where rows are longer, 70 s.
+  ours.begin(0, 1_000, lambda step: 7.0 * max(0, 900 - step) + 70.0 * min(100, 1_000 - step))
+  clock.now += 11
+  ours.stepped(1, None, 0.0, 5.0, 1.0)  # the first step waited for the compiler
+  assert f'{duration(899 * 7 + 100 * 70)} left' in text.getvalue()
   for step in range(2, 101):
     ours.stepped(step, 60.0 if step == 50 else 2.0, 0.5, 5.0, 1234.5)
-  assert ours.step_seconds() == 2.0
   clock.now += 11
   ours.stepped(100, 2.0, 0.5, 4.25, 1234.5)
-  assert f'step 100 of 1,000  loss 4.2500  1,234 tokens/s  {duration(900 * 2.5)} left' in text.getvalue()
+  expected = duration(800 * 2 + 100 * 20 + 900 * 0.5)
+  assert f'step 100 of 1,000  loss 4.2500  1,234 tokens/s  {expected} left' in text.getvalue()
 
 
 def test_a_log_gets_a_line_now_and_then_and_always_the_last(clock):
   ours, text = in_a_log()
-  ours.begin(0, 105, 1.0)
+  ours.begin(0, 105, lambda step: 105.0 - step)
   for step in range(1, 106):
     clock.now += 1
     ours.stepped(step, 1.0, 0.0, 3.0, 10.0)
@@ -63,12 +64,12 @@ def test_a_log_says_what_takes_long_and_how_far_it_is(clock):
   for done in range(40):
     ours.stage('tokenising', done, 40)
     clock.now += 1
-  ours.begin(0, 2, 60.0)
+  ours.begin(0, 2, lambda step: 60.0 * (2 - step))
   ours.doing('compiling the training step')
   ours.doing('training')
   for done in range(1, 31):
     clock.now += 2
-    ours.micro(done, 30)
+    ours.part(done, 30, 'micro-batches of this step')
   lines = text.getvalue().splitlines()
   assert lines[0] == 'data: tokenising ...' and 'data: tokenising: 11 of 40' in lines
   assert 'compiling the training step ...' in lines and 'training ...' not in lines
@@ -94,7 +95,8 @@ def test_quiet_says_nothing():
 
 def test_a_terminal_shows_a_bar_with_the_time_a_compilation_has_taken_and_is_left_clean():
   code = ('import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom training.console import Console\n'
-          'c = Console()\nc.begin(3, 10, 1.0)\nc.doing("compiling")\ntime.sleep(1.3)\nc.doing("training")\n'
+          'c = Console()\nc.begin(3, 10, lambda step: 10.0 - step)\n'
+          'c.doing("compiling")\ntime.sleep(1.3)\nc.doing("training")\n'
           'c.stepped(4, 0.5, 0.0, 3.25, 99.0)\nc.say("a line")\nc.stepped(5, 0.5, 0.0, 3.125, 99.0)\n'
           'time.sleep(0.4)\nc.end()\nc.end()\n')
   main, other = pty.openpty()

@@ -11,7 +11,7 @@ from models.network import example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
 from objectives.terms import Setup
-from training import cost, sharding
+from training import cost, sharding, summary
 
 CELLS = {'bert_base': ('bidirectional', dict(mlm=1.0, nsp=1.0)), 'gpt2_small': ('causal', dict(clm=1.0))}
 
@@ -70,3 +70,10 @@ def test_letters_decide_how_an_array_is_split(letters, shape, expected):
   config = base.get_config().mesh
   config.update(data=2, fsdp=2, tensor=2)
   assert sharding.spec(sharding.make_mesh(config), letters, shape) == PartitionSpec(*expected)
+
+
+def test_the_time_that_is_left_counts_each_phase_at_its_length():
+  plan = summary.Plan(1, {}, {128: 2.0, 512: 10.0})
+  phases = ((0, 128), (900, 512))
+  assert [plan.seconds(phases, first, 1_000) for first in (0, 899, 900, 950, 1_000)] == [2_800, 1_002, 1_000, 500, 0]
+  assert plan.seconds(((0, 512),), 3, 10) == 70

@@ -4,6 +4,7 @@ On a terminal a live progress bar; elsewhere (a log, CI) a plain line now and th
 """
 
 from collections import deque
+from collections.abc import Callable
 import statistics
 import time
 
@@ -28,7 +29,8 @@ class Console:
     self._task = None
     self._stage = ''
     self._last_plain = 0.0
-    self._durations: deque[float] = deque(maxlen=101)
+    self._numbers = ''
+    self._slower: deque[float] = deque(maxlen=101)  # measured time of a step over its predicted time
 
   def say(self, text: str):
     self._rich.print(text, markup=False, soft_wrap=True)
@@ -53,9 +55,9 @@ class Console:
       table.add_row(name, value)
     self._rich.print(table)
 
-  def begin(self, step: int, steps: int, predicted_step_seconds: float):
-    """Starts the bar; the first ETA is the prediction, later ones are measured."""
-    self._steps, self._predicted = steps, predicted_step_seconds
+  def begin(self, step: int, steps: int, predict: Callable[[int], float]):
+    """Starts the bar; `predict` gives the seconds from a step to the end, which what is measured then corrects."""
+    self._steps, self._predict = steps, predict
     if self._rich.is_terminal:
       self._progress = Progress(
           SpinnerColumn(), _Doing(), BarColumn(bar_width=None), MofNCompleteColumn(),
@@ -67,34 +69,30 @@ class Console:
   def doing(self, what: str):
     """Says what takes time now: compiling, evaluating, saving."""
     if self._progress is not None:
-      self._progress.update(self._task, description=what, since=time.monotonic())
+      self._progress.update(self._task, description=what, numbers=self._numbers, since=time.monotonic())
     elif what != 'training':
       self.say(f'{what} ...')
 
   def stepped(self, step: int, seconds: float | None, overhead: float, loss: float, tokens_per_second: float):
     """One more step is done, in so many seconds; `overhead` is the time of evaluation and saving, a step."""
     if seconds is not None:
-      self._durations.append(seconds)
-    eta = (self._steps - step) * (self.step_seconds() + overhead)
-    numbers = f'loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {duration(eta)} left'
+      self._slower.append(seconds / (self._predict(step - 1) - self._predict(step)))
+    slower = statistics.median(self._slower) if self._slower else 1.0
+    eta = self._predict(step) * slower + (self._steps - step) * overhead
+    numbers = self._numbers = f'loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {duration(eta)} left'
     if self._progress is not None:
       self._progress.update(self._task, completed=step, numbers=numbers, description='training')
     elif time.monotonic() - self._last_plain > _PLAIN_EVERY_S or step == self._steps:
       self._last_plain = time.monotonic()
       self.say(f'step {step:,} of {self._steps:,}  {numbers}')
 
-  def micro(self, done: int, of: int):
-    """Progress within a step that takes long."""
-    left = f'{done} of {of} micro-batches of this step'
+  def part(self, index: int, of: int, what: str):
+    """Progress within what takes long: `index`, from 1, of so many parts of a step or of the validation set."""
     if self._progress is not None:
-      self._progress.update(self._task, numbers=left)
+      self._progress.update(self._task, numbers=f'{index:,} of {of:,} {what}')
     elif time.monotonic() - self._last_plain > _PLAIN_EVERY_S:
       self._last_plain = time.monotonic()
-      self.say(left)
-
-  def step_seconds(self) -> float:
-    """Median of the last hundred steps; before the first, the prediction."""
-    return statistics.median(self._durations) if self._durations else self._predicted
+      self.say(f'{index:,} of {of:,} {what}')
 
   def end(self):
     if self._progress is not None:

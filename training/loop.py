@@ -81,11 +81,12 @@ class _Run:
     faults.mark(directory, 'compile')
     if self.state is None:
       self.state = make()
-    tick = lambda index: console.micro(int(index) + 1, self.plan.accumulate)
+    self.predict = lambda step: self.plan.seconds(experiment.phases, step, config.steps)
+    tick = lambda index: console.part(int(index) + 1, self.plan.accumulate, 'micro-batches of this step')
     self.train_step = make_train_step(
         experiment.network.apply, tx, schedule, experiment.objective, seed=config.seed,
         accumulate=self.plan.accumulate, average=config.optimizer.average, nan_at=faults.armed('nan_at'),
-        tick=tick if self.plan.step_seconds > 5 else None)
+        tick=tick if max(self.plan.step_seconds.values()) > 5 else None)
     self.evaluate = make_evaluator(experiment.network.apply, experiment.held_out, seed=config.validation.seed,
                                    place=lambda batch: sharding.place(batch, mesh))
     self.batches = _Ahead(experiment)
@@ -97,7 +98,7 @@ class _Run:
   def to_the_end(self) -> dict:
     """Every step that is left. Evaluation and checkpoint of step n come before update n, and after the last."""
     config, stop, console = self.config, self.stop, self.console
-    console.begin(self.first, config.steps, self.plan.step_seconds)
+    console.begin(self.first, config.steps, self.predict)
     pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, measured)
     for step in range(self.first, config.steps + 1):
       last = step == config.steps
@@ -157,8 +158,15 @@ class _Run:
     faults.mark(self.directory, 'eval')
     began = time.monotonic()
     batches = self.experiment.validation(sharding.round_up(self.config.validation.batch_size, self.mesh))
-    until_stopped = (batches[i] for i in range(len(batches)) if not self.stop.requested.is_set())
-    scores = self.evaluate(scored_params(self.state), until_stopped, self.experiment.prepared.report['validation'])
+
+    def until_stopped():
+      for index in range(len(batches)):
+        if self.stop.requested.is_set():
+          return
+        self.console.part(index + 1, len(batches), 'batches of the validation set')
+        yield batches[index]
+
+    scores = self.evaluate(scored_params(self.state), until_stopped(), self.experiment.prepared.report['validation'])
     self.set_aside(began)
     return {} if self.stop.requested.is_set() else {f'val/{name}': value for name, value in scores.items()}
 

@@ -10,8 +10,10 @@ from training import cost
 from training.assemble import Experiment
 from training.console import duration
 
-# Steps that would outlast this are told so, with a smaller config to try.
+# A run that would outlast this is told so, with a smaller config to try.
 _PATIENCE_S = 86_400
+# Of the matmul peak, what a step reaches before anything was tuned; small matrices leave more to the rest.
+_NARROW, _SHARE_NARROW, _SHARE_WIDE = 512, 0.33, 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,30 +22,38 @@ class Plan:
 
   Attributes:
     accumulate: micro-batches an update.
-    step_seconds: predicted from a matmul measured now; the first honest ETA there can be.
+    flops_a_token: of each sequence length T of the run.
+    step_seconds: of each T, predicted from a matmul measured now; the first honest ETA there can be.
   """
 
   accumulate: int
-  step_seconds: float
-  flops_a_token: float
+  flops_a_token: dict[int, float]
+  step_seconds: dict[int, float]
+
+  def seconds(self, phases: tuple[tuple[int, int], ...], first: int, steps: int) -> float:
+    """Predicted time of the steps from `first` on; `phases` as in an Experiment."""
+    ends = [start for start, _ in phases[1:]] + [steps]
+    return sum(max(0, end - max(first, start)) * self.step_seconds[T] for (start, T), end in zip(phases, ends))
 
 
 def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, mesh) -> Plan:
   """Chooses what the config leaves open, once a run: a resumed run keeps the choice, because it orders sums."""
   config, T = experiment.config, experiment.config.data.sequence_length
-  flops = cost.flops_per_token(experiment.model, experiment.objective.heads, T, experiment.masking.predictions(T))
+  flops = {T: cost.flops_per_token(experiment.model, experiment.objective.heads, T, experiment.masking.predictions(T))
+           for T in {T, *(T for _, T in experiment.phases)}}
   path = epath.Path(directory) / 'plan.json'
   accumulate = config.accumulate
   if not accumulate:
     accumulate = json.loads(path.read_text())['accumulate'] if path.exists() else cost.choose_accumulate(
         experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk,
         devices=mesh.shape['data'] * mesh.shape['fsdp'],
-        params=parameters, average=bool(config.optimizer.average), flops_a_token=flops,
+        params=parameters, average=bool(config.optimizer.average), flops_a_token=flops[T],
         platform=jax.default_backend(), memory=cost.device_memory())
   path.write_text(json.dumps(dict(accumulate=accumulate)))
-  # Small models reach a third of the matmul peak, large ones more; the CPU devices of a process share its cores.
+  # The CPU devices of a process share its cores.
   peak = cost.matmul_peak() * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
-  return Plan(accumulate, config.batch_size * T * flops / (peak / 3), flops)
+  speed = peak * (_SHARE_NARROW if experiment.model.width < _NARROW else _SHARE_WIDE)
+  return Plan(accumulate, flops, {T: config.batch_size * T * each / speed for T, each in flops.items()})
 
 
 def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, parameters: int, devices: int, step: int):
@@ -51,7 +61,8 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
   config, model = experiment.config, experiment.model
   T = ' then '.join(str(T) for _, T in experiment.phases)
   left = config.steps - step
-  seconds = left * plan.step_seconds
+  flops = ' then '.join(f'{plan.flops_a_token[T]:.3g}' for _, T in experiment.phases)
+  seconds = plan.seconds(experiment.phases, step, config.steps)
   objectives = ' + '.join(config.objectives)
   rows = {
       'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {config.mask}, {objectives}',
@@ -60,8 +71,8 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
       'devices': f'{devices} x {jax.devices()[0].device_kind}',
       'global batch': f'{config.batch_size:,} sequences = {plan.accumulate} micro-batches x '
                       f'{config.batch_size // plan.accumulate:,}',
-      'work': f'{left:,} steps, {plan.flops_a_token:.3g} FLOPs a token',
-      'expected time': f'about {duration(seconds)} ({duration(plan.step_seconds)} a step), before it is measured',
+      'work': f'{left:,} steps, {flops} FLOPs a token',
+      'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, left))} a step), before it is measured',
       'workdir': str(directory),
   }
   if seconds > _PATIENCE_S:
