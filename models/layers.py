@@ -51,7 +51,8 @@ class Linear(nn.Module):
     kernel = self.param(
         'kernel', nn.with_logical_partitioning(kernel_init(self.config, residual=self.residual), tuple(axes)),
         self.shape)
-    out = jnp.einsum(f'BT{self.source},{axes}->BT{self.target}', x, kernel.astype(x.dtype))
+    read = self.source.lower()  # a map from D to D has two axes, not the diagonal of one
+    out = jnp.einsum(f'BT{read},{read}{self.target}->BT{self.target}', x, kernel.astype(x.dtype))
     if self.config.bias:
       bias = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, tuple(self.target)),
                         self.shape[len(self.source):])

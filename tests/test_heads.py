@@ -1,0 +1,41 @@
+"""The heads are the published equations."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import small
+
+from models.layers import Linear
+
+
+def test_a_map_from_the_width_to_the_width_is_a_whole_matrix():
+  config = small.model()
+  linear = Linear(config, 'D', 'D', (32, 32))
+  x = jax.random.normal(jax.random.key(0), (2, 3, 32))
+  params = linear.init(jax.random.key(1), x)
+  kernel = params['params']['kernel'].value
+  np.testing.assert_allclose(linear.apply(params, x), np.asarray(x) @ np.asarray(kernel), atol=1e-5)
+
+
+def test_mlm_and_nsp_heads_are_the_published_equations():
+  net, params = small.network('bert_base', heads=('mlm', 'nsp'))
+  batch = small.batch(small.tokens(2, 6)) | dict(mlm_position=jnp.array([[1, 4], [0, 5]]))
+  outputs = net.apply(params, batch)
+  p = jax.tree.map(lambda x: np.asarray(x, np.float64), params)
+  hidden = np.asarray(outputs['hidden'], np.float64)
+
+  pooled = np.tanh(hidden[:, 0] @ p['nsp']['pooler']['kernel'] + p['nsp']['pooler']['bias'])
+  logits = pooled @ p['nsp']['classifier']['kernel'] + p['nsp']['classifier']['bias']
+  np.testing.assert_allclose(outputs['nsp'], logits, atol=1e-5)
+
+  chosen = np.stack([hidden[0, [1, 4]], hidden[1, [0, 5]]])
+  h = chosen @ p['mlm']['transform']['kernel'] + p['mlm']['transform']['bias']
+  h = 0.5 * h * (1 + np.vectorize(math.erf)(h / math.sqrt(2)))
+  h = (h - h.mean(-1, keepdims=True)) / np.sqrt(h.var(-1, keepdims=True) + 1e-12)
+  h = h * p['mlm']['norm']['scale'] + p['mlm']['norm']['bias']
+  found, table, bias = outputs['mlm']
+  np.testing.assert_allclose(found, h, atol=1e-5)
+  np.testing.assert_array_equal(table, params['embeddings']['token'])
+  np.testing.assert_array_equal(bias, params['mlm']['bias'])
