@@ -61,4 +61,15 @@ class NSPHead(nn.Module):
     return logits_Bx1x2[:, 0].astype(jnp.float32)
 
 
-HEADS = dict(mlm=MLMHead, clm=CLMHead, nsp=NSPHead)
+class PoolHead(nn.Module):
+  """BERT's pooler alone, as models without the classifier of sentence pairs have it."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE):
+    D = self.config.width
+    return jnp.tanh(Linear(self.config, 'D', 'D', (D, D), name='dense')(hidden_BxTxD[:, :1]))[:, 0]
+
+
+HEADS = dict(mlm=MLMHead, clm=CLMHead, nsp=NSPHead, pool=PoolHead)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
+from flax.traverse_util import flatten_dict, unflatten_dict
 import jax
 import jax.numpy as jnp
 
@@ -88,3 +89,19 @@ def example_batch(B: int, T: int, P: int) -> dict[str, jax.Array]:
   """A batch of the right shapes and no meaning, for `init` and for counting."""
   ones_BxT = jnp.ones((B, T), jnp.int32)
   return dict(token=ones_BxT, segment=ones_BxT, type=0 * ones_BxT, mlm_position=jnp.zeros((B, P), jnp.int32))
+
+
+def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:
+  """Shape of every parameter by its path, as in 'trunk/blocks/attention/query/kernel'; nothing is computed."""
+  params = jax.eval_shape(lambda: network.init(jax.random.key(0), example_batch(1, 8, 2)))
+  return {path: leaf.shape for path, leaf in by_path(nn.unbox(params)).items()}
+
+
+def by_path(params) -> dict[str, Any]:
+  """A tree of parameters as a flat dictionary."""
+  return flatten_dict(params, sep='/')
+
+
+def from_paths(flat: dict[str, Any]):
+  """`by_path` backwards."""
+  return unflatten_dict(flat, sep='/')

@@ -1,0 +1,105 @@
+"""What Hugging Face calls each parameter: one table a family.
+
+A table's key is a path in our parameters. `MODULE/*` stands for all of a module: our kernel (or scale) is their
+weight, our bias their bias. `{}` is the number of the layer; `@i/n` is the i-th of n equal parts that they
+store as one. A path without `*` is the same array on both sides.
+"""
+
+BERT = {
+    'embeddings/token': 'embeddings.word_embeddings.weight',
+    'embeddings/position': 'embeddings.position_embeddings.weight',
+    'embeddings/type': 'embeddings.token_type_embeddings.weight',
+    'embeddings/norm/*': 'embeddings.LayerNorm',
+    'trunk/blocks/attention/query/*': 'encoder.layer.{}.attention.self.query',
+    'trunk/blocks/attention/key/*': 'encoder.layer.{}.attention.self.key',
+    'trunk/blocks/attention/value/*': 'encoder.layer.{}.attention.self.value',
+    'trunk/blocks/attention/output/*': 'encoder.layer.{}.attention.output.dense',
+    'trunk/blocks/attention_norm/*': 'encoder.layer.{}.attention.output.LayerNorm',
+    'trunk/blocks/feed_forward/up/*': 'encoder.layer.{}.intermediate.dense',
+    'trunk/blocks/feed_forward/down/*': 'encoder.layer.{}.output.dense',
+    'trunk/blocks/feed_forward_norm/*': 'encoder.layer.{}.output.LayerNorm',
+    'mlm/transform/*': 'cls.predictions.transform.dense',
+    'mlm/norm/*': 'cls.predictions.transform.LayerNorm',
+    'mlm/bias': 'cls.predictions.bias',
+    'mlm/kernel': 'cls.predictions.decoder.weight',
+    'nsp/pooler/*': 'pooler.dense',
+    'nsp/classifier/*': 'cls.seq_relationship',
+    'pool/dense/*': 'pooler.dense',
+}
+
+ROBERTA = BERT | {
+    'mlm/transform/*': 'lm_head.dense',
+    'mlm/norm/*': 'lm_head.layer_norm',
+    'mlm/bias': 'lm_head.bias',
+    'mlm/kernel': 'lm_head.decoder.weight',
+}
+
+DISTILBERT = {
+    'embeddings/token': 'embeddings.word_embeddings.weight',
+    'embeddings/position': 'embeddings.position_embeddings.weight',
+    'embeddings/norm/*': 'embeddings.LayerNorm',
+    'trunk/blocks/attention/query/*': 'transformer.layer.{}.attention.q_lin',
+    'trunk/blocks/attention/key/*': 'transformer.layer.{}.attention.k_lin',
+    'trunk/blocks/attention/value/*': 'transformer.layer.{}.attention.v_lin',
+    'trunk/blocks/attention/output/*': 'transformer.layer.{}.attention.out_lin',
+    'trunk/blocks/attention_norm/*': 'transformer.layer.{}.sa_layer_norm',
+    'trunk/blocks/feed_forward/up/*': 'transformer.layer.{}.ffn.lin1',
+    'trunk/blocks/feed_forward/down/*': 'transformer.layer.{}.ffn.lin2',
+    'trunk/blocks/feed_forward_norm/*': 'transformer.layer.{}.output_layer_norm',
+    'mlm/transform/*': 'vocab_transform',
+    'mlm/norm/*': 'vocab_layer_norm',
+    'mlm/bias': 'vocab_projector.bias',
+    'mlm/kernel': 'vocab_projector.weight',
+}
+
+_ALBERT_LAYER = 'encoder.albert_layer_groups.0.albert_layers.0'
+ALBERT = {
+    'embeddings/token': 'embeddings.word_embeddings.weight',
+    'embeddings/position': 'embeddings.position_embeddings.weight',
+    'embeddings/type': 'embeddings.token_type_embeddings.weight',
+    'embeddings/norm/*': 'embeddings.LayerNorm',
+    'embeddings/projection/*': 'encoder.embedding_hidden_mapping_in',
+    'trunk/blocks/attention/query/*': f'{_ALBERT_LAYER}.attention.query',
+    'trunk/blocks/attention/key/*': f'{_ALBERT_LAYER}.attention.key',
+    'trunk/blocks/attention/value/*': f'{_ALBERT_LAYER}.attention.value',
+    'trunk/blocks/attention/output/*': f'{_ALBERT_LAYER}.attention.dense',
+    'trunk/blocks/attention_norm/*': f'{_ALBERT_LAYER}.attention.LayerNorm',
+    'trunk/blocks/feed_forward/up/*': f'{_ALBERT_LAYER}.ffn',
+    'trunk/blocks/feed_forward/down/*': f'{_ALBERT_LAYER}.ffn_output',
+    'trunk/blocks/feed_forward_norm/*': f'{_ALBERT_LAYER}.full_layer_layer_norm',
+    'mlm/transform/*': 'predictions.dense',
+    'mlm/norm/*': 'predictions.LayerNorm',
+    'mlm/bias': 'predictions.bias',
+    'mlm/kernel': 'predictions.decoder.weight',
+    'pool/dense/*': 'pooler',
+}
+
+GPT2 = {
+    'embeddings/token': 'wte.weight',
+    'embeddings/position': 'wpe.weight',
+    'trunk/blocks/attention_norm/*': 'h.{}.ln_1',
+    'trunk/blocks/attention/query/*': 'h.{}.attn.c_attn@0/3',
+    'trunk/blocks/attention/key/*': 'h.{}.attn.c_attn@1/3',
+    'trunk/blocks/attention/value/*': 'h.{}.attn.c_attn@2/3',
+    'trunk/blocks/attention/output/*': 'h.{}.attn.c_proj',
+    'trunk/blocks/feed_forward_norm/*': 'h.{}.ln_2',
+    'trunk/blocks/feed_forward/up/*': 'h.{}.mlp.c_fc',
+    'trunk/blocks/feed_forward/down/*': 'h.{}.mlp.c_proj',
+    'trunk/final_norm/*': 'ln_f',
+    'clm/kernel': 'lm_head.weight',
+}
+
+LLAMA = {
+    'embeddings/token': 'embed_tokens.weight',
+    'trunk/blocks/attention_norm/*': 'layers.{}.input_layernorm',
+    'trunk/blocks/attention/query/*': 'layers.{}.self_attn.q_proj',
+    'trunk/blocks/attention/key/*': 'layers.{}.self_attn.k_proj',
+    'trunk/blocks/attention/value/*': 'layers.{}.self_attn.v_proj',
+    'trunk/blocks/attention/output/*': 'layers.{}.self_attn.o_proj',
+    'trunk/blocks/feed_forward_norm/*': 'layers.{}.post_attention_layernorm',
+    'trunk/blocks/feed_forward/gate/*': 'layers.{}.mlp.gate_proj',
+    'trunk/blocks/feed_forward/up/*': 'layers.{}.mlp.up_proj',
+    'trunk/blocks/feed_forward/down/*': 'layers.{}.mlp.down_proj',
+    'trunk/final_norm/*': 'norm',
+    'clm/kernel': 'lm_head.weight',
+}
