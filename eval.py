@@ -34,7 +34,7 @@ def main():
   workdir.check_fingerprint(directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256))
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
-    params, step = load_params(experiment, directory, mesh, step=flags.step)
+    params, step = load_params(config, experiment.network, directory, mesh, step=flags.step)
     batches = experiment.validation(sharding.round_up(config.validation.batch_size, mesh))
     results = suite.run(
         experiment.network.apply, params, experiment.held_out, (batches[i] for i in range(len(batches))),

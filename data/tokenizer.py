@@ -9,7 +9,7 @@ import warnings
 
 import numpy as np
 import tokenizers
-from tokenizers import decoders, models, normalizers, pre_tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from data.errors import DataError
 
@@ -33,6 +33,7 @@ class Tokenizer:
 
   Attributes:
     size: number of ids.
+    frames: its own rule puts special tokens around a text; `encode` never does.
     begin, end: ids that frame a document, or a sentence pair.
     pad, mask, unknown: ids, None where the vocabulary has none.
     special_V: ids that stand for no text.
@@ -45,6 +46,7 @@ class Tokenizer:
     self._tokenizer = tokenizer
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     self.size = max(vocabulary.values()) + 1
+    self.frames = tokenizer.num_special_tokens_to_add(is_pair=False) > 0
     self.pad, self.mask, self.unknown = (_role(vocabulary, role) for role in ('pad', 'mask', 'unknown'))
     self.begin, self.end = (_role(vocabulary, role) for role in ('begin', 'end'))
     if self.begin is None or self.end is None:
@@ -74,6 +76,28 @@ class Tokenizer:
 
   def token(self, index: int) -> str:
     return self._tokenizer.id_to_token(int(index))
+
+  def encode_with_masks(self, text: str) -> np.ndarray:
+    """Ids of one text, unframed, in which the mask token's name means the mask."""
+    mask = self._tokenizer.get_added_tokens_decoder().get(self.mask)
+    parts = text.split(self.token(self.mask))
+    if mask is not None and mask.lstrip:  # as RoBERTa's, which takes the space before it along
+      parts = [part.rstrip() for part in parts[:-1]] + parts[-1:]
+    ids = []
+    for part in self.encode(parts):
+      ids += [*part, self.mask]
+    return np.array(ids[:-1], np.int32)
+
+  def framed_json(self, *, closed: bool) -> str:
+    """tokenizer.json that frames each text by its own rule: begin, text and, where closed, end."""
+    begin, end = self.token(self.begin), self.token(self.end)
+    single, specials = f'{begin} $A', {begin: self.begin}
+    if closed:
+      single, specials = f'{single} {end}', specials | {end: self.end}
+    copy = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
+    copy.post_processor = processors.TemplateProcessing(
+        single=single, pair=f'{single} $B:1 {end}:1' if closed else None, special_tokens=list(specials.items()))
+    return copy.to_str(pretty=True)
 
   def save(self, path: str | Path):
     Path(path).write_text(self._tokenizer.to_str(pretty=True), encoding='utf-8')

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from interop.errors import WeightsError
 
@@ -58,6 +59,11 @@ def open_tensors(directory: Path) -> dict[str, Tensor]:
         raise WeightsError(f'{path} holds {name}, which another file of {directory} holds too.')
       tensors[name] = tensor
   return tensors
+
+
+def save_tensors(tensors: dict[str, np.ndarray], path: Path):
+  """Writes a safetensors file that says, as readers of other kinds ask for, that torch may read it too."""
+  save_file({name: np.ascontiguousarray(x) for name, x in tensors.items()}, path, metadata=dict(format='pt'))
 
 
 def _files(directory: Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """Several objectives on one network, weighted: what `config.objectives` names."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 import importlib
 from typing import Any, NamedTuple
 
@@ -29,6 +29,11 @@ class Objective(NamedTuple):
   scores: Callable[..., dict[str, dict[str, Term]]]
 
 
+def heads_of(names: Iterable[str]) -> tuple[str, ...]:
+  """What the network must provide for these objectives."""
+  return tuple(head for name in sorted(names) for head in importlib.import_module(f'objectives.{name}').HEADS)
+
+
 def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
   """The mix of `weights`: each name is a module of this package."""
   modules: dict[str, Any] = {name: importlib.import_module(f'objectives.{name}') for name in sorted(weights)}
@@ -47,5 +52,4 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
   def scores(outputs, batch):
     return {name: getattr(module, 'scores', module.terms)(outputs, batch, setup) for name, module in modules.items()}
 
-  heads = tuple(head for module in modules.values() for head in module.HEADS)
-  return Objective(dict(weights), heads, prepare, counts, terms, scores)
+  return Objective(dict(weights), heads_of(weights), prepare, counts, terms, scores)

@@ -30,7 +30,7 @@ def experiment(request, tmp_path_factory):
 def score(experiment, batch_size, params=None):
   mesh = sharding.make_mesh(experiment.config.mesh, jax.devices()[:1])
   with jax.set_mesh(mesh):
-    params = make_run_state(experiment, mesh)[1]().params if params is None else params
+    params = make_run_state(experiment.config, experiment.network, mesh)[1]().params if params is None else params
     evaluate = make_evaluator(experiment.network.apply, experiment.held_out, seed=experiment.config.validation.seed,
                               place=lambda batch: sharding.place(batch, mesh))
     batches = experiment.validation(batch_size)

@@ -1,14 +1,21 @@
-"""A trained network from wherever it is: a Hugging Face directory or a workdir of ours."""
+"""A network with its weights from wherever they are: a Hugging Face directory or a workdir of ours."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from configs import base
+import jax
+
+from configs import base, check
+from configs.cli import FLAGS
 from data import tokenizer as tokenizers
 from interop import families, files, huggingface
 from interop.errors import WeightsError
 from models.config import ModelConfig
-from models.network import Network, from_paths, make_network, parameter_shapes
+from models.network import Network, by_path, from_paths, make_network, parameter_shapes
+from objectives.mix import heads_of
+from training import sharding, workdir
+from training.assemble import load_params
 
 
 class Weights(NamedTuple):
@@ -16,6 +23,8 @@ class Weights(NamedTuple):
 
   Attributes:
     heads: names of models.heads.HEADS that it has.
+    framed: in training, texts began with the tokenizer's `begin`.
+    source: where it was read, for people.
   """
 
   config: ModelConfig
@@ -24,9 +33,45 @@ class Weights(NamedTuple):
   network: Network
   params: Any
   tokenizer: tokenizers.Tokenizer | None
+  framed: bool
+  source: str
+
+  def need_tokenizer(self) -> tokenizers.Tokenizer:
+    if self.tokenizer is None:
+      raise WeightsError(f'{self.source} has no tokenizer.json and no vocab.txt: put the one of the model there.')
+    return self.tokenizer
+
+  @property
+  def context(self) -> int:
+    """The most tokens a row can have."""
+    return self.config.max_length - self.config.position_offset
 
 
-def load_huggingface(directory: Path) -> Weights:
+def flag() -> Path:
+  """--weights (or --workdir), as a flag that must be set."""
+  if not FLAGS.weights:
+    raise check.ConfigError('--weights=DIR is missing: a Hugging Face directory, or the workdir of a run.')
+  return Path(FLAGS.weights).expanduser()
+
+
+def load(directory: Path, *, step: int | None = None, mask: str | None = None) -> Weights:
+  """The model in a directory of Hugging Face, of a run of train.py, or of tools.convert.
+
+  Args:
+    step: which checkpoint of a run; the newest by default.
+    mask: another mask than the model was trained with.
+
+  Raises:
+    WeightsError, StateError, ConfigError: there is no model, or not one that can be read.
+  """
+  if not directory.is_dir():
+    raise WeightsError(f'{directory} is no folder. Name a Hugging Face directory, or the workdir of a run.')
+  if 'model_type' in files.read_json(directory / 'config.json'):
+    return load_huggingface(directory, mask=mask)
+  return _load_workdir(directory, step, mask)
+
+
+def load_huggingface(directory: Path, *, mask: str | None = None) -> Weights:
   """The model of a Hugging Face directory: config.json, safetensors, and tokenizer.json or vocab.txt.
 
   Raises:
@@ -36,9 +81,68 @@ def load_huggingface(directory: Path) -> Weights:
   tensors = huggingface.plain_names(family, files.open_tensors(directory))
   heads = huggingface.heads_in(family, tensors)
   config = ModelConfig(**base.get_config().model.to_dict() | fields)
-  network = make_network(config, mask=family.mask, packed=False, heads=heads)
+  mask = mask or family.mask
+  network = make_network(config, mask=mask, packed=False, heads=heads)
   flat = huggingface.import_parameters(family, parameter_shapes(network), tensors, str(directory))
-  return Weights(config, family.mask, heads, network, from_paths(flat), _tokenizer(directory, config))
+  tokenizer = _tokenizer(directory, config)
+  framed = family.mask == 'bidirectional' or tokenizer is not None and tokenizer.frames
+  return Weights(config, mask, heads, network, from_paths(flat), tokenizer, framed, str(directory))
+
+
+def save(weights: Weights, directory: Path):
+  """A workdir that `load` reads: config.json of ours, model.safetensors by our paths, tokenizer.json.
+
+  Raises:
+    WeightsError: there is something already.
+  """
+  if directory.exists() and any(directory.iterdir()):
+    raise WeightsError(f'{directory} is not empty. Name a new folder.')
+  config = base.get_config()
+  with config.unlocked():
+    config.objectives = {'clm': 1.0} if weights.mask == 'causal' else {'mlm': 1.0}
+  config.update(name='imported', mask=weights.mask)
+  config.model.update(vars(weights.config))
+  config.data.sequence_length = min(config.data.sequence_length, weights.context)
+  directory.mkdir(parents=True, exist_ok=True)
+  files.save_tensors({path: jax.device_get(x) for path, x in by_path(weights.params).items()},
+                     directory / 'model.safetensors')
+  if weights.tokenizer is not None:
+    weights.tokenizer.save(directory / 'tokenizer.json')
+  about = dict(heads=weights.heads, framed=weights.framed, source=weights.source)
+  (directory / 'weights.json').write_text(json.dumps(about, indent=1) + '\n')
+  (directory / 'config.json').write_text(json.dumps(check.resolve(config), indent=1) + '\n')
+
+
+def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Weights:
+  config = workdir.read_config(directory)
+  model = ModelConfig(**config.model.to_dict())
+  imported = (directory / 'weights.json').exists()
+  about = files.read_json(directory / 'weights.json') if imported else {}
+  heads = tuple(about.get('heads', ())) if imported else heads_of(config.objectives)
+  mask = mask or config.mask
+  network = make_network(model, mask=mask, packed=False, heads=heads)
+  if imported:
+    params = _own_tensors(directory, network)
+    source = f'{directory} (from {about.get("source")})'
+  else:
+    config.mesh.update(data=-1, fsdp=1, tensor=1)  # the devices here need not be those of the training
+    sharding.find_devices()
+    mesh = sharding.make_mesh(config.mesh)
+    with jax.set_mesh(mesh):
+      params, step = load_params(config, network, directory, mesh, step=step)
+    source = f'{directory}, step {step:,}'
+  return Weights(model, mask, heads, network, params, _tokenizer(directory, model),
+                 bool(about.get('framed', True)), source)
+
+
+def _own_tensors(directory: Path, network: Network):
+  tensors, shapes = files.open_tensors(directory), parameter_shapes(network)
+  found = {path: tensor.shape for path, tensor in tensors.items()}
+  if found != shapes:
+    wrong = sorted(path for path in found.keys() | shapes.keys() if found.get(path) != shapes.get(path))
+    raise WeightsError(f'{directory} does not hold the model that its config.json describes: ' + '; '.join(
+        f'{path} is {found.get(path)}, expected {shapes.get(path)}' for path in wrong[:12]) + '.')
+  return from_paths({path: tensor.read() for path, tensor in tensors.items()})
 
 
 def _tokenizer(directory: Path, config: ModelConfig) -> tokenizers.Tokenizer | None:

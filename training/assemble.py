@@ -79,24 +79,22 @@ def assemble(config, progress=pipeline.silent) -> Experiment:
   return Experiment(config, prepared, model, network, objective, held_out, masking, pairs, phases)
 
 
-def make_run_state(experiment: Experiment, mesh):
-  """(abstract state, function that makes it, transformation, schedule) of an experiment's run."""
-  config = experiment.config
+def make_run_state(config, network: Network, mesh):
+  """(abstract state, function that makes it, transformation, schedule) of a config's run."""
   tx, schedule = make_optimizer(config.optimizer, config.steps)
-  T = config.data.sequence_length
-  abstract, make = make_state(
-      experiment.network, tx, seed=config.seed, mesh=mesh, average=bool(config.optimizer.average),
-      batch=example_batch(1, T, experiment.masking.predictions(T)))
+  T, P = config.data.sequence_length, Masking(**config.mlm.to_dict()).predictions(config.data.sequence_length)
+  abstract, make = make_state(network, tx, seed=config.seed, mesh=mesh, average=bool(config.optimizer.average),
+                              batch=example_batch(1, T, P))
   return abstract, make, tx, schedule
 
 
-def load_params(experiment: Experiment, directory: epath.PathLike, mesh, *, step: int | None):
+def load_params(config, network: Network, directory: epath.PathLike, mesh, *, step: int | None):
   """(parameters, step) of a checkpoint: the averaged ones where the run kept an average.
 
   Raises:
     StateError: there is no such checkpoint, or it is damaged.
   """
-  abstract, *_ = make_run_state(experiment, mesh)
+  abstract, *_ = make_run_state(config, network, mesh)
   folder = epath.Path(directory) / 'checkpoints'
   steps = checkpoint.available(folder)
   if not steps or step is not None and step not in steps:

@@ -64,7 +64,7 @@ class _Run:
   def __init__(self, experiment: Experiment, directory: epath.Path, mesh, stop: Stop, console: Console):
     config = self.config = experiment.config
     self.experiment, self.directory, self.mesh, self.stop, self.console = experiment, directory, mesh, stop, console
-    abstract, make, tx, schedule = make_run_state(experiment, mesh)
+    abstract, make, tx, schedule = make_run_state(experiment.config, experiment.network, mesh)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
     devices = mesh.devices.size
     self.plan = summary.make_plan(experiment, directory, parameters, mesh)

@@ -1,0 +1,100 @@
+"""Writing: a prompt is read once into a cache, then each token is one step that reads the cache.
+
+Both programs are pure: the cache is an argument and a result. Rows are ragged: each has its own length, and
+what padding writes into the cache lies at positions that its row does not see before it has overwritten them.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from models import cache as caching
+from models.config import ModelConfig
+from models.network import Network
+from models.sampling import Sampling, choose
+
+_BUCKET = 64  # lengths are rounded up to this, so that few programs serve all prompts
+
+
+class Row(NamedTuple):
+  """What rows are at a moment of writing, on the device.
+
+  Attributes:
+    token_B: the newest, which the cache does not hold yet.
+    position_B: of that token.
+    seen_BxV: tokens that a row has.
+    key_B: of each row; step i draws with fold_in(key, i).
+  """
+
+  cache: caching.Cache
+  token_B: jax.Array
+  position_B: jax.Array
+  seen_BxV: jax.Array
+  key_B: jax.Array
+
+
+class Decoder:
+  """A network that writes.
+
+  Args:
+    network: causal, with the head clm.
+  """
+
+  def __init__(self, network: Network, config: ModelConfig, params, sampling: Sampling):
+    self._network, self._config, self._sampling = network, config, sampling
+    self._params = jax.tree.map(jnp.asarray, params)
+    self._read = jax.jit(self._read_prompt, static_argnames='S')
+    self._step = jax.jit(self._next, donate_argnums=1)
+
+  def start(self, prompts: list[np.ndarray], keys: list[jax.Array], *, room: int) -> tuple[Row, jax.Array]:
+    """(row, logprob_B) after the first new token of each prompt; `room` tokens fit after the prompts."""
+    length_B = np.array([len(prompt) for prompt in prompts], np.int32)
+    T = min(bucket(int(length_B.max())), self._context)
+    S = min(bucket(int(length_B.max()) + room), self._context)
+    token_BxT = np.zeros((len(prompts), T), np.int32)
+    for token_T, prompt in zip(token_BxT, prompts):
+      token_T[:len(prompt)] = prompt
+    return self._read(self._params, token_BxT, length_B, jnp.stack(keys), S=max(S, T))
+
+  def step(self, row: Row) -> tuple[Row, jax.Array]:
+    """(row, logprob_B) after one more token; the old row is gone."""
+    return self._step(self._params, row)
+
+  @property
+  def _context(self) -> int:
+    return self._config.max_length - self._config.position_offset
+
+  def _logits(self, params, token_BxT, position_BxT, cache, last_B):
+    batch = dict(token=token_BxT, type=jnp.zeros_like(token_BxT), position=position_BxT)
+    outputs = self._network.apply(params, batch, cache=cache)
+    hidden_BxTxE, table_VxE, _ = outputs['clm']
+    hidden_BxE = jnp.take_along_axis(hidden_BxTxE, last_B[:, None, None], axis=1)[:, 0]
+    logits_BxV = jnp.einsum('BE,VE->BV', hidden_BxE, table_VxE.astype(hidden_BxE.dtype))
+    return logits_BxV.astype(jnp.float32), outputs['cache']
+
+  def _read_prompt(self, params, token_BxT, length_B, key_B, *, S: int):
+    B, T = token_BxT.shape
+    position_BxT = jnp.broadcast_to(jnp.arange(T)[None], (B, T))
+    logits_BxV, cache = self._logits(params, token_BxT, position_BxT, caching.empty(self._config, B, S), length_B - 1)
+    real_BxT = jnp.where(position_BxT < length_B[:, None], token_BxT, token_BxT[:, :1])
+    seen_BxV = jnp.zeros(logits_BxV.shape, bool).at[jnp.arange(B)[:, None], real_BxT].set(True)
+    return self._chosen(logits_BxV, cache, length_B, seen_BxV, key_B)
+
+  def _next(self, params, row: Row):
+    logits_BxV, cache = self._logits(params, row.token_B[:, None], row.position_B[:, None], row.cache,
+                                     jnp.zeros_like(row.position_B))
+    return self._chosen(logits_BxV, cache, row.position_B + 1, row.seen_BxV, row.key_B)
+
+  def _chosen(self, logits_BxV, cache, position_B, seen_BxV, key_B):
+    # A token at position p is drawn with the p-th key of its row, wherever the row began to write.
+    key_of_B = jax.vmap(jax.random.fold_in)(key_B, position_B)
+    token_B, logprob_B = choose(logits_BxV, seen_BxV, key_of_B, self._sampling)
+    seen_BxV = seen_BxV.at[jnp.arange(seen_BxV.shape[0]), token_B].set(True)
+    return Row(cache, token_B.astype(jnp.int32), position_B, seen_BxV, key_B), logprob_B
+
+
+def bucket(length: int) -> int:
+  """The length of the program that serves it."""
+  return -(-length // _BUCKET) * _BUCKET

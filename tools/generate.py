@@ -1,0 +1,89 @@
+"""Writes on from a prompt: python -m tools.generate --weights=DIR --prompt="Once upon a time".
+
+DIR is a Hugging Face directory of a GPT-2 or Llama, or the workdir of a run. Without --prompt, each line of
+--prompts=FILE, or of standard input, is one. Text goes to the terminal as it is written; --json prints one object
+a prompt. The same seed writes the same text.
+"""
+
+import json
+from pathlib import Path
+import sys
+import time
+
+from configs import cli
+from configs.check import ConfigError
+
+cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
+cli.flags.DEFINE_alias('workdir', 'weights')
+cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.flags.DEFINE_string('prompt', None, 'What to write on from; may be empty.')
+cli.flags.DEFINE_string('prompts', None, 'A file of prompts, one a line.')
+cli.flags.DEFINE_integer('max_tokens', 64, 'At most so many new tokens.', lower_bound=1)
+cli.flags.DEFINE_float('temperature', 0.8, 'Above 1 bolder, below 1 safer; 0 takes the likeliest token.', lower_bound=0)
+cli.flags.DEFINE_integer('top_k', 0, 'Draw from the k likeliest tokens; 0 = all.', lower_bound=0)
+cli.flags.DEFINE_float('top_p', 1.0, 'Draw from the likeliest tokens with this probability together.', 1e-6, 1)
+cli.flags.DEFINE_float('min_p', 0.0, 'Draw from tokens with this share of the likeliest one.', 0, 1)
+cli.flags.DEFINE_float('repetition_penalty', 1.0, 'Above 1: what was said becomes less likely.', 1e-3, 1e3)
+cli.flags.DEFINE_integer('samples', 1, 'Texts a prompt.', lower_bound=1)
+cli.flags.DEFINE_multi_string('stop', [], 'End before this text; may be given several times.')
+cli.flags.DEFINE_integer('seed', 0, 'Of the draws.', lower_bound=0)
+cli.flags.DEFINE_enum('overflow', 'error', ['error', 'roll'], 'When the context is full: an error before anything is '
+                      'written, or forget the older half and go on.')
+cli.flags.DEFINE_bool('logprobs', False, 'Show the probability of the text, nats a token.')
+cli.flags.DEFINE_bool('json', False, 'One JSON object a prompt instead of text.')
+
+
+def main():
+  flags = cli.FLAGS
+  prompts = _prompts(flags)
+
+  from models.sampling import Sampling
+  from tools import weights as loading
+  from tools.writing import Writer
+
+  weights = loading.load(loading.flag(), step=flags.step)
+  sampling = Sampling(temperature=flags.temperature, top_k=flags.top_k, top_p=flags.top_p, min_p=flags.min_p,
+                      repetition_penalty=flags.repetition_penalty)
+  writer = Writer(weights, sampling, seed=flags.seed, stop=tuple(flags.stop), roll=flags.overflow == 'roll')
+  for prompt in prompts:
+    writer.check(prompt, flags.max_tokens)
+  for number, prompt in enumerate(prompts):
+    stream = None
+    if not flags.json and flags.samples == 1:
+      stream = lambda text: print(text, end='', flush=True)
+      print(prompt, end='', flush=True)
+    started = time.monotonic()
+    completions = writer.write(prompt, flags.max_tokens, flags.samples, stream)
+    rate = sum(len(completion.ids) for completion in completions) / (time.monotonic() - started)
+    if flags.json:
+      print(json.dumps(dict(prompt=prompt, completions=[completion._asdict() for completion in completions],
+                            tokens_per_second=rate)), flush=True)
+      continue
+    for index, completion in enumerate(completions):
+      if stream is None:
+        print(f'--- {index + 1} of {len(completions)}\n{prompt}{completion.text}')
+      if flags.logprobs:
+        mean = sum(completion.logprobs) / max(1, len(completion.logprobs))
+        print(f'\n[{mean:.4f} nats a token, {len(completion.ids)} tokens]', end='')
+      print(flush=True)
+    if number + 1 < len(prompts):
+      print()
+
+
+def _prompts(flags) -> list[str]:
+  if flags.prompt is not None:
+    return [flags.prompt]
+  if flags.prompts is not None:
+    text = Path(flags.prompts).expanduser().read_text(encoding='utf-8', errors='replace')
+  elif not sys.stdin.isatty():
+    text = sys.stdin.read()
+  else:
+    raise ConfigError('--prompt="..." is missing; or --prompts=FILE, or lines on standard input.')
+  prompts = [line for line in text.splitlines() if line.strip()]
+  if not prompts:
+    raise ConfigError('there is no prompt in the file or on standard input.')
+  return prompts
+
+
+if __name__ == '__main__':
+  cli.run(main)
