@@ -28,8 +28,12 @@ def define_config(default: str | None = None):
       'of it is a flag as well: --config.steps=10.', lock_config=True)
 
 
-def run(main: Callable[[], None], argv: list[str] | None = None):
-  """Parses flags, calls `main`, and ends the process with the documented code."""
+def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: str | None = None):
+  """Parses flags, calls `main`, and ends the process with the documented code.
+
+  Args:
+    positional: the flag that an argument without a flag sets.
+  """
   argv = sys.argv if argv is None else argv
   program = os.path.basename(argv[0])
   code, usage = 0, True  # until the config is there and checked, every error is one of usage
@@ -38,6 +42,8 @@ def run(main: Callable[[], None], argv: list[str] | None = None):
       print(_help())
     else:
       rest = FLAGS(argv)
+      if positional and len(rest) == 2 and FLAGS[positional].value is None:
+        FLAGS[positional].value = rest.pop()
       if len(rest) > 1:
         raise ConfigError(f'{rest[1]!r} is no flag. See --help.')
       if 'config' in FLAGS:

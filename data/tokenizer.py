@@ -88,6 +88,14 @@ class Tokenizer:
       ids += [*part, self.mask]
     return np.array(ids[:-1], np.int32)
 
+  @property
+  def wordpiece(self) -> bool:
+    return isinstance(self._tokenizer.model, models.WordPiece)
+
+  def plain_json(self) -> str:
+    """tokenizer.json, as `save` writes it."""
+    return self._tokenizer.to_str(pretty=True)
+
   def framed_json(self, *, closed: bool) -> str:
     """tokenizer.json that frames each text by its own rule: begin, text and, where closed, end."""
     begin, end = self.token(self.begin), self.token(self.end)
@@ -100,7 +108,7 @@ class Tokenizer:
     return copy.to_str(pretty=True)
 
   def save(self, path: str | Path):
-    Path(path).write_text(self._tokenizer.to_str(pretty=True), encoding='utf-8')
+    Path(path).write_text(self.plain_json(), encoding='utf-8')
 
   def _ordinary(self, ids: np.ndarray) -> np.ndarray:
     """Unigram models match special tokens inside text; there they are unknown text."""

@@ -47,8 +47,8 @@ class Console:
 
   def table(self, title: str, rows: dict[str, str]):
     """Names and values, aligned."""
-    table = Table(title=title, title_justify='left', title_style='bold', show_header=False, box=None,
-                  padding=(0, 2, 0, 0))
+    self._rich.print(Text(title, style='bold'), soft_wrap=True)  # a table's own title wraps at its width
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     table.add_column(style='cyan', no_wrap=True)
     table.add_column(overflow='fold')
     for name, value in rows.items():

@@ -1,0 +1,114 @@
+"""In and out again is the same bits; what no stock class computes stays here, with the reason."""
+
+import json
+
+import jax
+import numpy as np
+import pytest
+import small
+
+from configs import base
+from data import tokenizer as tokenizers
+from interop.describe import describe
+from interop.errors import WeightsError
+from models.network import by_path
+from tools import weights as loading
+from tools.export import export
+from tools.fill_mask import fill
+
+WORDS = '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'.split()
+CASES = {
+    'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}, 'BertForPreTraining'),
+    'bert-mlm': ('bert_base', 'bidirectional', ('mlm',), dict(tie_embeddings=False), 'BertForMaskedLM'),
+    'bert-bare': ('bert_base', 'bidirectional', ('pool',), {}, 'BertModel'),
+    'albert': ('bert_base', 'bidirectional', ('mlm',), dict(shared_layers=True, embedding_width=16),
+               'AlbertForMaskedLM'),
+    'gpt2': ('gpt2_small', 'causal', ('clm',), {}, 'GPT2LMHeadModel'),
+    'llama': ('gpt2_small', 'causal', ('clm',), dict(
+        positions='rotary', norm='rms', gated=True, bias=False, activation='silu', kv_heads=2, rotary_base=500.0,
+        tie_embeddings=False), 'LlamaForCausalLM'),
+}
+
+
+def random_weights(name: str) -> loading.Weights:
+  config, mask, heads, changes, _ = CASES[name]
+  network, params = small.network(config, mask=mask, packed=False, heads=heads, **changes)
+  tokenizer = tokenizers.from_vocabulary(WORDS, lowercase=True)
+  return loading.Weights(small.model(config, **dict(init_scale=0.3) | changes), mask, heads, network, params, tokenizer,
+                         True, 'a random model')
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
+  weights = random_weights(name)
+  loading.save(weights, tmp_path / 'mine')
+  export(loading.load(tmp_path / 'mine'), tmp_path / 'mine', tmp_path / 'theirs')
+  assert json.loads((tmp_path / 'theirs/config.json').read_text())['architectures'] == [CASES[name][4]]
+  back = loading.load(tmp_path / 'theirs')
+  loading.save(back, tmp_path / 'again')
+  for found in (back, loading.load(tmp_path / 'again')):
+    assert (found.mask, found.heads, found.framed) == (weights.mask, weights.heads, True)
+    jax.tree.map(np.testing.assert_array_equal, by_path(found.params), by_path(weights.params))
+    texts = ['The old banks of a river, [MASK].', '']
+    for mine, theirs in zip(weights.tokenizer.encode(texts), found.tokenizer.encode(texts)):
+      np.testing.assert_array_equal(mine, theirs)
+  export(back, tmp_path / 'theirs', tmp_path / 'theirs2')
+  assert (tmp_path / 'theirs/model.safetensors').read_bytes() == (tmp_path / 'theirs2/model.safetensors').read_bytes()
+
+
+@pytest.mark.parametrize('mask, heads, changes, words', [
+    ('bidirectional', ('mlm',), dict(positions='rotary'), 'positions would be'),
+    ('causal', ('mlm',), {}, 'bert: its mask is bidirectional'),
+    ('bidirectional', ('mlm',), dict(norm='rms'), 'norm would be'),
+    ('bidirectional', ('mlm', 'pool'), {}, 'no class has the heads'),
+])
+def test_what_no_stock_class_computes_is_refused_with_the_reason(mask, heads, changes, words):
+  fields = vars(small.model('bert_base', **changes))
+  with pytest.raises(WeightsError, match=words):
+    describe(fields, base.get_config().model.to_dict(), mask, heads, dict(pad_token_id=0))
+
+
+def test_nothing_is_written_over(tmp_path):
+  weights = random_weights('bert')
+  loading.save(weights, tmp_path / 'a')
+  for write in (lambda to: loading.save(weights, to), lambda to: export(weights, tmp_path, to)):
+    with pytest.raises(WeightsError, match='not empty'):
+      write(tmp_path / 'a')
+
+
+def test_a_model_for_sentences_is_the_trunk_and_its_pooling(tmp_path):
+  weights = random_weights('bert')
+  export(weights, tmp_path, tmp_path / 'out', sentences=True)
+  assert loading.load(tmp_path / 'out').heads == ('pool',)
+  modules = json.loads((tmp_path / 'out/modules.json').read_text())
+  assert [module['type'].rpartition('.')[2] for module in modules] == ['Transformer', 'Pooling', 'Normalize']
+  with pytest.raises(WeightsError, match='causal'):
+    export(random_weights('gpt2'), tmp_path, tmp_path / 'no', sentences=True)
+
+
+def test_blanks_are_filled_with_what_the_head_finds_likeliest():
+  weights = random_weights('bert')
+  text = 'the [MASK] of a [MASK].'
+  masks = fill(weights, text, 50)
+  ids = [2, 5, 4, 7, 8, 4, WORDS.index('.'), 3]
+  batch = small.batch([ids]) | dict(mlm_position=np.array([[2, 5]]))
+  hidden, table, bias = weights.network.apply(weights.params, batch)['mlm']
+  logits_PxV = (np.asarray(hidden) @ np.asarray(table).T + np.asarray(bias))[0]
+  assert [mask['position'] for mask in masks] == [2, 5]
+  for mask, logits_V in zip(masks, logits_PxV):
+    p_V = np.exp(logits_V - logits_V.max())
+    # The vocabulary of the model is larger than the tokenizer's: every id is there, and they sum to one.
+    assert sum(candidate['probability'] for candidate in mask['candidates']) == pytest.approx(1, abs=1e-5)
+    for candidate in mask['candidates']:
+      assert candidate['probability'] == pytest.approx(p_V[candidate['id']] / p_V.sum(), abs=1e-5)
+  words = [candidate['token'] for mask in fill(weights, text, 50, words=True) for candidate in mask['candidates']]
+  assert not [word for word in words if word.startswith(('##', '['))] and 'bank' in words
+
+
+@pytest.mark.parametrize('name, text, words', [
+    ('gpt2', 'a [MASK]', 'left side only'), ('bert-bare', 'a [MASK]', 'no MLM head'), ('bert', 'a', 'no blank'),
+    ('bert', 'a [MASK]' * 60, 'the model reads 64'),
+])
+def test_what_cannot_be_filled_says_why(name, text, words):
+  with pytest.raises(ValueError, match=words):
+    fill(random_weights(name), text, 5)

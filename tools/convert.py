@@ -1,0 +1,63 @@
+"""Models in and out: python -m tools.convert --from=HUGGING_FACE_DIR --to=WORKDIR
+
+--export=hf --workdir=DIR --to=OUT writes a directory that transformers loads with its stock classes;
+--export=sentence-transformers adds the files of a sentence encoder (mean of the tokens, length 1).
+--revision=step-N exports a checkpoint. What no stock class computes is refused with the reason.
+"""
+
+import json
+from pathlib import Path
+
+from configs import cli
+from configs.check import ConfigError
+
+cli.flags.DEFINE_string('from', None, 'A Hugging Face directory: config.json and safetensors.')
+cli.flags.DEFINE_string('to', None, 'A new folder to write.')
+cli.flags.DEFINE_enum('export', None, ['hf', 'sentence-transformers'], 'Write another layout than our own.')
+cli.flags.DEFINE_string('weights', None, 'What to export: the workdir of a run, or of an import.')
+cli.flags.DEFINE_alias('workdir', 'weights')
+cli.flags.DEFINE_string('revision', None, 'Which checkpoint of a run, as step-1000; the newest by default.')
+cli.flags.DEFINE_bool('json', False, 'One JSON object instead of lines.')
+
+
+def main():
+  flags = cli.FLAGS
+  source = flags['from'].value
+  if not flags.to or bool(source) == bool(flags.export):
+    raise ConfigError('either --from=DIR --to=WORKDIR, or --export=hf --workdir=DIR --to=OUT.')
+
+  from tools import weights as loading
+  from tools.export import export
+  from training.console import Console
+
+  to = Path(flags.to).expanduser()
+  if source:
+    if Path(source).suffix in ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.safetensors'):
+      raise ConfigError(f'--from={source} is a file: name the directory that it is in, with its config.json. Weights '
+                        'are read from safetensors only.')
+    weights = loading.load_huggingface(Path(source).expanduser())
+    loading.save(weights, to)
+  else:
+    step = None
+    if flags.revision:
+      prefix, _, number = flags.revision.partition('step-')
+      if prefix or not number.isdigit():
+        raise ConfigError(f'--revision={flags.revision}: step-N, as in step-1000.')
+      step = int(number)
+    directory = loading.flag()
+    weights = loading.load(directory, step=step)
+    export(weights, directory, to, sentences=flags.export == 'sentence-transformers')
+  import jax
+
+  count = sum(x.size for x in jax.tree.leaves(weights.params))
+  result = dict(to=str(to), source=weights.source, mask=weights.mask, heads=list(weights.heads), parameters=count,
+                files=sorted(str(path.relative_to(to)) for path in to.rglob('*') if path.is_file()))
+  if flags.json:
+    print(json.dumps(result))
+  else:
+    result |= dict(heads=', '.join(weights.heads) or 'none', parameters=f'{count:,}', files=', '.join(result['files']))
+    Console().table('converted', result)
+
+
+if __name__ == '__main__':
+  cli.run(main)

@@ -1,0 +1,66 @@
+"""Vectors of texts: python -m tools.embed --weights=DIR --input=FILE --output=FILE.npy
+
+One line of the input, one row of the matrix: float32, mean of the last layer over a line's tokens, of length 1
+(--pooling, --normalize). --search="query" ranks the lines by cosine instead of writing them.
+"""
+
+import json
+from pathlib import Path
+
+from configs import cli
+from configs.check import ConfigError
+
+cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
+cli.flags.DEFINE_alias('workdir', 'weights')
+cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.flags.DEFINE_string('input', None, 'Text, a line a row.')
+cli.flags.DEFINE_string('output', None, 'The .npy file to write.')
+cli.flags.DEFINE_string('search', None, 'Rank the lines by their likeness to this.')
+cli.flags.DEFINE_integer('top', 10, 'Lines that --search shows.', lower_bound=1)
+cli.flags.DEFINE_enum('pooling', 'mean', ['mean', 'first', 'last'], 'Of the tokens of a line.')
+cli.flags.DEFINE_bool('normalize', True, 'Vectors of length 1.')
+cli.flags.DEFINE_integer('max_length', 256, 'Tokens of a line that are read; the rest is left out.', lower_bound=2)
+cli.flags.DEFINE_integer('batch_size', 32, 'Lines at once; changes speed only.', lower_bound=1)
+cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+
+
+def main():
+  flags = cli.FLAGS
+  if not flags.input or not (flags.output or flags.search):
+    raise ConfigError('--input=FILE and either --output=FILE.npy or --search="query" are needed.')
+  if flags.output and not flags.output.endswith('.npy'):
+    raise ConfigError(f'--output={flags.output} must end in .npy.')
+  lines = Path(flags.input).expanduser().read_text(encoding='utf-8', errors='replace').splitlines()
+  if not lines:
+    raise ConfigError(f'{flags.input} is empty.')
+
+  import numpy as np
+
+  from evaluation.embedding import Embedder
+  from tools import weights as loading
+  from training.console import Console
+
+  weights = loading.load(loading.flag(), step=flags.step)
+  embed = Embedder(weights.network, weights.params, weights.need_tokenizer(),
+                   max_length=min(flags.max_length, weights.context), pooling=flags.pooling,
+                   normalize=flags.normalize, closed=weights.mask != 'causal', begun=weights.framed)
+  console = Console(quiet=flags.json)
+  matrix_NxD = embed(lines, flags.batch_size, progress=lambda done: console.stage('embedding', done, len(lines)))
+  result = dict(lines=len(lines), width=matrix_NxD.shape[1])
+  if flags.output:
+    np.save(flags.output, matrix_NxD)
+    result['output'] = flags.output
+    console.say(f'{len(lines):,} rows of {matrix_NxD.shape[1]} in {flags.output}')
+  if flags.search:
+    query_D = embed([flags.search], 1)[0]
+    norms_N = np.linalg.norm(matrix_NxD, axis=1) * np.linalg.norm(query_D)
+    cosine_N = matrix_NxD @ query_D / np.maximum(norms_N, 1e-12)
+    best = np.argsort(-cosine_N, kind='stable')[:flags.top]
+    result['results'] = [dict(line=int(i) + 1, cosine=float(cosine_N[i]), text=lines[i]) for i in best]
+    console.table(flags.search, {f'{cosine_N[i]:.4f}  line {i + 1:,}': lines[i] for i in best})
+  if flags.json:
+    print(json.dumps(result))
+
+
+if __name__ == '__main__':
+  cli.run(main)
