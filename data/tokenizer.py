@@ -88,6 +88,14 @@ class Tokenizer:
       ids += [*part, self.mask]
     return np.array(ids[:-1], np.int32)
 
+  def readable(self, index: int) -> str:
+    """A token for people: byte-level ones as the text that they stand for, where they are whole characters."""
+    token = self.token(index)
+    if self.special_V[index] or self.wordpiece:
+      return token
+    text = self._tokenizer.decode([int(index)], skip_special_tokens=False)
+    return token if '\ufffd' in text or not text.strip() else text.strip()
+
   @property
   def wordpiece(self) -> bool:
     return isinstance(self._tokenizer.model, models.WordPiece)

@@ -117,7 +117,9 @@ def export_parameters(family: Family, params: dict[str, np.ndarray]) -> dict[str
     WeightsError: a parameter has no place in the family's layout.
   """
   found: dict[str, list[tuple[Place, np.ndarray]]] = {}
-  prefix = family.prefix if any(path.startswith(('mlm/', 'clm/', 'nsp/')) for path in params) else ''
+  # A tied head of a causal model has no parameters of its own, and such a model always has the head.
+  headed = family.mask == 'causal' or any(path.startswith(('mlm/', 'nsp/')) for path in params)
+  prefix = family.prefix if headed else ''
   for path, x in params.items():
     spot = place(family, path)
     head = path.split('/')[0] in ('mlm', 'clm', 'nsp') and not path.startswith('nsp/pooler')

@@ -4,8 +4,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import small
+from test_convert import CASES, random_weights
 
+from interop import families, huggingface
+from models.decode import Decoder
+from models.network import by_path
+from models.sampling import Sampling
 from tools import weights
+from tools.export import export
 
 torch = pytest.importorskip('torch', reason="needs the extra parity: pip install -e '.[parity]'")
 transformers = pytest.importorskip('transformers', reason="needs the extra parity: pip install -e '.[parity]'")
@@ -99,3 +106,86 @@ def test_hidden_states_attention_and_logits_are_theirs(both):
       close(outputs['nsp'], expected.seq_relationship_logits)
     else:
       close(outputs['pool'], expected.pooler_output)
+
+
+def test_losses_and_gradients_are_theirs(both):
+  """Over ragged rows with padding; every parameter's gradient to 1e-4 of its largest number."""
+  model, ours = both
+  head = next((head for head in ours.heads if head in ('mlm', 'clm')), None)
+  if head is None:
+    pytest.skip('no head that predicts tokens')
+  batch, theirs, valid = inputs(ours)
+  token = np.asarray(batch['token'])
+  # Their GPTs shift inside; what they must not count is -100 on both sides.
+  counted = valid.copy()
+  if head == 'clm':
+    counted[:, 0] = False
+  labels = torch.tensor(np.where(counted, token, -100)).long()
+  sentence = torch.tensor([0, 1, 1])
+  extra = dict(next_sentence_label=sentence) if 'nsp' in ours.heads else {}
+  expected = model(**theirs, labels=labels, **extra)
+  model.zero_grad()
+  expected.loss.backward()
+
+  def loss(params):
+    outputs = ours.network.apply(params, batch)
+    scores = logits(outputs[head])
+    chosen = np.where(counted, token, 0)
+    if head == 'clm':
+      scores, chosen, weight = scores[:, :-1], chosen[:, 1:], counted[:, 1:]
+    else:
+      weight = counted
+    logprob = jnp.take_along_axis(jax.nn.log_softmax(scores), chosen[:, :, None], axis=2)[:, :, 0]
+    total = -(logprob * weight).sum() / weight.sum()
+    if 'nsp' in ours.heads:
+      total -= jax.nn.log_softmax(outputs['nsp'])[np.arange(B), np.asarray(sentence)].mean()
+    return total
+
+  value, gradient = jax.value_and_grad(loss)(jax.tree.map(jnp.asarray, ours.params))
+  assert float(value) == pytest.approx(expected.loss.item(), abs=1e-5)
+  family = families.FAMILIES[model.config.model_type]
+  mine = huggingface.export_parameters(family, {path: np.asarray(x) for path, x in by_path(gradient).items()})
+  named = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
+  if 'cls.predictions.decoder.bias' in named:  # untied, this one is in use
+    named['cls.predictions.bias'] = named.pop('cls.predictions.decoder.bias')
+  assert mine.keys() == named.keys()
+  for name, x in named.items():
+    np.testing.assert_allclose(mine[name], x.numpy(), atol=1e-4 * max(1e-3, float(x.abs().max())), err_msg=name)
+
+
+TEXTS = ['The banks of a river.', 'Éléphant naïve Ångström', '你好，世界 river', '😀 the 👩‍👩‍👧 bank',
+         '\x00\x07 a\u200bb\ufeff \t c',
+         '[MASK] literally, and [CLS]', 'w' * 300, '', '   ', "don't u.s.a. 3.14 $5,000", 'ﬁ ﬃ Ǆ İstanbul ß']
+
+
+def test_an_exported_model_is_theirs_with_its_tokenizer(tmp_path):
+  for name in ('bert', 'gpt2', 'llama', 'albert'):
+    mine = random_weights(name)
+    export(mine, tmp_path, tmp_path / name)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / name)
+    model = getattr(transformers, CASES[name][4]).from_pretrained(tmp_path / name).eval()
+    closed = [mine.tokenizer.end] if mine.mask == 'bidirectional' else []
+    for text in TEXTS:
+      if '[' in text:  # a name of a special token is one to them, and plain text to us
+        continue
+      assert tokenizer(text)['input_ids'] == [mine.tokenizer.begin, *mine.tokenizer.encode([text])[0], *closed], text
+    ids = np.array([[2, 5, 6, 7, 8, 3]], np.int32)
+    outputs = mine.network.apply(mine.params, small.batch(ids) | dict(mlm_position=np.arange(6)[None]))
+    found = model(input_ids=torch.tensor(ids).long())
+    head = next(head for head in mine.heads if head in ('mlm', 'clm'))
+    close(logits(outputs[head]), found.prediction_logits if 'nsp' in mine.heads else found.logits)
+
+
+def test_greedy_writing_is_theirs(tmp_path):
+  mine = random_weights('gpt2')
+  export(mine, tmp_path, tmp_path / 'out')
+  model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / 'out').eval()
+  prompt = np.array([2, 5, 6, 9], np.int32)
+  expected = model.generate(torch.tensor(prompt[None]).long(), do_sample=False, max_new_tokens=20, eos_token_id=None)
+  decoder = Decoder(mine.network, mine.config, mine.params, Sampling(temperature=0.0))
+  row, _ = decoder.start([prompt], [jax.random.key(0)], room=20)
+  found = [int(row.token_B[0])]
+  for _ in range(19):
+    row, _ = decoder.step(row)
+    found.append(int(row.token_B[0]))
+  assert found == expected[0, 4:].tolist()
