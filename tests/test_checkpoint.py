@@ -204,7 +204,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
   # Orbax's own threads may have said more, about an event loop that is gone.
   said = [line for line in result.stderr.splitlines() if 'checkpoint of step 3 not written' in line]
   assert len(said) == 1 and 'needs 8,000,048 bytes' in said[0]
-  assert sorted(path.name for path in folder.iterdir()) == ['step_00000001', 'step_00000002']
+  assert checkpoint.available(folder) == [1, 2]  # a thread of the writer that came late may have left a folder
   assert restore(folder)[2] == 2
 
 

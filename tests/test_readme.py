@@ -12,7 +12,7 @@ from configs import check
 
 ROOT = Path(__file__).parents[1]
 PAGES = ('README.md', 'SECURITY.md', 'docs/data.md', 'docs/LOG.md')
-FOLDERS = ('configs', 'data', 'docs', 'evaluation', 'models', 'objectives', 'tests', 'tools', 'training')
+FOLDERS = ('configs', 'data', 'docs', 'evaluation', 'interop', 'models', 'objectives', 'tests', 'tools', 'training')
 A_RUN_LEAVES = ('config.json', 'metrics.jsonl', 'tokenizer.json', 'curves.png', 'result.json', 'vocab.txt')
 
 
@@ -79,7 +79,7 @@ def defined_flags(program: str) -> set[str]:
 def test_every_flag_that_is_named_exists(program, arguments):
   for argument in arguments:
     name = argument.removeprefix('--').partition('=')[0]
-    if not name.startswith('config.') and name:
+    if argument.startswith('--') and not name.startswith('config.'):
       assert name in defined_flags(program), f'{program} {argument}'
 
 

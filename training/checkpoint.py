@@ -56,7 +56,8 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
     commit.write_text(json.dumps(_manifest(folder), indent=1))
     commit.rename(folder / 'manifest.json')
   except Exception as error:
-    folder.rmtree(missing_ok=True)
+    with contextlib.suppress(OSError):  # the writer's threads may still add files; it has no manifest
+      folder.rmtree(missing_ok=True)
     if number := _errno(error):
       reason = f'{os.strerror(number)}: it needs {_bytes(arrays):,} bytes, {_free(directory):,} are free'
       raise OSError(number, f'checkpoint of step {step} not written, older ones stay. {reason}') from error
