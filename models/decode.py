@@ -12,10 +12,10 @@ import numpy as np
 
 from models import cache as caching
 from models.config import ModelConfig
-from models.network import Network
+from models.network import Network, by_path, from_paths
 from models.sampling import Sampling, choose
 
-_BUCKET = 64  # lengths are rounded up to this, so that few programs serve all prompts
+_BUCKETS = (16, 32, 64)  # lengths are rounded up to one of these or a multiple of the last: few programs serve all
 
 
 class Row(NamedTuple):
@@ -44,7 +44,7 @@ class Decoder:
 
   def __init__(self, network: Network, config: ModelConfig, params, sampling: Sampling):
     self._network, self._config, self._sampling = network, config, sampling
-    self._params = jax.tree.map(jnp.asarray, params)
+    self._params = laid_out(params, config)
     self._read = jax.jit(self._read_prompt, static_argnames='S')
     self._step = jax.jit(self._next, donate_argnums=1)
 
@@ -63,6 +63,11 @@ class Decoder:
     return self._step(self._params, row)
 
   @property
+  def programs(self) -> int:
+    """How many were compiled so far."""
+    return self._read._cache_size() + self._step._cache_size()
+
+  @property
   def _context(self) -> int:
     return self._config.max_length - self._config.position_offset
 
@@ -71,13 +76,14 @@ class Decoder:
     outputs = self._network.apply(params, batch, cache=cache)
     hidden_BxTxE, table_VxE, _ = outputs['clm']
     hidden_BxE = jnp.take_along_axis(hidden_BxTxE, last_B[:, None, None], axis=1)[:, 0]
-    logits_BxV = jnp.einsum('BE,VE->BV', hidden_BxE, table_VxE.astype(hidden_BxE.dtype))
-    return logits_BxV.astype(jnp.float32), outputs['cache']
+    logits_VxB = jnp.einsum('VE,BE->VB', table_VxE.astype(hidden_BxE.dtype), hidden_BxE)
+    return logits_VxB.T.astype(jnp.float32), outputs['cache']
 
   def _read_prompt(self, params, token_BxT, length_B, key_B, *, S: int):
     B, T = token_BxT.shape
     position_BxT = jnp.broadcast_to(jnp.arange(T)[None], (B, T))
-    logits_BxV, cache = self._logits(params, token_BxT, position_BxT, caching.empty(self._config, B, S), length_B - 1)
+    cache = caching.empty(self._config, B, S, stacked=False)
+    logits_BxV, cache = self._logits(params, token_BxT, position_BxT, cache, length_B - 1)
     real_BxT = jnp.where(position_BxT < length_B[:, None], token_BxT, token_BxT[:, :1])
     seen_BxV = jnp.zeros(logits_BxV.shape, bool).at[jnp.arange(B)[:, None], real_BxT].set(True)
     return self._chosen(logits_BxV, cache, length_B, seen_BxV, key_B)
@@ -95,6 +101,32 @@ class Decoder:
     return Row(cache, token_B.astype(jnp.int32), position_B, seen_BxV, key_B), logprob_B
 
 
+def laid_out(params, config: ModelConfig):
+  """Parameters as writing reads them, every token anew: each layer's by themselves, kernels turned around.
+
+  A slice of stacked layers is copied before it is used, and with one or eight columns to multiply a kernel whose
+  target axes come first is read about twice as fast (docs/LOG.md, on writing).
+  """
+  flat = {}
+  for path, x in by_path(params).items():
+    inside = path.partition('trunk/blocks/')[2]
+    if not inside:
+      flat[path] = jnp.asarray(x)
+      continue
+    layers = [x] if config.shared_layers else x
+    for layer, of_layer in enumerate(layers):
+      flat[f'trunk/block_{layer}/{inside.replace("kernel", "turned")}'] = _turned(inside, jnp.asarray(of_layer))
+  return from_paths(flat)
+
+
+def _turned(path: str, x: jax.Array) -> jax.Array:
+  """A kernel with its target axes first; anything else as it is."""
+  if not path.endswith('/kernel'):
+    return x
+  read = 2 if path == 'attention/output/kernel' else 1  # axes HK, else D or F
+  return jnp.moveaxis(x, range(read), range(-read, 0))
+
+
 def bucket(length: int) -> int:
   """The length of the program that serves it."""
-  return -(-length // _BUCKET) * _BUCKET
+  return next((size for size in _BUCKETS if length <= size), -(-length // _BUCKETS[-1]) * _BUCKETS[-1])

@@ -48,11 +48,16 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, x):
     axes = self.source + self.target
-    kernel = self.param(
-        'kernel', nn.with_logical_partitioning(kernel_init(self.config, residual=self.residual), tuple(axes)),
-        self.shape)
     read = self.source.lower()  # a map from D to D has two axes, not the diagonal of one
-    out = jnp.einsum(f'BT{read},{read}{self.target}->BT{self.target}', x, kernel.astype(x.dtype))
+    if self.has_variable('params', 'turned'):  # for writing, see models.decode.laid_out
+      kernel = self.get_variable('params', 'turned')
+      out = jnp.einsum(f'{self.target}{read},BT{read}->{self.target}BT', kernel.astype(x.dtype), x)
+      out = jnp.moveaxis(out, (-2, -1), (0, 1))
+    else:
+      kernel = self.param(
+          'kernel', nn.with_logical_partitioning(kernel_init(self.config, residual=self.residual), tuple(axes)),
+          self.shape)
+      out = jnp.einsum(f'BT{read},{read}{self.target}->BT{self.target}', x, kernel.astype(x.dtype))
     if self.config.bias:
       bias = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, tuple(self.target)),
                         self.shape[len(self.source):])

@@ -27,9 +27,8 @@ class Attention(nn.Module):
       q_BxTxHxK = positions.rotate(q_BxTxHxK, position_BxT, base=config.rotary_base)
       k_BxSxGxK = positions.rotate(k_BxSxGxK, position_BxT, base=config.rotary_base)
     if cache is not None:
-      k_BxSxGxK = caching.write(cache[0], k_BxSxGxK, position_BxT)
-      v_BxSxGxK = caching.write(cache[1], v_BxSxGxK, position_BxT)
-      cache = (k_BxSxGxK, v_BxSxGxK)
+      cache = tuple(caching.write(cached, new, position_BxT) for cached, new in zip(cache, (k_BxSxGxK, v_BxSxGxK)))
+      k_BxSxGxK, v_BxSxGxK = map(caching.read, cache)
     if self.is_mutable_collection('intermediates'):
       self.sow('intermediates', 'weights', attention_weights(q_BxTxHxK, k_BxSxGxK, mask))
     drop = None
@@ -110,10 +109,21 @@ class Transformer(nn.Module):
   @nn.compact
   def __call__(self, x_BxTxD, mask: Mask, position_BxT, cache: caching.Cache | None = None):
     config = self.config
-    block = Block if config.remat == 'none' else nn.remat(Block, prevent_cse=not config.scan)
-    shared = config.shared_layers
-    blocks = nn.scan(
-        block,
+    S = x_BxTxD.shape[1] if cache is None else cache.S
+    mask = mask.draw(x_BxTxD.shape[1], S)
+    layers = None if cache is None else (cache.key, cache.value)
+    if self.has_variable('params', 'block_0'):
+      x_BxTxD, layers = self._one_by_one(x_BxTxD, layers, mask, position_BxT)
+    else:
+      x_BxTxD, layers = self._scanned()(x_BxTxD, layers, mask, position_BxT)
+    if config.final_norm:
+      x_BxTxD = Norm(config, name='final_norm')(x_BxTxD)
+    return x_BxTxD, None if cache is None else caching.Cache(*layers)
+
+  def _scanned(self):
+    config, shared = self.config, self.config.shared_layers
+    return nn.scan(
+        Block if config.remat == 'none' else nn.remat(Block, prevent_cse=not config.scan),
         variable_axes={'intermediates': 0} if shared else {'params': 0, 'intermediates': 0},
         variable_broadcast='params' if shared else False,
         split_rngs={'params': not shared, 'dropout': True},
@@ -122,9 +132,13 @@ class Transformer(nn.Module):
         unroll=1 if config.scan else config.layers,
         metadata_params={} if shared else {nn.PARTITION_NAME: 'L'},
     )(config, name='blocks')
-    S = x_BxTxD.shape[1] if cache is None else cache.key_LxBxSxGxK.shape[2]
-    layers = None if cache is None else (cache.key_LxBxSxGxK, cache.value_LxBxSxGxK)
-    x_BxTxD, layers = blocks(x_BxTxD, layers, mask.draw(x_BxTxD.shape[1], S), position_BxT)
-    if config.final_norm:
-      x_BxTxD = Norm(config, name='final_norm')(x_BxTxD)
-    return x_BxTxD, None if cache is None else caching.Cache(*layers)
+
+  def _one_by_one(self, x_BxTxD, layers, mask: Mask, position_BxT):
+    """For parameters and a cache that are not stacked: those of `models.decode.laid_out`."""
+    count = self.config.layers
+    blocks = [Block(self.config, name=f'block_{i}') for i in range(1 if self.config.shared_layers else count)]
+    written = []
+    for index, layer in enumerate(zip(*layers)):
+      x_BxTxD, layer = blocks[index % len(blocks)](x_BxTxD, layer, mask, position_BxT)
+      written.append(layer)
+    return x_BxTxD, tuple(zip(*written))

@@ -21,10 +21,13 @@ def model(config: str = 'bert_base', **changes) -> ModelConfig:
 
 def network(config: str = 'bert_base', *, mask='bidirectional', packed=True, heads=(),
             **changes) -> tuple[Network, dict]:
-  """(network, parameters): initialised wider than published, so that attention is far from uniform."""
+  """(network, parameters): initialised wider than published, so that attention is far from uniform.
+
+  Its functions are jitted: run operation by operation, each would be compiled by itself.
+  """
   net = make_network(model(config, **dict(init_scale=0.3) | changes), mask=mask, packed=packed, heads=heads)
   params = nn.unbox(jax.jit(lambda key: net.init(key, example_batch(1, 8, 2)))(jax.random.key(0)))
-  return net, params
+  return net._replace(apply=jax.jit(net.apply), inspect=jax.jit(net.inspect)), params
 
 
 def batch(token_BxT, segment_BxT=None) -> dict:

@@ -8,7 +8,6 @@ a prompt. The same seed writes the same text.
 import json
 from pathlib import Path
 import sys
-import time
 
 from configs import cli
 from configs.check import ConfigError
@@ -24,6 +23,7 @@ cli.flags.DEFINE_integer('top_k', 0, 'Draw from the k likeliest tokens; 0 = all.
 cli.flags.DEFINE_float('top_p', 1.0, 'Draw from the likeliest tokens with this probability together.', 1e-6, 1)
 cli.flags.DEFINE_float('min_p', 0.0, 'Draw from tokens with this share of the likeliest one.', 0, 1)
 cli.flags.DEFINE_float('repetition_penalty', 1.0, 'Above 1: what was said becomes less likely.', 1e-3, 1e3)
+cli.flags.DEFINE_integer('batch_size', 8, 'Prompts that are written side by side.', lower_bound=1)
 cli.flags.DEFINE_integer('samples', 1, 'Texts a prompt.', lower_bound=1)
 cli.flags.DEFINE_multi_string('stop', [], 'End before this text; may be given several times.')
 cli.flags.DEFINE_integer('seed', 0, 'Of the draws.', lower_bound=0)
@@ -47,27 +47,30 @@ def main():
   writer = Writer(weights, sampling, seed=flags.seed, stop=tuple(flags.stop), roll=flags.overflow == 'roll')
   for prompt in prompts:
     writer.check(prompt, flags.max_tokens)
-  for number, prompt in enumerate(prompts):
-    stream = None
-    if not flags.json and flags.samples == 1:
-      stream = lambda text: print(text, end='', flush=True)
-      print(prompt, end='', flush=True)
-    started = time.monotonic()
-    completions = writer.write(prompt, flags.max_tokens, flags.samples, stream)
-    rate = sum(len(completion.ids) for completion in completions) / (time.monotonic() - started)
-    if flags.json:
-      print(json.dumps(dict(prompt=prompt, completions=[completion._asdict() for completion in completions],
-                            tokens_per_second=rate)), flush=True)
-      continue
-    for index, completion in enumerate(completions):
-      if stream is None:
-        print(f'--- {index + 1} of {len(completions)}\n{prompt}{completion.text}')
-      if flags.logprobs:
-        mean = sum(completion.logprobs) / max(1, len(completion.logprobs))
-        print(f'\n[{mean:.4f} nats a token, {len(completion.ids)} tokens]', end='')
-      print(flush=True)
-    if number + 1 < len(prompts):
-      print()
+  stream = None
+  if len(prompts) == 1 and flags.samples == 1 and not flags.json:
+    stream = lambda text: print(text, end='', flush=True)
+    print(prompts[0], end='', flush=True)
+  for start in range(0, len(prompts), flags.batch_size):
+    batch = prompts[start:start + flags.batch_size]
+    written = writer.write(batch, flags.max_tokens, flags.samples, stream)
+    for number, (prompt, completions) in enumerate(zip(batch, written.completions), start):
+      if flags.json:
+        print(json.dumps(dict(prompt=prompt, completions=[one._asdict() for one in completions],
+                              tokens_per_second=written.tokens_per_second)), flush=True)
+      else:
+        print('\n' * bool(number), end='')
+        _show(prompt, completions, streamed=stream is not None, logprobs=flags.logprobs)
+
+
+def _show(prompt: str, completions: list, *, streamed: bool, logprobs: bool):
+  for index, completion in enumerate(completions):
+    if len(completions) > 1:
+      print(f'--- {index + 1} of {len(completions)}')
+    print('' if streamed else f'{prompt}{completion.text}')
+    if logprobs:
+      mean = sum(completion.logprobs) / max(1, len(completion.logprobs))
+      print(f'[{mean:.4f} nats a token, {len(completion.ids)} tokens]', flush=True)
 
 
 def _prompts(flags) -> list[str]:

@@ -1,0 +1,82 @@
+"""A text depends on its prompt, its seed and its number: never on the batch, the stream or a forgotten past."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_convert import random_weights
+
+from configs.check import ConfigError
+from models.sampling import Sampling
+from tools.writing import Writer
+
+PROMPTS = ['the bank', 'he paid cash into the old bank of a', 'fish , boat']
+BOLD = Sampling(temperature=1.0)
+
+
+@pytest.fixture(scope='module')
+def weights():
+  return random_weights('gpt2')
+
+
+def write(weights, prompts=PROMPTS[:1], max_tokens=12, samples=1, stream=None, sampling=BOLD, **changes):
+  return Writer(weights, sampling, seed=changes.pop('seed', 3), **changes).write(prompts, max_tokens, samples, stream)
+
+
+@pytest.mark.parametrize('max_tokens', [8, 90])  # 90: each row forgets, at a moment of its own
+def test_a_prompt_gets_the_same_text_whatever_is_written_beside_it(weights, max_tokens):
+  together = write(weights, PROMPTS, max_tokens, samples=2, roll=True).completions
+  for prompt, found in zip(PROMPTS, together):
+    alone = write(weights, [prompt], max_tokens, samples=2, roll=True).completions[0]
+    assert [one.ids for one in found] == [one.ids for one in alone]
+    assert found[0].ids != found[1].ids
+    for one, other in zip(found, alone):
+      np.testing.assert_allclose(one.logprobs, other.logprobs, atol=1e-4)  # sums in another order
+
+
+def test_log_probabilities_are_those_of_reading_the_text_again(weights):
+  writer = Writer(weights, BOLD, seed=3)
+  [[written]] = writer.write(PROMPTS[:1], 12).completions
+  token = np.array([writer._ids(PROMPTS[0]) + written.ids])
+  ones = np.ones_like(token)
+  hidden, table, _ = weights.network.apply(weights.params, dict(token=token, type=0 * ones, segment=ones))['clm']
+  logits_TxV = np.asarray(hidden[0] @ table.T, np.float64)
+  logits_TxV -= np.log(np.exp(logits_TxV).sum(axis=1, keepdims=True))
+  first = token.shape[1] - len(written.ids)
+  expected = [logits_TxV[first + n - 1, drawn] for n, drawn in enumerate(written.ids)]
+  np.testing.assert_allclose(written.logprobs, expected, atol=1e-4)  # float32, sums in another order
+
+
+def test_a_text_ends_before_the_stop_and_keeps_the_tokens_that_were_drawn(weights):
+  whole = write(weights, max_tokens=20).completions[0][0]
+  stop = whole.text.split()[3]
+  cut = write(weights, max_tokens=20, stop=(stop,)).completions[0][0]
+  assert stop not in cut.text and whole.text.startswith(cut.text)
+  assert cut.ids == whole.ids[:len(cut.ids)] and stop in weights.tokenizer.decode(cut.ids)
+
+
+@pytest.mark.parametrize('stop', [(), ('bank',), ('no such text',)])
+def test_what_is_streamed_is_the_text(weights, stop):
+  pieces = []
+  found = write(weights, max_tokens=20, stop=stop, stream=pieces.append).completions[0][0]
+  assert ''.join(pieces) == found.text and (len(pieces) == len(found.ids) > 1)
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(weights):
+  writer = Writer(weights, BOLD, seed=0)
+  writer.check('the bank', 64 - len(writer._ids('the bank')))
+  with pytest.raises(ConfigError, match='66 more it does not fit into the 64 .*--overflow=roll'):
+    writer.check('the bank', 66)
+  Writer(weights, BOLD, seed=0, roll=True).check('the bank', 66)
+
+
+def test_an_encoder_says_why_it_cannot_write_and_what_can(weights):
+  with pytest.raises(ConfigError, match='reads both sides .* tools.fill_mask'):
+    Writer(random_weights('bert'), BOLD, seed=0)
+
+
+def test_the_speed_counts_no_compilation(weights):
+  assert write(weights, max_tokens=2).tokens_per_second == 0  # one program read, the other took a step
+  writer = Writer(weights, dataclasses.replace(BOLD, top_k=3), seed=0)
+  slow, fast = (writer.write(PROMPTS, 4).tokens_per_second for _ in range(2))
+  assert slow > 0 and fast > 0
