@@ -69,6 +69,8 @@ def get_config() -> ml_collections.ConfigDict:
       bias=True,  # biases in linear layers and norms
       shared_layers=False,  # one set of layer parameters used L times (ALBERT)
       tie_embeddings=True,  # the output projection is the input embedding
+      classes=2,  # that a head for sequences or tokens tells apart (fine-tuning)
+      classifier_activation='tanh',  # before the classifier of sequences: tanh | relu (DistilBERT)
       init_scale=0.02,  # standard deviation of the initial kernels
       init_truncated=True,  # truncated at two standard deviations (BERT); else normal (GPT-2)
       init_depth_scaled=False,  # residual projections / sqrt(2 L) (GPT-2)

@@ -5,20 +5,23 @@ from typing import Any
 from interop import families
 from interop.errors import WeightsError
 from interop.families import FAMILIES, Family
+from interop.huggingface import CLASSIFIERS
 
 # What changes the arithmetic of a forward pass without dropout; the rest of a ModelConfig need not survive.
 _ARITHMETIC = ('vocab_size', 'layers', 'width', 'heads', 'kv_heads', 'head_width', 'feed_forward', 'embedding_width',
                'max_length', 'positions', 'position_offset', 'rotary_base', 'segment_types', 'norm', 'norm_position',
                'norm_epsilon', 'embedding_norm', 'final_norm', 'activation', 'gated', 'bias', 'shared_layers',
-               'tie_embeddings')
+               'tie_embeddings', 'classifier_activation')
 # Stock classes by the heads that they have.
+_TUNED = {frozenset({head}): '%s' + suffix for suffix, head in CLASSIFIERS.items()}
+_ENCODERS = {frozenset(): '%sModel', frozenset({'pool'}): '%sModel', frozenset({'mlm'}): '%sForMaskedLM'} | _TUNED
+_named = lambda name, classes: {heads: kind % name for heads, kind in classes.items()}
 CLASSES: dict[str, dict[frozenset[str], str]] = dict(
-    bert={frozenset(): 'BertModel', frozenset({'pool'}): 'BertModel', frozenset({'mlm'}): 'BertForMaskedLM',
-          frozenset({'mlm', 'nsp'}): 'BertForPreTraining', frozenset({'nsp'}): 'BertForNextSentencePrediction'},
-    roberta={frozenset(): 'RobertaModel', frozenset({'pool'}): 'RobertaModel',
-             frozenset({'mlm'}): 'RobertaForMaskedLM'},
-    distilbert={frozenset(): 'DistilBertModel', frozenset({'mlm'}): 'DistilBertForMaskedLM'},
-    albert={frozenset(): 'AlbertModel', frozenset({'pool'}): 'AlbertModel', frozenset({'mlm'}): 'AlbertForMaskedLM'},
+    bert=_named('Bert', _ENCODERS | {frozenset({'mlm', 'nsp'}): '%sForPreTraining',
+                                     frozenset({'nsp'}): '%sForNextSentencePrediction'}),
+    roberta=_named('Roberta', _ENCODERS),
+    distilbert=_named('DistilBert', {heads: kind for heads, kind in _ENCODERS.items() if 'pool' not in heads}),
+    albert=_named('Albert', _ENCODERS),
     gpt2={frozenset({'clm'}): 'GPT2LMHeadModel'},
     llama={frozenset({'clm'}): 'LlamaForCausalLM'},
 )
@@ -36,7 +39,7 @@ def describe(fields: dict[str, Any], defaults: dict[str, Any], mask: str, heads:
   Raises:
     WeightsError: no stock class does, with the reason for each family.
   """
-  reasons = []
+  reasons, classifying = [], {*CLASSIFIERS.values()}
   for name, family in FAMILIES.items():
     classes = CLASSES[name]
     if mask != family.mask:
@@ -45,7 +48,11 @@ def describe(fields: dict[str, Any], defaults: dict[str, Any], mask: str, heads:
       reasons.append(f'{name}: no class has the heads {", ".join(heads) or "none"} alone')
     else:
       theirs = _config(name, family, fields) | ids | dict(architectures=[classes[frozenset(heads)]])
-      differs = _difference(theirs, fields, defaults)
+      if classifying & set(heads):
+        labels = [f'LABEL_{index}' for index in range(fields['classes'])]
+        theirs |= dict(id2label={str(index): label for index, label in enumerate(labels)},
+                       label2id={label: index for index, label in enumerate(labels)})
+      differs = _difference(theirs, fields, defaults, heads)
       if not differs:
         return family, theirs
       reasons.append(f'{name}: {differs}')
@@ -67,21 +74,23 @@ def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]
   return theirs | ({dropout: fields['dropout']} if dropout else {})
 
 
-def _difference(theirs: dict[str, Any], fields: dict[str, Any], defaults: dict[str, Any]) -> str | None:
+def _difference(theirs: dict[str, Any], fields: dict[str, Any], defaults: dict[str, Any],
+                heads: tuple[str, ...]) -> str | None:
   """Why what they would read is not this network, or None."""
   try:
     _, read = families.read(theirs, 'its config.json')
   except WeightsError as error:
     return str(error)
   back, mine = _resolved(defaults | read), _resolved(fields)
-  wrong = [key for key in _ARITHMETIC if back[key] != mine[key] and not _idle(key, mine)]
+  wrong = [key for key in _ARITHMETIC if back[key] != mine[key] and not _idle(key, mine, heads)]
   return '; '.join(f'{key} would be {back[key]!r}, and is {mine[key]!r}' for key in wrong) or None
 
 
-def _idle(key: str, fields: dict[str, Any]) -> bool:
+def _idle(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
   """Whether a field says nothing about this network."""
-  return key == 'rotary_base' and fields['positions'] != 'rotary' or (
-      key == 'position_offset' and fields['positions'] not in ('learned', 'sinusoidal'))
+  return dict(rotary_base=fields['positions'] != 'rotary',
+              position_offset=fields['positions'] not in ('learned', 'sinusoidal'),
+              classifier_activation='sequence' not in heads).get(key, False)
 
 
 def _resolved(fields: dict[str, Any]) -> dict[str, Any]:

@@ -60,7 +60,8 @@ _BERT = dict(
     activation=('hidden_act', 'gelu'), norm_epsilon=('layer_norm_eps', 1e-12), dropout=('hidden_dropout_prob', 0.1),
     attention_dropout=('attention_probs_dropout_prob', 0.1), init_scale=('initializer_range', 0.02),
     tie_embeddings=('tie_word_embeddings', True))
-_ENCODER = dict(positions='learned', norm='layer', norm_position='post', embedding_norm=True, final_norm=False)
+_ENCODER = dict(positions='learned', norm='layer', norm_position='post', embedding_norm=True, final_norm=False,
+                classifier_activation='tanh')
 _ABSOLUTE = dict(position_embedding_type=('absolute',), is_decoder=(False,), add_cross_attention=(False,),
                  cross_attention_hidden_size=(None,), pruned_heads=({}, None), is_encoder_decoder=(False,))
 
@@ -74,8 +75,8 @@ FAMILIES: dict[str, Family] = dict(
         must=_ABSOLUTE | dict(pad_token_id=(1,)),  # positions begin after it
         heads=dict(mlm='lm_head.bias', pool='pooler.dense.weight')),
     distilbert=Family(
-        mask='bidirectional', fixed=_ENCODER | dict(segment_types=0, norm_epsilon=1e-12), table=names.DISTILBERT,
-        prefix='distilbert.', must=dict(pruned_heads=({}, None), is_encoder_decoder=(False,)),
+        mask='bidirectional', fixed=_ENCODER | dict(segment_types=0, norm_epsilon=1e-12, classifier_activation='relu'),
+        table=names.DISTILBERT, prefix='distilbert.', must=dict(pruned_heads=({}, None), is_encoder_decoder=(False,)),
         read=dict(
             vocab_size=('vocab_size', 30522), layers=('n_layers', 6), width=('dim', 768), heads=('n_heads', 12),
             feed_forward=('hidden_dim', 3072), max_length=('max_position_embeddings', 512),

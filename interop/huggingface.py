@@ -11,6 +11,9 @@ from interop.files import Tensor
 
 # What files carry beside the parameters: constants that the code makes anew.
 _CONSTANTS = ('position_ids', '.attn.bias', '.attn.masked_bias', 'rotary_emb.inv_freq')
+# The heads of transformers' classes for fine-tuning.
+_HEADLESS = ('embeddings', 'trunk', 'pool')  # what a model without a head has
+CLASSIFIERS = dict(ForSequenceClassification='sequence', ForTokenClassification='tokens', ForQuestionAnswering='span')
 _SHOWN = 12  # names in a message
 
 
@@ -58,10 +61,19 @@ def plain_names(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]
   return named
 
 
-def heads_in(family: Family, tensors: dict[str, Tensor]) -> tuple[str, ...]:
-  """The heads whose parameters are there; the classifier of sentence pairs brings its pooler along."""
+def heads_in(family: Family, tensors: dict[str, Tensor], architecture: str) -> tuple[str, ...]:
+  """The heads whose parameters are there; of those for fine-tuning, which share names, the one of the class."""
   heads = [head for head, shown_by in family.heads.items() if shown_by is None or shown_by in tensors]
-  return tuple(head for head in heads if head != 'pool' or 'nsp' not in heads)
+  heads += [head for suffix, head in CLASSIFIERS.items()
+            if architecture.endswith(suffix) and f'{head}/classifier/*' in family.table]
+  brought = {family.table.get(f'{head}/pooler/*') for head in heads}  # a classifier brings its pooler along
+  return tuple(head for head in heads if head != 'pool' or family.table['pool/dense/*'] not in brought)
+
+
+def classes_in(family: Family, tensors: dict[str, Tensor], heads: tuple[str, ...]) -> dict[str, int]:
+  """The field `classes` of a model with a head for fine-tuning."""
+  names = [family.table[f'{head}/classifier/*'] + '.weight' for head in heads if head in CLASSIFIERS.values()]
+  return {'classes': tensors[name].shape[0] for name in names if name in tensors and tensors[name].shape}
 
 
 def import_parameters(family: Family, shapes: dict[str, tuple[int, ...]], tensors: dict[str, Tensor],
@@ -118,11 +130,11 @@ def export_parameters(family: Family, params: dict[str, np.ndarray]) -> dict[str
   """
   found: dict[str, list[tuple[Place, np.ndarray]]] = {}
   # A tied head of a causal model has no parameters of its own, and such a model always has the head.
-  headed = family.mask == 'causal' or any(path.startswith(('mlm/', 'nsp/')) for path in params)
+  headed = family.mask == 'causal' or any(path.split('/')[0] not in _HEADLESS for path in params)
   prefix = family.prefix if headed else ''
   for path, x in params.items():
     spot = place(family, path)
-    head = path.split('/')[0] in ('mlm', 'clm', 'nsp') and not path.startswith('nsp/pooler')
+    head = path.split('/')[0] not in _HEADLESS and not spot.name.startswith('pooler')
     for layer, one in enumerate(x if '{}' in spot.name else [x]):
       found.setdefault(('' if head else prefix) + spot.name.format(layer), []).append((spot, one))
   return {name: _theirs(family, parts) for name, parts in found.items()}

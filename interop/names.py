@@ -25,9 +25,15 @@ BERT = {
     'nsp/pooler/*': 'pooler.dense',
     'nsp/classifier/*': 'cls.seq_relationship',
     'pool/dense/*': 'pooler.dense',
+    'sequence/pooler/*': 'pooler.dense',
+    'sequence/classifier/*': 'classifier',
+    'tokens/classifier/*': 'classifier',
+    'span/classifier/*': 'qa_outputs',
 }
 
 ROBERTA = BERT | {
+    'sequence/pooler/*': 'classifier.dense',
+    'sequence/classifier/*': 'classifier.out_proj',
     'mlm/transform/*': 'lm_head.dense',
     'mlm/norm/*': 'lm_head.layer_norm',
     'mlm/bias': 'lm_head.bias',
@@ -50,6 +56,10 @@ DISTILBERT = {
     'mlm/norm/*': 'vocab_layer_norm',
     'mlm/bias': 'vocab_projector.bias',
     'mlm/kernel': 'vocab_projector.weight',
+    'sequence/pooler/*': 'pre_classifier',
+    'sequence/classifier/*': 'classifier',
+    'tokens/classifier/*': 'classifier',
+    'span/classifier/*': 'qa_outputs',
 }
 
 _ALBERT_LAYER = 'encoder.albert_layer_groups.0.albert_layers.0'
@@ -72,6 +82,10 @@ ALBERT = {
     'mlm/bias': 'predictions.bias',
     'mlm/kernel': 'predictions.decoder.weight',
     'pool/dense/*': 'pooler',
+    'sequence/pooler/*': 'pooler',
+    'sequence/classifier/*': 'classifier',
+    'tokens/classifier/*': 'classifier',
+    'span/classifier/*': 'qa_outputs',
 }
 
 GPT2 = {

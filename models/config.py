@@ -33,6 +33,8 @@ class ModelConfig:
   bias: bool
   shared_layers: bool
   tie_embeddings: bool
+  classes: int
+  classifier_activation: str
   init_scale: float
   init_truncated: bool
   init_depth_scaled: bool

@@ -72,4 +72,32 @@ class PoolHead(nn.Module):
     return jnp.tanh(Linear(self.config, 'D', 'D', (D, D), name='dense')(hidden_BxTxD[:, :1]))[:, 0]
 
 
-HEADS = dict(mlm=MLMHead, clm=CLMHead, nsp=NSPHead, pool=PoolHead)
+class SequenceHead(nn.Module):
+  """A classifier of whole rows: dense and activation on the first token, then C classes."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE):
+    config = self.config
+    D, C = config.width, config.classes
+    pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(hidden_BxTxD[:, :1])
+    pooled_Bx1xD = ACTIVATIONS[config.classifier_activation](pooled_Bx1xD)
+    logits_Bx1xC = Linear(config, 'D', 'C', (D, C), name='classifier')(pooled_Bx1xD)
+    return logits_Bx1xC[:, 0].astype(jnp.float32)
+
+
+class TokenHead(nn.Module):
+  """A classifier of each token (named entities; the two ends of an answer): logits_BxTxC."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE):
+    config = self.config
+    logits_BxTxC = Linear(config, 'D', 'C', (config.width, config.classes), name='classifier')(hidden_BxTxD)
+    return logits_BxTxC.astype(jnp.float32)
+
+
+HEADS = dict(mlm=MLMHead, clm=CLMHead, nsp=NSPHead, pool=PoolHead, sequence=SequenceHead, tokens=TokenHead,
+             span=TokenHead)

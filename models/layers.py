@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = dict(
     gelu_tanh=lambda x: jax.nn.gelu(x, approximate=True),
     relu=jax.nn.relu,
     silu=jax.nn.silu,
+    tanh=jnp.tanh,
 )
 
 

@@ -21,6 +21,10 @@ CASES = {
     'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}, 'BertForPreTraining'),
     'bert-mlm': ('bert_base', 'bidirectional', ('mlm',), dict(tie_embeddings=False), 'BertForMaskedLM'),
     'bert-bare': ('bert_base', 'bidirectional', ('pool',), {}, 'BertModel'),
+    'bert-sequence': ('bert_base', 'bidirectional', ('sequence',), dict(classes=3), 'BertForSequenceClassification'),
+    'bert-tokens': ('bert_base', 'bidirectional', ('tokens',), dict(classes=5), 'BertForTokenClassification'),
+    'distilbert-sequence': ('bert_base', 'bidirectional', ('sequence',), dict(
+        segment_types=0, classifier_activation='relu'), 'DistilBertForSequenceClassification'),
     'albert': ('bert_base', 'bidirectional', ('mlm',), dict(shared_layers=True, embedding_width=16),
                'AlbertForMaskedLM'),
     'gpt2': ('gpt2_small', 'causal', ('clm',), {}, 'GPT2LMHeadModel'),

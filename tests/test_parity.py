@@ -22,6 +22,8 @@ _BERT = dict(vocab_size=V, hidden_size=36, num_hidden_layers=3, num_attention_he
              max_position_embeddings=20, initializer_range=0.2)
 _GPT2 = dict(vocab_size=V, n_embd=36, n_layer=3, n_head=3, n_positions=20, initializer_range=0.2)
 _LLAMA = _BERT | dict(num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=64)
+_DISTILBERT = dict(vocab_size=V, dim=36, n_layers=3, n_heads=3, hidden_dim=72, max_position_embeddings=20,
+                   initializer_range=0.2)
 # Architecture, its config: odd sizes, tied and not, one layer, each activation.
 MODELS = {
     'bert': ('BertForPreTraining', 'BertConfig', _BERT),
@@ -29,11 +31,18 @@ MODELS = {
     'bert-pooler': ('BertModel', 'BertConfig', _BERT | dict(hidden_act='gelu_new')),
     'bert-untied': ('BertForMaskedLM', 'BertConfig', _BERT | dict(tie_word_embeddings=False, hidden_act='silu')),
     'roberta': ('RobertaForMaskedLM', 'RobertaConfig', _BERT | dict(type_vocab_size=1, layer_norm_eps=1e-5)),
-    'distilbert': ('DistilBertForMaskedLM', 'DistilBertConfig', dict(
-        vocab_size=V, dim=36, n_layers=3, n_heads=3, hidden_dim=72, max_position_embeddings=20,
-        initializer_range=0.2)),
+    'distilbert': ('DistilBertForMaskedLM', 'DistilBertConfig', _DISTILBERT),
     'albert': ('AlbertForMaskedLM', 'AlbertConfig', _BERT | dict(embedding_size=16)),
     'albert-pooler': ('AlbertModel', 'AlbertConfig', _BERT | dict(embedding_size=16, hidden_act='gelu')),
+    'bert-sequence': ('BertForSequenceClassification', 'BertConfig', _BERT | dict(num_labels=3)),
+    'bert-tokens': ('BertForTokenClassification', 'BertConfig', _BERT | dict(num_labels=5)),
+    'bert-span': ('BertForQuestionAnswering', 'BertConfig', _BERT),
+    'roberta-sequence': ('RobertaForSequenceClassification', 'RobertaConfig', _BERT | dict(
+        type_vocab_size=1, num_labels=3)),
+    'distilbert-sequence': ('DistilBertForSequenceClassification', 'DistilBertConfig',
+                            _DISTILBERT | dict(num_labels=4)),
+    'distilbert-span': ('DistilBertForQuestionAnswering', 'DistilBertConfig', _DISTILBERT),
+    'albert-sequence': ('AlbertForSequenceClassification', 'AlbertConfig', _BERT | dict(embedding_size=16)),
     'gpt2': ('GPT2LMHeadModel', 'GPT2Config', _GPT2),
     'gpt2-wide-untied': ('GPT2LMHeadModel', 'GPT2Config', _GPT2 | dict(
         n_inner=100, tie_word_embeddings=False, activation_function='relu', layer_norm_epsilon=1e-3)),
@@ -104,16 +113,20 @@ def test_hidden_states_attention_and_logits_are_theirs(both):
             else expected.logits, valid)
     elif head == 'nsp':
       close(outputs['nsp'], expected.seq_relationship_logits)
-    else:
+    elif head == 'pool':
       close(outputs['pool'], expected.pooler_output)
+    elif head == 'span':
+      close(outputs['span'], torch.stack([expected.start_logits, expected.end_logits], axis=2), valid)
+    else:
+      close(outputs[head], expected.logits, valid if head == 'tokens' else None)
 
 
 def test_losses_and_gradients_are_theirs(both):
   """Over ragged rows with padding; every parameter's gradient to 1e-4 of its largest number."""
   model, ours = both
-  head = next((head for head in ours.heads if head in ('mlm', 'clm')), None)
-  if head is None:
-    pytest.skip('no head that predicts tokens')
+  head = next((head for head in ours.heads if head != 'nsp'), None)
+  if head == 'pool':
+    pytest.skip('a pooler alone has no loss')
   batch, theirs, valid = inputs(ours)
   token = np.asarray(batch['token'])
   # Their GPTs shift inside; what they must not count is -100 on both sides.
@@ -121,24 +134,38 @@ def test_losses_and_gradients_are_theirs(both):
   if head == 'clm':
     counted[:, 0] = False
   labels = torch.tensor(np.where(counted, token, -100)).long()
-  sentence = torch.tensor([0, 1, 1])
-  extra = dict(next_sentence_label=sentence) if 'nsp' in ours.heads else {}
-  expected = model(**theirs, labels=labels, **extra)
+  kind = np.array([1, 0, 1])  # of each row
+  asked = dict(labels=labels)
+  if 'nsp' in ours.heads:
+    asked |= dict(next_sentence_label=torch.tensor(kind))
+  elif head == 'sequence':
+    asked = dict(labels=torch.tensor(kind))
+  elif head == 'tokens':
+    asked = dict(labels=torch.where(labels < 0, labels, labels % ours.config.classes))
+  elif head == 'span':  # its softmax is over the row, padding included, where the two need not agree
+    batch, theirs = ({name: x[:1] for name, x in fed.items()} for fed in (batch, theirs))
+    kind = kind[:1]
+    asked = dict(start_positions=torch.tensor(kind), end_positions=torch.tensor(kind + 2))
+  expected = model(**theirs, **asked)
   model.zero_grad()
   expected.loss.backward()
 
   def loss(params):
     outputs = ours.network.apply(params, batch)
-    scores = logits(outputs[head])
-    chosen = np.where(counted, token, 0)
+    picked = lambda scores, labels: jnp.take_along_axis(jax.nn.log_softmax(scores), labels[..., None], axis=-1)[..., 0]
+    if head == 'sequence':
+      return -picked(outputs[head], kind).mean()
+    if head == 'span':
+      return -sum(picked(outputs[head][:, :, end], kind + 2 * end).mean() for end in (0, 1)) / 2
+    scores = outputs[head] if head == 'tokens' else logits(outputs[head])
+    chosen = np.where(counted, token, 0) % scores.shape[2]
     if head == 'clm':
       scores, chosen, weight = scores[:, :-1], chosen[:, 1:], counted[:, 1:]
     else:
       weight = counted
-    logprob = jnp.take_along_axis(jax.nn.log_softmax(scores), chosen[:, :, None], axis=2)[:, :, 0]
-    total = -(logprob * weight).sum() / weight.sum()
+    total = -(picked(scores, chosen) * weight).sum() / weight.sum()
     if 'nsp' in ours.heads:
-      total -= jax.nn.log_softmax(outputs['nsp'])[np.arange(B), np.asarray(sentence)].mean()
+      total -= picked(outputs['nsp'], kind).mean()
     return total
 
   value, gradient = jax.value_and_grad(loss)(jax.tree.map(jnp.asarray, ours.params))

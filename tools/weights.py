@@ -77,9 +77,12 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Weights:
   Raises:
     WeightsError: it is damaged, unsafe, or no model that this network can be.
   """
-  family, fields = families.read(files.read_json(directory / 'config.json'), str(directory / 'config.json'))
+  theirs = files.read_json(directory / 'config.json')
+  family, fields = families.read(theirs, str(directory / 'config.json'))
   tensors = huggingface.plain_names(family, files.open_tensors(directory))
-  heads = huggingface.heads_in(family, tensors)
+  named = theirs.get('architectures')
+  heads = huggingface.heads_in(family, tensors, str(named[0]) if isinstance(named, list) and named else '')
+  fields |= huggingface.classes_in(family, tensors, heads)
   config = ModelConfig(**base.get_config().model.to_dict() | fields)
   mask = mask or family.mask
   network = make_network(config, mask=mask, packed=False, heads=heads)
