@@ -31,6 +31,8 @@ def main():
   out = Path(flags.out).expanduser()
   if out.suffix not in ('.html', '.png'):
     raise ConfigError(f'--out={flags.out} must end in .html or .png.')
+  if not out.absolute().parent.is_dir():
+    raise ConfigError(f'--out={flags.out}: there is no such folder.')
   if flags.compare and flags.mask:
     raise ConfigError('--compare and --mask both ask for the second place: pass one of them.')
 

@@ -1,4 +1,4 @@
-"""Models in and out: python -m tools.convert --from=HUGGING_FACE_DIR --to=WORKDIR
+"""Models in and out: python -m tools.convert --from=HUGGING_FACE_DIR_OR_FILE --to=WORKDIR
 
 --export=hf --workdir=DIR --to=OUT writes a directory that transformers loads with its stock classes;
 --export=sentence-transformers adds the files of a sentence encoder (mean of the tokens, length 1).
@@ -11,7 +11,7 @@ from pathlib import Path
 from configs import cli
 from configs.check import ConfigError
 
-cli.flags.DEFINE_string('from', None, 'A Hugging Face directory: config.json and safetensors.')
+cli.flags.DEFINE_string('from', None, 'A Hugging Face directory: config.json and safetensors; or a file in it.')
 cli.flags.DEFINE_string('to', None, 'A new folder to write.')
 cli.flags.DEFINE_enum('export', None, ['hf', 'sentence-transformers'], 'Write another layout than our own.')
 cli.flags.DEFINE_string('weights', None, 'What to export: the workdir of a run, or of an import.')
@@ -32,10 +32,7 @@ def main():
 
   to = Path(flags.to).expanduser()
   if source:
-    if Path(source).suffix in ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.safetensors'):
-      raise ConfigError(f'--from={source} is a file: name the directory that it is in, with its config.json. Weights '
-                        'are read from safetensors only.')
-    weights = loading.load_huggingface(Path(source).expanduser())
+    weights = loading.load_huggingface(_directory(Path(source).expanduser()))
     loading.save(weights, to)
   else:
     step = None
@@ -57,6 +54,17 @@ def main():
   else:
     result |= dict(heads=', '.join(weights.heads) or 'none', parameters=f'{count:,}', files=', '.join(result['files']))
     Console().table('converted', result)
+
+
+def _directory(source: Path) -> Path:
+  """The directory of a model, of which `source` may be one file."""
+  if not source.is_file():
+    return source
+  if source.name in ('model.safetensors', 'model.safetensors.index.json', 'config.json'):
+    return source.parent
+  raise ConfigError(f'{source} is not read: weights come from model.safetensors with its config.json beside it. For a '
+                    'pickle (.bin, .pt), which may run code, load it with transformers where you trust it, and write '
+                    'it with save_pretrained.')
 
 
 if __name__ == '__main__':

@@ -30,6 +30,8 @@ def main():
     raise ConfigError('--input=FILE and either --output=FILE.npy or --search="query" are needed.')
   if flags.output and not flags.output.endswith('.npy'):
     raise ConfigError(f'--output={flags.output} must end in .npy.')
+  if flags.output and not Path(flags.output).expanduser().absolute().parent.is_dir():
+    raise ConfigError(f'--output={flags.output}: there is no such folder.')
   lines = Path(flags.input).expanduser().read_text(encoding='utf-8', errors='replace').splitlines()
   if not lines:
     raise ConfigError(f'{flags.input} is empty.')
@@ -48,7 +50,7 @@ def main():
   matrix_NxD = embed(lines, flags.batch_size, progress=lambda done: console.stage('embedding', done, len(lines)))
   result = dict(lines=len(lines), width=matrix_NxD.shape[1])
   if flags.output:
-    np.save(flags.output, matrix_NxD)
+    np.save(Path(flags.output).expanduser(), matrix_NxD)
     result['output'] = flags.output
     console.say(f'{len(lines):,} rows of {matrix_NxD.shape[1]} in {flags.output}')
   if flags.search:
