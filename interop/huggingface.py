@@ -71,9 +71,12 @@ def heads_in(family: Family, tensors: dict[str, Tensor], architecture: str) -> t
 
 
 def classes_in(family: Family, tensors: dict[str, Tensor], heads: tuple[str, ...]) -> dict[str, int]:
-  """The field `classes` of a model with a head for fine-tuning."""
-  names = [family.table[f'{head}/classifier/*'] + '.weight' for head in heads if head in CLASSIFIERS.values()]
-  return {'classes': tensors[name].shape[0] for name in names if name in tensors and tensors[name].shape}
+  """The field `classes` of a model with a head for fine-tuning; none of one without."""
+  for head in set(heads) & set(CLASSIFIERS.values()):
+    weight = tensors.get(family.table[f'{head}/classifier/*'] + '.weight')
+    if weight is not None and weight.shape:
+      return dict(classes=weight.shape[0])
+  return {}
 
 
 def import_parameters(family: Family, shapes: dict[str, tuple[int, ...]], tensors: dict[str, Tensor],
