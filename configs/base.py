@@ -17,9 +17,10 @@ def get_config() -> ml_collections.ConfigDict:
   config.accumulate = 0  # micro-batches an update; 0 = as few as fit in memory (same gradient either way)
   config.platform = 'auto'  # auto | cpu | gpu | tpu: anything but auto refuses to run elsewhere
 
-  # The two axes of the grid, and how much each objective counts: mlm, nsp, clm.
-  config.mask = 'bidirectional'  # bidirectional | causal
+  # The two axes of the grid, and how much each objective counts: mlm, mntp, clm, nsp.
+  config.mask = 'bidirectional'  # bidirectional | causal | prefix: a random share of each document from both sides
   config.objectives = dict(mlm=1.0)
+  config.negative_control = False  # train a cell that sees its answers; its loss must collapse
   config.loss_chunk = 2_048  # predictions whose vocabulary-wide logits exist at once
 
   config.mlm = dict(

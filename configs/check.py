@@ -17,10 +17,10 @@ class ConfigError(ValueError):
   exit_code = 2
 
 
-OBJECTIVES = ('mlm', 'nsp', 'clm')
+OBJECTIVES = ('mlm', 'mntp', 'nsp', 'clm')
 CHOICES = {
     'platform': ('auto', 'cpu', 'gpu', 'tpu'),
-    'mask': ('bidirectional', 'causal'),
+    'mask': ('bidirectional', 'causal', 'prefix'),
     'mlm.unit': ('token', 'word', 'span'),
     'model.positions': ('learned', 'sinusoidal', 'rotary', 'none'),
     'model.norm': ('layer', 'rms'),
@@ -194,14 +194,21 @@ def _objective_names(names: list[str]):
 
 def _objectives(config):
   names = list(config.objectives)
-  if 'clm' in names and config.mask == 'bidirectional':
-    raise ConfigError("config.mask='bidirectional' with clm: each token sees the answer it must predict. "
-                      "Use config.mask='causal', or objectives=dict(mlm=1.0).")
+  leaks = 'clm' in names and config.mask == 'bidirectional'
+  if leaks and not config.negative_control:
+    raise ConfigError("config.mask='bidirectional' with clm: each token sees the answer it must predict. Use "
+                      "config.mask='causal' or 'prefix', or objectives=dict(mlm=1.0); or, to see its loss collapse, "
+                      'config.negative_control=True.')
+  if config.negative_control and not leaks:
+    raise ConfigError("config.negative_control=True is for the cell that sees its answers, mask='bidirectional' with "
+                      'clm; this one sees none.')
+  if {'mlm', 'mntp'} <= {*names}:
+    raise ConfigError('config.objectives: mlm and mntp read one head at different positions: name one of them.')
   if 'clm' in names and len(names) > 1:
     raise ConfigError('config.objectives: clm beside others would predict from hidden tokens: name it alone.')
-  if 'nsp' in names and config.mask == 'causal':
-    raise ConfigError("config.mask='causal' with nsp: it reads the first token, which sees only itself. "
-                      "Leave nsp out or use config.mask='bidirectional'.")
+  if 'nsp' in names and config.mask != 'bidirectional':
+    raise ConfigError(f'config.mask={config.mask!r} with nsp: it reads the first token, which sees only '
+                      "itself or a prefix. Leave nsp out or use config.mask='bidirectional'.")
   _require(config.mlm.masked + config.mlm.random <= 1 + 1e-9, 'mlm.random', config.mlm.random,
            f'masked + random must be at most 1, and masked is {config.mlm.masked}')
 

@@ -23,7 +23,7 @@ def make_evaluator(apply: Callable, objective: Objective, *, seed: int, place: C
   def score(params, batch):
     batch = objective.prepare(jax.random.key(seed), batch, batch['id'])
     scores = objective.scores(apply(params, batch), batch)
-    return scores, {name: batch[name] for name in ('mlm_position', 'mlm_weight') if name in batch}
+    return scores, {name: batch[name] for name in ('mlm_position', 'mlm_weight', 'prefix') if name in batch}
 
   def evaluate(params, batches: Iterable[dict[str, np.ndarray]], text: dict[str, int]) -> dict[str, float | str]:
     """Results by name: <objective>_loss (nats a prediction), _accuracy, _perplexity, and more for clm.

@@ -71,8 +71,8 @@ class Decoder:
   def _context(self) -> int:
     return self._config.max_length - self._config.position_offset
 
-  def _logits(self, params, token_BxT, position_BxT, cache, last_B):
-    batch = dict(token=token_BxT, type=jnp.zeros_like(token_BxT), position=position_BxT)
+  def _logits(self, params, token_BxT, position_BxT, cache, last_B, **more):
+    batch = dict(token=token_BxT, type=jnp.zeros_like(token_BxT), position=position_BxT, **more)
     outputs = self._network.apply(params, batch, cache=cache)
     hidden_BxTxE, table_VxE, _ = outputs['clm']
     hidden_BxE = jnp.take_along_axis(hidden_BxTxE, last_B[:, None, None], axis=1)[:, 0]
@@ -83,7 +83,8 @@ class Decoder:
     B, T = token_BxT.shape
     position_BxT = jnp.broadcast_to(jnp.arange(T)[None], (B, T))
     cache = caching.empty(self._config, B, S, stacked=False)
-    logits_BxV, cache = self._logits(params, token_BxT, position_BxT, cache, length_B - 1)
+    prompt_BxS = jnp.arange(S)[None] < length_B[:, None]  # a prefix-LM reads it from both sides
+    logits_BxV, cache = self._logits(params, token_BxT, position_BxT, cache, length_B - 1, prefix=prompt_BxS)
     real_BxT = jnp.where(position_BxT < length_B[:, None], token_BxT, token_BxT[:, :1])
     seen_BxV = jnp.zeros(logits_BxV.shape, bool).at[jnp.arange(B)[:, None], real_BxT].set(True)
     return self._chosen(logits_BxV, cache, length_B, seen_BxV, key_B)

@@ -91,10 +91,18 @@ def _positions(position_BxT: jax.Array | None, length: int) -> jax.Array:
   return jnp.arange(length)[None, :] if position_BxT is None else position_BxT
 
 
+KINDS = ('bidirectional', 'causal', 'prefix')
+
+
 def self_attention_mask(kind: str, segment_BxT: jax.Array, *, packed: bool,
                         prefix_BxS: jax.Array | None = None) -> Mask:
-  """The mask of a training row: `kind` is the config's `mask`, segments are the batch's."""
-  if kind not in ('bidirectional', 'causal'):
-    raise ValueError(f"mask={kind!r}: choose 'bidirectional' or 'causal'.")
-  return Mask(causal=kind == 'causal', packed=packed, q_segment_BxT=segment_BxT,
-              kv_segment_BxS=segment_BxT, prefix_BxS=prefix_BxS)
+  """The mask of a training row: `kind` is the config's `mask`, segments are the batch's.
+
+  Args:
+    prefix_BxS: for 'prefix', what is seen from its past; without it the whole row is prefix.
+  """
+  if kind not in KINDS:
+    raise ValueError(f'mask={kind!r}: choose one of {", ".join(KINDS)}.')
+  prefixed = kind == 'prefix' and prefix_BxS is not None
+  return Mask(causal=kind == 'causal' or prefixed, packed=packed, q_segment_BxT=segment_BxT,
+              kv_segment_BxS=segment_BxT, prefix_BxS=prefix_BxS if prefixed else None)

@@ -39,12 +39,13 @@ class _Network(nn.Module):
   @nn.compact
   def __call__(self, batch: dict[str, jax.Array], cache: Cache | None = None) -> dict[str, Any]:
     token_BxT = batch['token']
+    prefix_BxS = batch['prefix'] if self.mask == 'prefix' and 'prefix' in batch else None
     if cache is None:
       position_BxT = positions.in_document(batch['segment'])
-      mask = self_attention_mask(self.mask, batch['segment'], packed=self.packed)
+      mask = self_attention_mask(self.mask, batch['segment'], packed=self.packed, prefix_BxS=prefix_BxS)
     else:
       position_BxT = batch['position']
-      mask = Mask(causal=True, q_position_BxT=position_BxT)
+      mask = Mask(causal=True, q_position_BxT=position_BxT, prefix_BxS=prefix_BxS)
     embeddings = Embeddings(self.config, name='embeddings')
     hidden_BxTxD = embeddings(token_BxT, batch['type'], position_BxT)
     hidden_BxTxD, cache = Transformer(self.config, name='trunk')(hidden_BxTxD, mask, position_BxT, cache)
@@ -61,12 +62,13 @@ def make_network(config: ModelConfig, *, mask: str, packed: bool, heads: tuple[s
   """The network of a config.
 
   Args:
-    mask: 'bidirectional' or 'causal'.
+    mask: 'bidirectional', 'causal' or 'prefix'.
     packed: whether segments of a row are separate documents.
     heads: names of `models.heads.HEADS`, as the objectives ask for them; none gives the bare trunk.
 
   A batch holds token, segment and type (BxT), for the mlm head mlm_position (BxP), and for cached
-  decoding position (BxT) in place of segment.
+  decoding position (BxT) in place of segment. With mask='prefix' it may hold prefix (BxT, BxS where cached), the
+  tokens that are read from both sides; otherwise a row is all prefix, and a cache has none.
   """
   module = _Network(config, mask, packed, tuple(heads))
 
@@ -89,6 +91,11 @@ def example_batch(B: int, T: int, P: int) -> dict[str, jax.Array]:
   """A batch of the right shapes and no meaning, for `init` and for counting."""
   ones_BxT = jnp.ones((B, T), jnp.int32)
   return dict(token=ones_BxT, segment=ones_BxT, type=0 * ones_BxT, mlm_position=jnp.zeros((B, P), jnp.int32))
+
+
+def make_params(network: Network, key: jax.Array):
+  """Initial parameters as plain arrays."""
+  return nn.unbox(network.init(key, example_batch(1, 8, 2)))
 
 
 def parameter_shapes(network: Network) -> dict[str, tuple[int, ...]]:

@@ -12,11 +12,17 @@ def clm(logits_BxTxV, token_BxT, segment_BxT) -> Term:
   return cross_entropy(logits_BxTxV, *shifted(token_BxT, segment_BxT))['loss']
 
 
-def shifted(token_BxT, segment_BxT):
-  """(target_BxT, weight_BxT): the next token, where it belongs to the same document."""
+def shifted(token_BxT, segment_BxT, prefix_BxT=None):
+  """(target_BxT, weight_BxT): the next token, where it belongs to the same document and not to its prefix."""
   target_BxT = jnp.roll(token_BxT, -1, axis=1)
-  same_BxT = (jnp.roll(segment_BxT, -1, axis=1) == segment_BxT) & (segment_BxT > 0)
-  return target_BxT, same_BxT.at[:, -1].set(False).astype(jnp.float32)
+  counts_BxT = (jnp.roll(segment_BxT, -1, axis=1) == segment_BxT) & (segment_BxT > 0)
+  if prefix_BxT is not None:
+    counts_BxT &= ~jnp.roll(prefix_BxT, -1, axis=1)
+  return target_BxT, counts_BxT.at[:, -1].set(False).astype(jnp.float32)
+
+
+def _targets(batch):
+  return shifted(batch['token'], batch['segment'], batch['prefix'] if 'prefix' in batch else None)
 
 
 def prepare(key, batch, index_B, setup: Setup):
@@ -24,17 +30,19 @@ def prepare(key, batch, index_B, setup: Setup):
 
 
 def weight(batch):
-  return shifted(batch['token'], batch['segment'])[1].sum()
+  return _targets(batch)[1].sum()
 
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
-  return projected_cross_entropy(outputs['clm'], *shifted(batch['token'], batch['segment']), chunk=setup.chunk)
+  return projected_cross_entropy(outputs['clm'], *_targets(batch), chunk=setup.chunk)
 
 
 def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
   """Terms, and `text`: the nats of ordinary tokens alone, for units that no tokenizer can flatter."""
-  target_BxT, weight_BxT = shifted(batch['token'], batch['segment'])
+  target_BxT, weight_BxT = _targets(batch)
   nats_BxT, hit_BxT = projected_nats(outputs['clm'], target_BxT, chunk=setup.chunk)
   text_BxT = weight_BxT * ~setup.special_V[target_BxT]
-  return {kind: Term((x_BxT * w_BxT).sum(), w_BxT.sum()) for kind, x_BxT, w_BxT in
-          [('loss', nats_BxT, weight_BxT), ('accuracy', hit_BxT, weight_BxT), ('text', nats_BxT, text_BxT)]}
+  kinds = [('loss', nats_BxT, weight_BxT), ('accuracy', hit_BxT, weight_BxT)]
+  if not setup.prefix:  # which would be scored in part only
+    kinds.append(('text', nats_BxT, text_BxT))
+  return {kind: Term((x_BxT * w_BxT).sum(), w_BxT.sum()) for kind, x_BxT, w_BxT in kinds}

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
+from objectives import prefix
 from objectives.terms import Setup, Term
 
 
@@ -39,6 +40,9 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
   modules: dict[str, Any] = {name: importlib.import_module(f'objectives.{name}') for name in sorted(weights)}
 
   def prepare(key, batch, index_B):
+    if setup.prefix:
+      key_B = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), index_B)
+      batch = batch | dict(prefix=prefix.draw(key_B, batch['segment']))
     for module in modules.values():
       batch = module.prepare(key, batch, index_B, setup)
     return batch

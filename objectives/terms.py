@@ -30,6 +30,7 @@ class Setup(NamedTuple):
     mask_id: the [MASK] token; -1 where the tokenizer has none.
     masking: how MLM hides tokens.
     chunk: predictions whose V-wide logits exist at once.
+    prefix: rows have a prefix that is read from both sides.
   """
 
   special_V: jax.Array
@@ -37,6 +38,7 @@ class Setup(NamedTuple):
   mask_id: int
   masking: Masking
   chunk: int
+  prefix: bool = False
 
 
 def cross_entropy(logits_BxPxV, target_BxP, weight_BxP) -> dict[str, Term]:

@@ -2,13 +2,12 @@
 
 import importlib
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from models.config import ModelConfig
-from models.network import Network, example_batch, make_network
+from models.network import Network, make_network, make_params
 
 SIZES = dict(layers=2, width=32, heads=4, feed_forward=64, vocab_size=50, max_length=64, dropout=0.0,
              attention_dropout=0.0)
@@ -26,7 +25,7 @@ def network(config: str = 'bert_base', *, mask='bidirectional', packed=True, hea
   Its functions are jitted: run operation by operation, each would be compiled by itself.
   """
   net = make_network(model(config, **dict(init_scale=0.3) | changes), mask=mask, packed=packed, heads=heads)
-  params = nn.unbox(jax.jit(lambda key: net.init(key, example_batch(1, 8, 2)))(jax.random.key(0)))
+  params = jax.jit(lambda key: make_params(net, key))(jax.random.key(0))
   return net._replace(apply=jax.jit(net.apply), inspect=jax.jit(net.inspect)), params
 
 

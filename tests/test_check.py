@@ -10,7 +10,7 @@ import pytest
 from configs import base, check
 
 CONFIGS = sorted(path.stem for path in Path(base.__file__).parent.glob('*.py')
-                 if path.stem not in ('__init__', 'check', 'cli', 'base'))
+                 if path.stem not in ('__init__', 'axes', 'check', 'cli', 'base'))
 
 
 def config(**changes):
@@ -64,12 +64,15 @@ def test_every_config_passes_and_comes_back_from_its_json(name):
     (dict(model__attention='xla'), ('attention_dropout=0.1', 'reference')),
     (dict(mesh__fsdp=0), ('mesh.fsdp=0',)),
     (dict(mesh__tensor=-1), ('mesh.tensor=-1',)),
-    (dict(objectives={}), ('at least one of mlm, nsp, clm',)),
+    (dict(objectives={}), ('at least one of mlm, mntp, nsp, clm',)),
     (dict(objectives=dict(mlmm=1.0)), ('Did you mean mlm?',)),
     (dict(objectives=dict(mlm=0.0)), ('above 0',)),
     (dict(objectives=dict(mlm=dict(weight=1.0))), ('objectives.mlm.weight', 'no knob')),
     (dict(objectives=dict(clm=1.0)), ('see', 'the answer', "mask='causal'")),
     (dict(mask='causal', objectives=dict(clm=1.0, mlm=1.0)), ('alone',)),
+    (dict(mask='prefix', objectives=dict(mlm=1.0, nsp=1.0)), ('sees only itself or a prefix',)),
+    (dict(objectives=dict(mlm=1.0, mntp=1.0)), ('one head',)),
+    (dict(negative_control=True), ('sees none',)),
     (dict(mask='causal', objectives=dict(mlm=1.0, nsp=1.0)), ('sees only itself',)),
     (dict(objectives=dict(mlm=1.0, nsp=1.0), model__segment_types=0), ('segment_types=0',)),
 ])

@@ -22,7 +22,7 @@ RULES = {
     'training': {'training', 'models', 'objectives', 'data', 'evaluation', 'configs', 'jax', 'numpy', 'etils'},
     'evaluation': {'evaluation', 'models', 'objectives', 'data', 'jax', 'numpy'},
     'interop': {'interop', 'models', 'numpy', 'safetensors'},
-    'tools': {*OURS, 'jax', 'numpy', 'matplotlib', 'rich', 'etils'},
+    'tools': {*OURS, 'jax', 'numpy', 'scipy', 'matplotlib', 'rich', 'etils'},
 }
 # Libraries that only these files know.
 WAISTS = {
@@ -33,9 +33,8 @@ WAISTS = {
     'matplotlib': {'training/curves.py'},
     'flax': {'training/step.py', 'training/sharding.py'},
 }
-# Both sides of a benchmark: nothing imports these two, each is a process of its own.
+# The other side of a benchmark: nothing imports it, it is a process of its own.
 RULES['tools/bench_peer.py'] = {'tools', 'numpy', 'torch', 'transformers'}
-RULES['tools/bench_cases.py'] = {*RULES['tools'], 'flax'}
 NEVER = {'torch', 'tensorflow', 'transformers', 'pickle', 'cloudpickle', 'dill'}
 
 

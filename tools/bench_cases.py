@@ -28,7 +28,6 @@ CASES = {'generate-gpt2_small-1': Generate(rows=1), 'generate-gpt2_small-8': Gen
 
 def generate(case: Generate, folder: Path) -> tuple[Callable[[], None], dict]:
   """One round, and what it cannot do without: its floating-point operations, bytes read. Leaves weights in folder."""
-  import flax.linen as nn
   import jax
   import numpy as np
 
@@ -36,14 +35,14 @@ def generate(case: Generate, folder: Path) -> tuple[Callable[[], None], dict]:
   from data.tokenizer import from_vocabulary
   from models.config import ModelConfig
   from models.decode import Decoder
-  from models.network import example_batch, make_network
+  from models.network import make_network, make_params
   from models.sampling import Sampling
   from tools.export import export
   from tools.weights import Weights
 
   config = ModelConfig(**gpt2_small.get_config().model.to_dict())
   network = make_network(config, mask='causal', packed=False, heads=('clm',))
-  params = jax.jit(lambda key: nn.unbox(network.init(key, example_batch(1, 8, 2))))(jax.random.key(0))
+  params = jax.jit(lambda key: make_params(network, key))(jax.random.key(0))
   words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *map(str, range(config.vocab_size - 5))]
   tokenizer = from_vocabulary(words, lowercase=True)
   weights = Weights(config, 'causal', ('clm',), network, params, tokenizer, False, 'random')

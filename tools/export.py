@@ -23,6 +23,9 @@ def export(weights: Weights, workdir: Path, to: Path, *, sentences: bool = False
   """
   if to.exists() and any(to.iterdir()):
     raise WeightsError(f'{to} is not empty. Name a new folder.')
+  if weights.ahead and not sentences:
+    raise WeightsError(f'{weights.source} was trained with mntp: it fills a blank from the position before, where no '
+                       'stock class looks. --export=sentence-transformers, without the head, works.')
   tokenizer = weights.need_tokenizer()
   encoder = weights.mask == 'bidirectional'
   if sentences and not encoder:

@@ -30,7 +30,7 @@ def fill(weights: Weights, text: str, top: int, *, words: bool = False) -> list[
   if len(row_T) > weights.context:
     raise ConfigError(f'the text has {len(row_T):,} tokens, and the model reads {weights.context:,}.')
   batch = dict(token=row_T[None], segment=np.ones_like(row_T)[None], type=np.zeros_like(row_T)[None],
-               mlm_position=position_P[None].astype(np.int32))
+               mlm_position=(position_P - weights.ahead)[None].astype(np.int32))
   hidden_BxPxE, table_VxE, bias_V = jax.jit(weights.network.apply)(weights.params, batch)['mlm']
   logits_PxV = (hidden_BxPxE @ table_VxE.T + bias_V[None, None])[0].astype(jnp.float32)
   p_PxV = np.asarray(jax.nn.softmax(logits_PxV, axis=1))

@@ -25,6 +25,7 @@ class Weights(NamedTuple):
     heads: names of models.heads.HEADS that it has.
     framed: in training, texts began with the tokenizer's `begin`.
     source: where it was read, for people.
+    ahead: how many positions before a blank the output stands that fills it: 1 of a model trained with mntp.
   """
 
   config: ModelConfig
@@ -35,6 +36,7 @@ class Weights(NamedTuple):
   tokenizer: tokenizers.Tokenizer | None
   framed: bool
   source: str
+  ahead: int = 0
 
   def need_tokenizer(self) -> tokenizers.Tokenizer:
     if self.tokenizer is None:
@@ -135,7 +137,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Weight
       params, step = load_params(config, network, directory, mesh, step=step)
     source = f'{directory}, step {step:,}'
   return Weights(model, mask, heads, network, params, _tokenizer(directory, model),
-                 bool(about.get('framed', True)), source)
+                 bool(about.get('framed', True)), source, int('mntp' in config.objectives))
 
 
 def _own_tensors(directory: Path, network: Network):

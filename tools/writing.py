@@ -68,11 +68,12 @@ class Writer:
 
   def __init__(self, weights: Weights, sampling: Sampling, *, seed: int, stop: tuple[str, ...] = (),
                roll: bool = False):
-    if weights.mask != 'causal' or 'clm' not in weights.heads:
+    if weights.mask == 'bidirectional' or 'clm' not in weights.heads:
+      reason = 'reads both sides of a word' if weights.mask == 'bidirectional' else 'was not trained with clm'
       raise ConfigError(
-          f'{weights.source} reads both sides of a word (mask={weights.mask!r}, heads: '
-          f'{", ".join(weights.heads) or "none"}), so it never learnt to write the next one. A causal model can '
-          '(GPT-2, Llama, configs/gpt_tiny.py); this one can fill a blank: python -m tools.fill_mask.')
+          f'{weights.source} {reason} (mask={weights.mask!r}, heads: {", ".join(weights.heads) or "none"}), so it '
+          'never learnt to write the next one. A causal model can (GPT-2, Llama, configs/gpt_tiny.py); one with an '
+          'MLM head can fill a blank: python -m tools.fill_mask.')
     self._weights, self._tokenizer = weights, weights.need_tokenizer()
     self._decoder = Decoder(weights.network, weights.config, weights.params, sampling)
     self._seed, self._stop, self._roll = seed, stop, roll

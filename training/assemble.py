@@ -6,6 +6,7 @@ from typing import Any
 from etils import epath
 import jax.numpy as jnp
 
+from configs.check import ConfigError
 from data import pipeline
 from data.tokenizer import Tokenizer
 from models.config import ModelConfig
@@ -73,8 +74,12 @@ def assemble(config, progress=pipeline.silent) -> Experiment:
   frozen = Masking(rate=config.validation.rate, masked=0.8, random=0.1, unit='token', span_mean=1.0, span_max=1,
                    random_from_specials=True)
   weights = config.objectives.to_dict()
-  objective = make_objective(weights, setup_of(prepared.tokenizer, masking, config.loss_chunk))
-  held_out = make_objective(weights, setup_of(prepared.tokenizer, frozen, config.loss_chunk))
+  if prepared.tokenizer.mask is None and {'mlm', 'mntp'} & weights.keys():
+    raise ConfigError(f'config.data.tokenizer={config.data.tokenizer!r} has no mask token, which '
+                      f'{" and ".join(weights)} needs to hide tokens: use another, or train one (wordpiece or bpe).')
+  objective, held_out = (
+      make_objective(weights, setup_of(prepared.tokenizer, hiding, config.loss_chunk, prefix=config.mask == 'prefix'))
+      for hiding in (masking, frozen))
   network = make_network(model, mask=config.mask, packed=not pairs, heads=objective.heads)
   return Experiment(config, prepared, model, network, objective, held_out, masking, pairs, phases)
 
@@ -107,10 +112,10 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
   return scored_params(state), step
 
 
-def setup_of(tokenizer: Tokenizer, masking: Masking, chunk: int) -> Setup:
+def setup_of(tokenizer: Tokenizer, masking: Masking, chunk: int, *, prefix: bool) -> Setup:
   """What the objectives need to know of a tokenizer."""
   return Setup(jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V),
-               -1 if tokenizer.mask is None else tokenizer.mask, masking, chunk)
+               -1 if tokenizer.mask is None else tokenizer.mask, masking, chunk, prefix)
 
 
 def phases_of(config) -> tuple[tuple[int, int], ...]:

@@ -19,6 +19,12 @@ class NumericalError(RuntimeError):
   exit_code = 5
 
 
+class LeakError(RuntimeError):
+  """The network sees what its mask hides, so no number of the run would mean anything."""
+
+  exit_code = 5
+
+
 class Preempted(RuntimeError):
   """The process was asked to stop, and stopped in an orderly way."""
 

@@ -11,7 +11,7 @@ import numpy as np
 from configs import check
 from data.report import format_report
 from evaluation.heldout import make_evaluator
-from training import checkpoint, curves, faults, metrics, sharding, summary, workdir
+from training import checkpoint, curves, faults, leaks, metrics, sharding, summary, workdir
 from training.assemble import Experiment, assemble, make_run_state
 from training.console import Console
 from training.errors import NumericalError, Preempted, StateError
@@ -49,6 +49,11 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
     prepared.tokenizer.save(directory / 'tokenizer.json')
     (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
     console.say(format_report(prepared.report))
+    faults.mark(directory, 'proof')
+    leaks.prove(experiment.model, mask=config.mask, packed=not experiment.pairs, heads=experiment.objective.heads,
+                answers_seen=config.negative_control)
+    console.say(f'mask {config.mask}: on a probe of this network each output depends on what the mask shows, and on '
+                'nothing else.')
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
       run = _Run(experiment, directory, mesh, stop, console)
@@ -81,6 +86,8 @@ class _Run:
     faults.mark(directory, 'compile')
     if self.state is None:
       self.state = make()
+      common = {name: self.state.params[name] for name in ('embeddings', 'trunk')}  # what every objective has
+      (directory / 'initial.json').write_text(json.dumps(dict(sha256=checkpoint.digest(common))))
     self.predict = lambda step: self.plan.seconds(experiment.phases, step, config.steps)
     tick = lambda index: console.part(int(index) + 1, self.plan.accumulate, 'micro-batches of this step')
     self.train_step = make_train_step(

@@ -51,9 +51,13 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
         platform=jax.default_backend(), memory=cost.device_memory())
   path.write_text(json.dumps(dict(accumulate=accumulate)))
   # The CPU devices of a process share its cores.
-  peak = cost.matmul_peak() * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
-  speed = peak * (_SHARE_NARROW if experiment.model.width < _NARROW else _SHARE_WIDE)
+  speed = expected_speed(experiment.model.width) * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
   return Plan(accumulate, flops, {T: config.batch_size * T * each / speed for T, each in flops.items()})
+
+
+def expected_speed(width: int) -> float:
+  """FLOP/s that steps of a network of this width may reach on the default device, from a product measured now."""
+  return cost.matmul_peak() * (_SHARE_NARROW if width < _NARROW else _SHARE_WIDE)
 
 
 def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, parameters: int, devices: int, step: int):

@@ -1,0 +1,75 @@
+"""The prover lets every shipped network through, and stops the mistakes that it is for."""
+
+import dataclasses
+import importlib
+
+import jax.numpy as jnp
+import pytest
+import small
+
+from models import cache
+from models.masks import Mask
+from objectives import clm
+from training import leaks
+from training.errors import LeakError
+
+DENSE, WRITE, SHIFTED = Mask.dense, cache.write, clm.shifted
+
+
+def prove(config='gpt2_small', mask='causal', packed=True, heads=('clm',), **changes):
+  leaks.prove(small.model(config, **changes), mask=mask, packed=packed, heads=heads)
+
+
+@pytest.mark.parametrize('mask, packed, heads, changes', [
+    ('bidirectional', False, ('mlm', 'nsp'), {}),
+    ('bidirectional', True, ('mlm',), dict(shared_layers=True, embedding_width=16)),
+    ('causal', True, ('mlm',), dict(norm='rms', gated=True, bias=False)),
+    ('prefix', True, ('mlm',), {}),
+    ('causal', True, ('clm',), dict(positions='rotary', kv_heads=2)),
+    ('prefix', True, ('clm',), dict(attention='reference')),
+])
+def test_honest_networks_pass(mask, packed, heads, changes):
+  prove('bert_base' if heads[0] == 'mlm' else 'gpt2_small', mask, packed, heads, **changes)
+
+
+@pytest.mark.parametrize('name', ['bert_tiny', 'gpt_tiny', 'bert_base', 'gpt2_small'])
+def test_every_shipped_config_passes(name):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  heads = tuple(head for head in ('mlm', 'clm', 'nsp') if head in config.objectives)
+  leaks.prove(small.ModelConfig(**config.model.to_dict()), mask=config.mask, packed='nsp' not in heads, heads=heads)
+
+
+def off_by_one(mask, T, S):
+  later = jnp.arange(S)[None] if mask.kv_position_BxS is None else mask.kv_position_BxS
+  return DENSE(dataclasses.replace(mask, kv_position_BxS=later - 1), T, S)
+
+
+@pytest.mark.parametrize('bug, words', [
+    (off_by_one, 'output 0 depends on input 1'),
+    (lambda mask, T, S: DENSE(dataclasses.replace(mask, window=(0, 0)), T, S), 'output 1 misses input 0'),
+    (lambda mask, T, S: DENSE(dataclasses.replace(mask, packed=False), T, S), 'output 4 depends on input 0'),
+    (lambda mask, T, S: DENSE(dataclasses.replace(mask, causal=False, prefix_BxS=None), T, S), 'depends on input'),
+])
+def test_a_mask_with_a_mistake_stops_the_run(bug, words, monkeypatch):
+  monkeypatch.setattr(Mask, 'dense', bug)
+  with pytest.raises(LeakError, match=words):
+    prove(attention='reference')
+
+
+def test_a_shifted_position_in_the_cache_stops_the_run(monkeypatch):
+  monkeypatch.setattr(cache, 'write', lambda cached, new, position: WRITE(cached, new, position - 1))
+  with pytest.raises(LeakError, match='with a cache'):
+    prove()
+
+
+def test_an_objective_that_asks_for_what_is_seen_stops_the_run(monkeypatch):
+  monkeypatch.setattr(clm, 'shifted', lambda token, segment, prefix=None: (token, SHIFTED(token, segment, prefix)[1]))
+  with pytest.raises(LeakError, match='asks output 0 for input 0'):
+    prove()
+
+
+def test_a_negative_control_is_let_through_when_it_is_named_one():
+  config = small.model('gpt2_small')
+  leaks.prove(config, mask='bidirectional', packed=True, heads=('clm',), answers_seen=True)
+  with pytest.raises(LeakError, match='asks output 0 for input 1'):
+    leaks.prove(config, mask='bidirectional', packed=True, heads=('clm',))
