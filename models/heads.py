@@ -20,14 +20,19 @@ def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) 
 
 
 class MLMHead(nn.Module):
-  """BERT's: dense, activation and norm at the P predicted positions, then the tied embedding + bias."""
+  """BERT's: dense, activation and norm at the P predicted positions, then the tied embedding + bias.
+
+  A batch without mlm_position asks for all T of them.
+  """
 
   config: ModelConfig
 
   @nn.compact
   def __call__(self, hidden_BxTxD, batch, token_VxE):
     config = self.config
-    hidden_BxPxD = jnp.take_along_axis(hidden_BxTxD, batch['mlm_position'][:, :, None], axis=1)
+    hidden_BxPxD = hidden_BxTxD
+    if 'mlm_position' in batch:
+      hidden_BxPxD = jnp.take_along_axis(hidden_BxTxD, batch['mlm_position'][:, :, None], axis=1)
     hidden_BxPxE = Linear(config, 'D', 'E', (config.width, config.E), name='transform')(hidden_BxPxD)
     hidden_BxPxE = Norm(config, 'E', name='norm')(ACTIVATIONS[config.activation](hidden_BxPxE))
     bias_V = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, ('V',)), (config.vocab_size,))
@@ -48,7 +53,7 @@ class CLMHead(nn.Module):
 
 
 class NSPHead(nn.Module):
-  """BERT's pooler (dense + tanh on the first token) and a classifier over {0: next, 1: random}."""
+  """BERT's pooler (dense + tanh on the first token) and a classifier over {0: next, 1: random or swapped}."""
 
   config: ModelConfig
 

@@ -13,9 +13,8 @@ from interop import families, files, huggingface
 from interop.errors import WeightsError
 from models.config import ModelConfig
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
-from objectives.mix import heads_of
 from training import sharding, workdir
-from training.assemble import load_params
+from training.assemble import load_params, trained_heads
 
 
 class Weights(NamedTuple):
@@ -123,7 +122,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Weight
   model = ModelConfig(**config.model.to_dict())
   imported = (directory / 'weights.json').exists()
   about = files.read_json(directory / 'weights.json') if imported else {}
-  heads = tuple(about.get('heads', ())) if imported else heads_of(config.objectives)
+  heads = tuple(about.get('heads', ())) if imported else trained_heads(config)
   mask = mask or config.mask
   network = make_network(model, mask=mask, packed=False, heads=heads)
   if imported:
