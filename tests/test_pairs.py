@@ -30,8 +30,8 @@ def made(tmp_path_factory, tokenizer):
   return folder / 'train.arrayrecord', summary
 
 
-def draw(made, tokenizer, epochs=20, short=0.1, seed=0):
-  source = pairs.Pairs(made[0], tokenizer, T, short, seed, 'random')
+def draw(made, tokenizer, epochs=20, short=0.1, seed=0, wrong='random'):
+  source = pairs.Pairs(made[0], tokenizer, T, short, seed, wrong)
   ids = np.tile(np.arange(len(source)), epochs)
   return source.read(ids, np.arange(len(ids)))
 
@@ -81,6 +81,14 @@ def test_random_b_is_from_another_document_and_next_b_is_the_next_sentence(made,
     else:
       assert document_a[0] == document_b[0] and (np.diff(np.concatenate([a, b])) >= 0).all()
       assert b[0] > a[-1]
+
+
+def test_a_swapped_pair_has_its_second_half_first_and_never_another_document(made, tokenizer):
+  batch = draw(made, tokenizer, wrong='swapped')
+  assert 0.48 < batch['label'].mean() < 0.52
+  for label, (a, b) in zip(batch['label'], sides(batch)):
+    assert len({*((a - 1_000) // 100), *((b - 1_000) // 100)}) == 1
+    assert (b[0] > a[-1]) == (label == pairs.IS_NEXT) and (a[0] > b[-1]) == (label == pairs.IS_WRONG)
 
 
 def test_a_random_b_may_run_over_the_end_of_its_chunk(made, tokenizer):
