@@ -7,7 +7,6 @@ DIR/evaluations.json: mean and spread over seeds, and the share of runs that do 
 """
 
 import json
-from pathlib import Path
 
 from configs import cli
 from configs.check import ConfigError
@@ -17,8 +16,8 @@ cli.flags.DEFINE_alias('workdir', 'weights')
 cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
 cli.flags.DEFINE_list('tasks', None, 'Of sst2, mrpc, rte, sick, conll2000: one or several.')
 cli.flags.DEFINE_string('task_data', None, 'The folder with the task files, or tfds.')
-cli.flags.DEFINE_enum('finetune_mask', None, ['same', 'bidirectional', 'causal'], 'What tokens see in fine-tuning; same '
-                      'is the mask of the pre-training. No default: published comparisons differ in it.')
+cli.flags.DEFINE_enum('finetune_mask', None, ['same', 'bidirectional', 'causal'], 'What tokens see in fine-tuning; '
+                      'same is the mask of the pre-training. No default: published comparisons differ in it.')
 cli.flags.DEFINE_enum('pooling', 'mean', ['mean', 'last', 'first'], 'What a classifier of rows reads. BERT has first, '
                       'GPT last.')
 cli.flags.DEFINE_integer('seeds', 8, 'Runs side by side.', lower_bound=1)
@@ -46,7 +45,7 @@ def main():
 
   from data import tasks as labelled
   from tools import weights as loading
-  from training import finetune
+  from training import finetune, workdir
   from training.console import Console
 
   directory = loading.flag()
@@ -73,7 +72,7 @@ def main():
     finally:
       console.end()
     results[f'finetune_{task.name}'] = result | dict(pretrained_mask=weights.mask, source=weights.source)
-    finetune.record(directory, {f'finetune_{task.name}': results[f'finetune_{task.name}']})
+    workdir.note_evaluations(directory, {f'finetune_{task.name}': results[f'finetune_{task.name}']})
     if not flags.json:
       console.table(f'{task.name}: {result["rows"]:,} rows of {result["split"]}, trained on {result["train_rows"]:,}',
                     _rows(result))
@@ -98,7 +97,7 @@ def _rows(result: dict) -> dict[str, str]:
   """A result as words."""
   unit = result['unit']
   rows = {
-      unit: f'{result["value"]:.4f} ± {result["std"]:.4f}  mean and standard deviation over {len(result["values"])} seeds',
+      unit: f'{result["value"]:.4f} ± {result["std"]:.4f}  mean, standard deviation over {len(result["seeds"])} seeds',
       'from, to': f'{result["min"]:.4f} to {result["max"]:.4f}',
       'failed runs': f'{result["failed_share"]:.0%}  {result["failed_means"]}',
   }

@@ -7,9 +7,7 @@ seed into the update of all.
 
 from collections.abc import Callable
 import dataclasses
-import json
 import math
-from pathlib import Path
 import statistics
 import time
 
@@ -103,15 +101,11 @@ def finetune(model: ModelConfig, params, tokenizer: Tokenizer, task: Task, recip
   scores = [labels.score(task, gold, answer) for answer in answers]
   about = dict(
       finetune_mask=recipe.mask, pooling='first piece of a word' if words else recipe.pooling,
-      learning_rate=recipe.learning_rate, steps=recipe.updates(len(gold_of(train))), batch_size=recipe.batch_size,
+      learning_rate=recipe.learning_rate, steps=recipe.updates(len(task.splits['train'])), batch_size=recipe.batch_size,
       warmup_share=recipe.warmup_share, weight_decay=recipe.weight_decay, seeds=list(recipe.seeds), split=split,
-      train_rows=len(gold_of(train)), rows=len(gold), cut_rows=dict(train=train.cut, scored=scored.cut),
+      train_rows=len(task.splits['train']), rows=len(gold), cut_rows=dict(train=train.cut, scored=scored.cut),
       final_losses=losses, seconds=round(time.monotonic() - started, 1))
   return summarise(labels.HEADLINE[task.kind], scores, labels.baselines(task, split), losses) | about
-
-
-def gold_of(encoded: task_rows.Encoded) -> np.ndarray:
-  return encoded.batch['label']
 
 
 def summarise(headline: str, scores: list[dict[str, float]], baselines: dict[str, float],
@@ -213,17 +207,3 @@ def _predict(network: Network, head: str, params, data: dict[str, jax.Array], si
     chosen_B = np.minimum(np.arange(start, start + size), count - 1)  # the last batch repeats its last row
     found.append(np.asarray(predict_all(params, {name: x[chosen_B] for name, x in data.items()})))
   return np.concatenate(found, axis=1)[:, :count]
-
-
-def record(directory: Path, results: dict[str, dict]):
-  """Adds results to evaluations.json in the folder of a run; what other names say there stays."""
-  path = Path(directory) / 'evaluations.json'
-  try:
-    known = json.loads(path.read_text())
-  except FileNotFoundError:
-    known = {}
-  except ValueError:
-    raise ConfigError(f'{path} is damaged: it holds no JSON. Move it away and run again.') from None
-  new = path.with_name(path.name + '.new')
-  new.write_text(json.dumps(known | results, indent=1) + '\n')
-  new.replace(path)
