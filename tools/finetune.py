@@ -67,7 +67,7 @@ def main():
     console.doing(f'compiling {task.name}')
     try:
       result = finetune.finetune(
-          weights.config, weights.params, tokenizer, task, recipe, progress=_Progress(console, recipe),
+          weights.config, weights.params, tokenizer, task, recipe, progress=_Progress(console),
           split=flags.split or ('test' if 'test' in task.splits else 'validation'))
     finally:
       console.end()
@@ -83,14 +83,13 @@ def main():
 class _Progress:
   """Turns what is done into a bar with the time that is left; the first update is compiling."""
 
-  def __init__(self, console, recipe):
-    self._console, self._tokens = console, recipe.batch_size * len(recipe.seeds) * recipe.max_length
-    self._before = None
+  def __init__(self, console):
+    self._console, self._before = console, None
 
-  def __call__(self, done: int, of: int, loss: float, seconds: float):
+  def __call__(self, done: int, of: int, loss: float, seconds: float, tokens: float):
     took = None if self._before is None else max(1e-6, (seconds - self._before[1]) / max(1, done - self._before[0]))
     self._before = done, seconds
-    self._console.stepped(done, took, 0.0, loss, self._tokens / took if took else 0.0)
+    self._console.stepped(done, took, 0.0, loss, tokens / took if took else 0.0)
 
 
 def _rows(result: dict) -> dict[str, str]:

@@ -69,13 +69,14 @@ def check_pooling(mask: str, pooling: str):
 
 
 def finetune(model: ModelConfig, params, tokenizer: Tokenizer, task: Task, recipe: Recipe, *, split: str,
-             progress: Callable[[int, int, float, float], None] | None = None) -> dict:
+             progress: Callable[[int, int, float, float, float], None] | None = None) -> dict:
   """Fine-tunes every seed on a task and scores it: what evaluations.json says of it.
 
   Args:
     params: of the trunk; heads among them are left out.
     split: what is scored.
-    progress: called with (updates done, of how many, mean loss in nats, seconds since the start) after each.
+    progress: called after each update with (updates done, of how many, mean loss in nats, seconds since the start,
+      tokens of an update of all seeds, padding not counted).
 
   Raises:
     ConfigError: the pooling cannot work under the mask, or the split is not there.
@@ -182,15 +183,16 @@ def _train(network: Network, head: str, params, data: dict[str, jax.Array], reci
   state = jax.jit(jax.vmap(start, in_axes=(0, None)))(head_keys, trunk)
   step_all = jax.jit(jax.vmap(update, in_axes=(0, 0, 0, None, 0, None)), donate_argnums=(0, 1))
   order = np.stack([example_order(seed, examples, steps, recipe.batch_size) for seed in seeds], axis=1)
+  tokens = float((data['segment'] > 0).sum()) / examples * recipe.batch_size * len(seeds)
   started, loss_S = time.monotonic(), None
   for step in range(steps):
     before = loss_S
     *state, loss_S = step_all(*state, dropout_keys, step, order[step], data)
     if progress is not None and before is not None:  # that of the step before: the host never waits on the device
-      progress(step, steps, float(before.mean()), time.monotonic() - started)
+      progress(step, steps, float(before.mean()), time.monotonic() - started, tokens)
   losses = [float(loss) for loss in loss_S]
   if progress is not None:
-    progress(steps, steps, statistics.fmean(losses), time.monotonic() - started)
+    progress(steps, steps, statistics.fmean(losses), time.monotonic() - started, tokens)
   return state[0], losses
 
 
