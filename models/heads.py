@@ -78,7 +78,10 @@ class PoolHead(nn.Module):
 
 
 class SequenceHead(nn.Module):
-  """A classifier of whole rows: dense and activation on the first token, then C classes."""
+  """A classifier of whole rows: dense and activation on the first token, then C classes.
+
+  Where the batch has `pool` (BxT, shares that add up to 1 a row), these tokens are read instead of the first.
+  """
 
   config: ModelConfig
 
@@ -86,7 +89,10 @@ class SequenceHead(nn.Module):
   def __call__(self, hidden_BxTxD, batch, token_VxE):
     config = self.config
     D, C = config.width, config.classes
-    pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(hidden_BxTxD[:, :1])
+    read_Bx1xD = hidden_BxTxD[:, :1]
+    if 'pool' in batch:
+      read_Bx1xD = jnp.einsum('BT,BTD->BD', batch['pool'].astype(hidden_BxTxD.dtype), hidden_BxTxD)[:, None]
+    pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_Bx1xD)
     pooled_Bx1xD = ACTIVATIONS[config.classifier_activation](pooled_Bx1xD)
     logits_Bx1xC = Linear(config, 'D', 'C', (D, C), name='classifier')(pooled_Bx1xD)
     return logits_Bx1xC[:, 0].astype(jnp.float32)

@@ -20,7 +20,7 @@ RULES = {
     'objectives': {'objectives', 'jax'},
     'data': {'data', 'numpy', 'grain', 'array_record', 'tensorflow_datasets', 'tokenizers', 'zstandard', 'compression'},
     'training': {'training', 'models', 'objectives', 'data', 'evaluation', 'configs', 'jax', 'numpy', 'etils'},
-    'evaluation': {'evaluation', 'models', 'objectives', 'data', 'jax', 'numpy'},
+    'evaluation': {'evaluation', 'models', 'objectives', 'data', 'jax', 'numpy', 'scipy'},
     'interop': {'interop', 'models', 'numpy', 'safetensors'},
     'tools': {*OURS, 'jax', 'numpy', 'scipy', 'matplotlib', 'rich', 'etils'},
 }
