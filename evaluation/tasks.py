@@ -21,9 +21,16 @@ def check(names: Iterable[str]):
       raise TaskError(f'--tasks: {name!r} is none of {", ".join(TASKS)}.{hint}')
 
 
-def run(names: Iterable[str], subject: Subject) -> dict[str, dict]:
-  """What the tasks found, by name, in the form of evaluations.json."""
-  results = {}
-  for name in names:
-    results |= TASKS[name](subject)
-  return results
+def rows(results: dict[str, dict]) -> dict[str, str]:
+  """Results as words: the value of each task, its standard error where it has one, and what it is made of."""
+  lines = {}
+  for name, result in results.items():
+    lines[name] = f'{_number(result)}  {result["unit"]}'
+    for part, found in result.get('terms', {}).items():
+      lines[f'  {part}'] = _number(dict(found, value=found['accuracy']))
+  return lines
+
+
+def _number(result: dict) -> str:
+  error = result.get('standard_error')
+  return f'{result["value"]:.4f}' + (f' ± {error:.4f}' if error is not None else '')
