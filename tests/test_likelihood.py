@@ -35,8 +35,8 @@ def tokenizer():
 
 @pytest.fixture(scope='module')
 def models(tokenizer):
-  """{kind: (network, params)}, each with more rows of embeddings than there are tokens, as trained ones have."""
-  return {kind: small.network(config, mask=mask, packed=False, heads=(head,), vocab_size=16)
+  """{kind: (network, params)}"""
+  return {kind: small.network(config, mask=mask, packed=False, heads=(head,), vocab_size=tokenizer.size)
           for kind, (config, mask, head) in CELLS.items()}
 
 
@@ -116,8 +116,8 @@ def test_the_kinds_of_pseudo_scores_differ_where_they_should(models, tokenizer):
 
 
 def test_probabilities_of_all_strings_sum_to_one(models, tokenizer):
-  """Over every id that the embedding has, special ones and those beyond the tokenizer too."""
-  strings = [np.array(string, np.int32) for string in itertools.product(range(16), repeat=3)]
+  """Over every id, special ones too."""
+  strings = [np.array(string, np.int32) for string in itertools.product(range(tokenizer.size), repeat=3)]
   nats = scorer(models, tokenizer, 'causal')(strings)
   assert math.isclose(math.fsum(math.exp(-text.sum()) for text in nats), 1.0, abs_tol=1e-4)
   assert np.std([text.sum() for text in nats]) > 0.1
@@ -125,14 +125,14 @@ def test_probabilities_of_all_strings_sum_to_one(models, tokenizer):
 
 def test_no_pseudo_likelihood_is_a_probability_here(models, tokenizer):
   """What the label is for: the same sum over a masked model's scores is far from one."""
-  strings = [np.array(string, np.int32) for string in itertools.product(range(16), repeat=2)]
+  strings = [np.array(string, np.int32) for string in itertools.product(range(tokenizer.size), repeat=2)]
   total = math.fsum(math.exp(-text.sum()) for text in scorer(models, tokenizer, 'pll')(strings))
   assert abs(total - 1) > 0.01
 
 
 def test_mntp_under_a_causal_mask_is_the_chain_rule(tokenizer):
   """Nothing hidden is seen anyway: n masked rows say what one row says."""
-  network, params = small.network('bert_base', mask='causal', packed=False, heads=('mlm',), vocab_size=16)
+  network, params = small.network('bert_base', mask='causal', packed=False, heads=('mlm',), vocab_size=tokenizer.size)
   [ids] = tokenizer.encode(TEXTS[:1])
   [found] = Scorer(network.apply, params, tokenizer, kind='mntp', mask='causal', max_length=64)([ids])
   row_T = np.array([tokenizer.begin, *ids])
@@ -144,7 +144,7 @@ def test_mntp_under_a_causal_mask_is_the_chain_rule(tokenizer):
 
 @pytest.mark.parametrize('kind', CELLS)
 def test_neither_batch_nor_padding_nor_order_changes_a_score(models, tokenizer, kind):
-  ids = tokenizer.encode(TEXTS * 3)
+  ids = tokenizer.encode(TEXTS * 2)
   together = scorer(models, tokenizer, kind)(ids)
   order = np.random.default_rng(0).permutation(len(ids))
   shuffled = scorer(models, tokenizer, kind, batch_tokens=1)([ids[i] for i in order])  # a row at a time
@@ -178,9 +178,9 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
   batch['token'][0, :sum(map(len, framed))] = np.concatenate(framed)
   batch['segment'][0, :sum(map(len, framed))] = np.repeat([1, 2], [len(text) for text in framed])
   masking = Masking(rate=0.15, masked=1.0, random=0.0, unit='token', span_mean=1.0, span_max=1, random_from_specials=True)
-  special_V = jnp.asarray(np.append(tokenizer.special_V, [False] * (16 - tokenizer.size)))
-  objective = make_objective(dict(clm=1.0), Setup(special_V, special_V, -1, masking, 2_048))
-  network, params = small.network('gpt2_small', mask='causal', packed=True, heads=('clm',), vocab_size=16)
+  setup = Setup(jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V), -1, masking, 2_048)
+  objective = make_objective(dict(clm=1.0), setup)
+  network, params = small.network('gpt2_small', mask='causal', packed=True, heads=('clm',), vocab_size=tokenizer.size)
   size = sum(len(text.encode()) for text in texts)
   held_out = make_evaluator(network.apply, objective, seed=0, place=lambda x: jax.tree.map(jnp.asarray, x))(
       params, [batch], dict(bytes=size, words=11))
