@@ -17,7 +17,7 @@ cli.flags.DEFINE_integer('step', None, 'Which checkpoint; the newest by default.
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
 cli.flags.DEFINE_list('tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.')
 cli.flags.DEFINE_string('task_data', None, 'The folder with the files of the tasks; TensorFlow Datasets by default.')
-cli.flags.DEFINE_integer('task_limit', 0, 'Examples of a task, pairs of each paradigm for blimp; 0 = all.', lower_bound=0)
+cli.flags.DEFINE_integer('task_limit', 0, 'Examples of a task (blimp: pairs of a paradigm); 0 = all.', lower_bound=0)
 cli.flags.DEFINE_string('score', None, 'causal, prefix, pll, pll_word or mntp; what fits the model by default.')
 
 

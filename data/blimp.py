@@ -95,6 +95,7 @@ def _from_tfds(progress) -> Iterable[tuple[str, Iterable]]:
 
 
 def _unprepared(name: str, error: Exception) -> DataError:
-  return DataError(f'tfds:{name} could not be prepared ({type(error).__name__}: {str(error).strip()[:300]}). Prepare it '
-                   'where its needs are met (network and TensorFlow, once) and set TFDS_DATA_DIR, or give the folder '
-                   'that holds blimp/BLiMP.zip: --task_data=DIR.')
+  reason = f'{type(error).__name__}: {str(error).strip()[:300]}'
+  return DataError(f'tfds:{name} could not be prepared ({reason}). Prepare it where its needs are met (network and '
+                   'TensorFlow, once) and set TFDS_DATA_DIR, or give the folder that holds blimp/BLiMP.zip: '
+                   '--task_data=DIR.')

@@ -1,10 +1,10 @@
 """BLiMP (Warstadt et al. 2020): does a model find the acceptable sentence of a minimal pair the likelier one?
 
-Chance is 0.5, people agree with the labels in 0.886 of the pairs (their Table 2). The side is "generation" whatever the
-score: what is examined is the model as a distribution over sentences; what its features tell is for probes to say.
+Chance is 0.5. The side is "generation" whatever the score: what is examined is the model as a distribution over
+sentences; what its features tell is for probes to say.
 
-A sum over tokens favours the shorter sentence, and in some paradigms that is the acceptable one: what length alone would
-give is reported beside the result.
+A sum over tokens favours the shorter sentence, and in some paradigms that is the acceptable one: what length alone
+would give is reported beside the result.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def examine(scorer: likelihood.Scorer, tokenizer, pairs: Sequence[Pair], progres
   shorter = tabulate(pairs, credit(*(np.array([len(text) for text in texts]) for texts in (good, bad))))['accuracy']
   unit = f'accuracy, mean over {len(found["paradigms"])} paradigms; {likelihood.KINDS[scorer.kind]}'
   return dict(value=found.pop('accuracy'), unit=unit, higher_is_better=True, side='generation', score=scorer.kind,
-              shorter_accuracy=shorter, unknown_share=unknown / max(1, sum(map(len, good + bad))), **found)
+              baselines={'fewer tokens': shorter}, unknown_share=unknown / max(1, sum(map(len, good + bad))), **found)
 
 
 def credit(good_N: np.ndarray, bad_N: np.ndarray) -> np.ndarray:

@@ -52,7 +52,8 @@ def choose(kind: str | None, mask: str, objectives: Iterable[str]) -> str:
     TaskError: the model cannot give it.
   """
   objectives = sorted(objectives)
-  kinds, model = kinds_of(mask, objectives), f'a model of mask {mask!r} and objectives {", ".join(objectives) or "none"}'
+  kinds = kinds_of(mask, objectives)
+  model = f'a model of mask {mask!r} and objectives {", ".join(objectives) or "none"}'
   if kind is not None and kind not in KINDS:
     raise TaskError(f'score {kind!r} is none of {", ".join(KINDS)}.')
   if not kinds:

@@ -22,10 +22,12 @@ def check(names: Iterable[str]):
 
 
 def rows(results: dict[str, dict]) -> dict[str, str]:
-  """Results as words: the value of each task, its standard error where it has one, and what it is made of."""
+  """Results as words: the value of each task with its standard error, baselines, and what it is made of."""
   lines = {}
   for name, result in results.items():
     lines[name] = f'{_number(result)}  {result["unit"]}'
+    for baseline, value in result.get('baselines', {}).items():
+      lines[f'  baseline: {baseline}'] = f'{value:.4f}'
     for part, found in result.get('terms', {}).items():
       lines[f'  {part}'] = _number(dict(found, value=found['accuracy']))
   return lines

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 
+import jax
 import numpy as np
 import pytest
 import runs
@@ -23,7 +24,7 @@ from training import workdir
 from training.errors import StateError
 
 ROOT = Path(__file__).parents[1]
-# By paradigm; the second has a pair that the tokenizer below cannot tell apart.
+# By paradigm; the second has a pair that test_convert's tokenizer cannot tell apart.
 PAIRS = {
     ('river_agreement', 'agreement', 'morphology'): [
         ('The bank of a river .', 'The banks of a river .'), ('He paid cash .', 'He paid fish boat .'),
@@ -127,7 +128,7 @@ def test_tfds_blimp_is_read_where_no_path_is_given(tmp_path):
       env=dict(os.environ, TFDS_DATA_DIR=str(tmp_path), PYTHONPATH=str(ROOT)))
   assert found.returncode == 0, found.stderr
   pairs = [Pair(*fields) for fields in json.loads(found.stdout.splitlines()[-1])]
-  assert len(pairs) == 67 and pairs[0] == Pair('adjunct_island', *Pair(*pairs[0])[1:])
+  assert len(pairs) == 67 and pairs[0].paradigm == 'adjunct_island'
   assert {pair[1:3] for pair in pairs} == {('agreement', 'morphology')}
   assert {pair.good for pair in pairs} <= {'The old fish .', 'Cod .'}
 
@@ -143,13 +144,12 @@ def test_ties_count_half_and_no_order_earns_anything():
 def test_a_scorer_that_finds_all_texts_equal_scores_a_half(folder):
   """A network of zeros, through the whole of it: pairs are cut to those with as many tokens."""
   weights = random_weights('gpt2')
-  import jax
   params = jax.tree.map(lambda x: 0 * x, weights.params)
   scorer = Scorer(weights.network.apply, params, weights.tokenizer, kind='causal', mask='causal', max_length=64)
   pairs = [pair for pair in load(folder) if len({len(x) for x in weights.tokenizer.encode([pair.good, pair.bad])}) == 1]
   assert len(pairs) >= 3
   result = blimp.examine(scorer, weights.tokenizer, pairs)
-  assert result['value'] == 0.5 and result['ties'] == len(pairs) and result['shorter_accuracy'] == 0.5
+  assert result['value'] == 0.5 and result['ties'] == len(pairs) and result['baselines'] == {'fewer tokens': 0.5}
 
 
 def test_paradigms_count_alike_and_errors_are_binomial(folder):
@@ -176,7 +176,7 @@ def test_the_order_of_sentences_and_pairs_does_not_matter(folder, name, kind):
   turned = blimp.examine(scorer, weights.tokenizer, [pair._replace(good=pair.bad, bad=pair.good) for pair in pairs])
   assert one == again
   assert one['value'] + turned['value'] == pytest.approx(1.0)
-  assert one['paradigms']['old_fish']['accuracy'] == 0.5 == one['paradigms']['he_river']['accuracy'] or one['ties'] < 3
+  assert one['ties'] >= 1  # "Cod ." and "Carp ." are both [UNK] to it
   assert one['unknown_share'] > 0 and one['score'] == kind and one['side'] == 'generation'
 
 
@@ -193,7 +193,6 @@ def test_a_pairs_beginning_is_its_prefix(folder):
 
   scorer = Spy(network.apply, params, tokenizer, kind='prefix', mask='prefix', max_length=64)
   result = blimp.examine(scorer, tokenizer, load(folder))
-  # he_river 0; "the old [UNK] ." differ in nothing or at the fish; "the bank" ...
   good, bad = ([getattr(pair, which) for pair in load(folder)] for which in ('good', 'bad'))
   shared = [len(os.path.commonprefix([one.tolist(), other.tolist()]))
             for one, other in zip(tokenizer.encode(good), tokenizer.encode(bad))]
