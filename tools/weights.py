@@ -44,6 +44,12 @@ class Weights(NamedTuple):
     return self.tokenizer
 
   @property
+  def objectives(self) -> tuple[str, ...]:
+    """What its heads were trained with, as far as heads tell; heads of fine-tuned models are no objectives."""
+    names = dict(mlm='mntp' if self.ahead else 'mlm', clm='clm', nsp='nsp')
+    return tuple(names[head] for head in self.heads if head in names)
+
+  @property
   def context(self) -> int:
     """The most tokens a row can have."""
     return self.config.max_length - self.config.position_offset
