@@ -64,8 +64,8 @@ def next_word_task() -> Task:
                                                                 test=[example() for _ in range(40)]))
 
 
-def run(task: Task, **changes) -> dict:
-  return finetune.finetune(*trunk(), task, recipe(**changes), split='test')
+def run(task: Task, progress=None, **changes) -> dict:
+  return finetune.finetune(*trunk(), task, recipe(**changes), split='test', progress=progress)
 
 
 @pytest.fixture(scope='module')
@@ -74,11 +74,15 @@ def together():
 
 
 def test_seeds_side_by_side_are_the_same_seeds_alone(together):
-  alone = run(text_task(), seeds=(1,))
+  seen = []
+  alone = run(text_task(), progress=lambda *args: seen.append(args), seeds=(1,))
   # A batched matrix product adds in another order: float32 differs in its last bits, grown over five updates.
   assert alone['final_losses'][0] == pytest.approx(together['final_losses'][1], rel=1e-4)
   assert alone['values'][0] == together['values'][1]
   assert alone['std'] == 0 and alone['seeds'] == [1]
+  # Each update is reported once, with its tokens: 8 rows of five words, [CLS] and [SEP].
+  assert [(done, of, tokens) for done, of, _, _, tokens in seen] == [(step, 5, 8 * 7) for step in range(1, 6)]
+  assert seen[-1][2] == pytest.approx(alone['final_losses'][0])
 
 
 def test_seeds_differ(together):
