@@ -31,6 +31,7 @@ WAISTS = {
     'tensorboardX': {'training/metrics.py'},
     'rich': {'training/console.py'},
     'matplotlib': {'training/curves.py'},
+    'yaml': {'evaluation/claims.py'},
     'flax': {'training/step.py', 'training/sharding.py'},
 }
 # The other side of a benchmark: nothing imports it, it is a process of its own.

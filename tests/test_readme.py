@@ -11,7 +11,7 @@ import pytest
 from configs import check
 
 ROOT = Path(__file__).parents[1]
-PAGES = ('README.md', 'SECURITY.md', 'docs/benchmarks.md', 'docs/data.md', 'docs/LOG.md')
+PAGES = ('README.md', 'SECURITY.md', 'docs/benchmarks.md', 'docs/claims.md', 'docs/data.md', 'docs/LOG.md')
 FOLDERS = ('configs', 'data', 'docs', 'evaluation', 'interop', 'models', 'objectives', 'tests', 'tools', 'training')
 A_RUN_LEAVES = ('config.json', 'metrics.jsonl', 'tokenizer.json', 'curves.png', 'result.json', 'vocab.txt')
 
