@@ -17,6 +17,7 @@ cli.flags.DEFINE_string('workdir', None, 'The folder of the sweep; each run has 
 cli.flags.DEFINE_integer('jobs', 1, 'Runs at a time. They share this machine.', lower_bound=1)
 cli.flags.DEFINE_bool('dry_run', False, 'Only say what would run, and the predicted cost.')
 cli.flags.DEFINE_bool('list', False, 'Only say which runs are finished, begun or waiting.')
+cli.flags.DEFINE_list('slurm', None, 'Submit to SLURM: time=MINUTES,partition=NAME,cpus=8,gpus=1,parallel=16 ...')
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
 
 
@@ -49,6 +50,12 @@ def main():
     return
   sweeping.note(sweep, directory)
   console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(sweep.runs) - len(left)} finished')
+  if flags.slurm is not None:
+    from tools import slurm
+    said = slurm.submit(left, flags.slurm, directory)
+    console.say(f'{len(said["tasks"])} runs submitted' + (f' as SLURM job {said["job"]}' if said['job'] else '')
+                + (f'; {len(said["queued"])} are in the queue already' if said['queued'] else ''))
+    return print(json.dumps(dict(sweep=sweep.name, **said))) if flags.json else None
   failed, started = [], time.monotonic()
   runs = sweeping.execute(left, flags.jobs, lambda run: console.say(f'  {run.title} ...'))
   for number, (run, code) in enumerate(runs, start=1):
