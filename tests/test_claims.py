@@ -251,6 +251,36 @@ def test_a_run_speaks_for_the_claim_of_its_own_config_and_for_no_other(tmp_path)
 
 
 @pytest.mark.slow
+def test_a_sign_is_measured_in_a_sweep_within_each_seed(tmp_path):
+  text = runs.corpus(tmp_path)
+  common = runs.TINY | {'data.corpus': f'text:{text}', 'data.cache': str(tmp_path / 'cache'), 'log.tensorboard': False,
+                        'objectives': {'mlm': 1.0}}
+  cells = [common | dict(mask=mask, seed=seed) for mask in ('bidirectional', 'causal') for seed in (0, 1)]
+  (tmp_path / 'small.py').write_text(f'BASE = "configs/bert_tiny.py"\nRUNS = {cells!r}\n'
+                                     'TABLE = dict(rows="mask", columns="objectives", value="loss")\n')
+  out = tmp_path / 'out'
+  assert runs.run([sys.executable, '-m', 'tools.sweep', str(tmp_path / 'small.py'), f'--workdir={out}'],
+                  timeout=400).returncode == 0
+  losses = {}
+  for run in json.loads((out / 'sweep.json').read_text())['runs']:
+    result = json.loads((out / run['folder'] / 'result.json').read_text())
+    losses[run['changes']['mask'], run['changes']['seed']] = result['validation']['mlm_loss']
+  each = [losses['causal', seed] - losses['bidirectional', seed] for seed in (0, 1)]
+  sides = 'higher: {mask: causal, objectives: [mlm]}, lower: {mask: bidirectional, objectives: [mlm]}'
+  sign = (LOSS.replace('kind: validation', 'kind: sign')
+          .replace('{config: bert_tiny, ', f'{{sweep: mask_by_objective, {sides}, '))
+  answer = measured(tmp_path, sign, directory=out)
+  assert answer.measured == pytest.approx(sum(each) / 2) and '2 seeds' in answer.reason
+  # Student's t for two values: 12.706.
+  decided = abs(sum(each) / 2) > 12.706 * abs(each[0] - each[1]) / 2
+  assert answer.verdict == (('confirmed' if sum(each) > 0 else 'off') if decided else 'not runnable')
+  answer = measured(tmp_path, sign, ('objectives: [mlm]}, name', 'objectives: [clm]}, name'), directory=out)
+  assert answer.verdict == 'not runnable' and 'no seed' in answer.reason
+  answer = measured(tmp_path, sign, ('name: mlm_loss', 'name: finetune_mrpc'), directory=out)
+  assert 'no seed' in answer.reason and answer.command == 'python -m tools.finetune RUN --tasks=mrpc --task_data=DIR'
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize('asked, code, words', [
     ('gpt2:small_parameters', 0, 'measured 124,439,808'),
     ('gpt2:small_parameters_paper', 5, '1 of 1 claims off: gpt2:small_parameters_paper'),

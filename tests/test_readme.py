@@ -11,8 +11,10 @@ import pytest
 from configs import check
 
 ROOT = Path(__file__).parents[1]
-PAGES = ('README.md', 'SECURITY.md', 'docs/benchmarks.md', 'docs/claims.md', 'docs/data.md', 'docs/LOG.md')
-FOLDERS = ('configs', 'data', 'docs', 'evaluation', 'interop', 'models', 'objectives', 'tests', 'tools', 'training')
+PAGES = ('README.md', 'SECURITY.md', 'docs/benchmarks.md', 'docs/claims.md', 'docs/data.md', 'docs/slurm.md',
+         'docs/LOG.md')
+FOLDERS = ('claims', 'configs', 'data', 'docs', 'evaluation', 'interop', 'launch', 'models',
+           'objectives', 'tests', 'tools', 'training')
 A_RUN_LEAVES = ('config.json', 'metrics.jsonl', 'tokenizer.json', 'curves.png', 'result.json', 'vocab.txt')
 
 
