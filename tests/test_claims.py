@@ -233,15 +233,15 @@ def test_a_run_speaks_for_the_claim_of_its_own_config_and_for_no_other(tmp_path)
 
   task = (run.replace('kind: validation', 'kind: task')
           .replace('name: mlm_loss', 'weights: trained, name: finetune_mrpc')
-          .replace('unit: nats', 'unit: percent').replace('5.0', '70'))
+          .replace('unit: nats', 'unit: percent').replace('5.0', '70').replace('metric: loss', 'metric: accuracy'))
   answer = measured(tmp_path, task, directory=work)
   assert answer.verdict == 'not runnable' and answer.command.startswith(f'python -m tools.finetune {work} --tasks=mrpc')
-  said = dict(finetune_mrpc=dict(value=0.704, unit='share', higher_is_better=True, side='understanding'))
+  said = dict(finetune_mrpc=dict(value=0.704, unit='accuracy, over 4 seeds', higher_is_better=True, split='test'))
   (work / 'evaluations.json').write_text(json.dumps(said))
   answer = measured(tmp_path, task, directory=work)
-  assert answer.verdict == 'confirmed' and answer.measured == pytest.approx(70.4)
-  answer = measured(tmp_path, task, ('unit: percent', 'unit: points'), directory=work)
-  assert answer.verdict == 'not runnable' and "is in 'share', the claim in 'points'" in answer.reason
+  assert answer.verdict == 'confirmed' and answer.measured == pytest.approx(70.4) and 'split test' in answer.reason
+  answer = measured(tmp_path, task, ('metric: accuracy', 'metric: F1'), directory=work)
+  assert answer.verdict == 'not runnable' and "is 'accuracy, over 4 seeds', the claim is 'F1'" in answer.reason
   answer = measured(tmp_path, task, ('weights: trained', 'weights: published'), directory=work)
   assert answer.verdict == 'not runnable' and 'was trained here' in answer.reason
 

@@ -108,6 +108,11 @@ def test_what_is_submitted_is_an_array_of_the_commands_and_no_pickle(tmp_path, c
   assert '#SBATCH --array=0-0%1\n' in (cluster / 'batch.sh').read_text()
   (cluster / 'queue').write_text('7_0\n7_1\n')
   assert slurm.submit(both, ['time=5'], out)['job'] is None
+  (cluster / 'queue').write_text('')
+  both[0].folder.mkdir()  # the first is finished
+  (both[0].folder / 'config.json').write_text(json.dumps(both[0].resolved))
+  (both[0].folder / 'result.json').write_text(json.dumps(dict(step=both[0].config.steps)))
+  assert slurm.submit(both, ['time=5'], out)['tasks'] == [both[1].folder.name]
 
 
 @needs_submitit

@@ -14,6 +14,9 @@ from pathlib import Path
 import re
 from typing import Any
 
+import numpy as np
+from scipy import stats
+
 from configs import check
 from configs.base import FREE_ON_RESUME
 from evaluation import claims as published
@@ -139,10 +142,12 @@ def _task(claim: Claim, directory: str | None) -> Answer:
   entry = _evaluations(Path(directory)).get(name)
   if entry is None:
     return published.cannot(claim, f'evaluations.json of {directory} has no {name}', writer)
-  value = _in_unit(entry, claim.unit)
+  value = _in_unit(entry, claim)
   if value is None:
-    return published.cannot(claim, f'{name} of {directory} is in {entry.get("unit")!r}, the claim in {claim.unit!r}')
-  return published.judge(claim, value, f'{name} of {directory}')
+    return published.cannot(claim, f'{name} of {directory} is {entry.get("unit")!r}, the claim is {claim.metric!r} '
+                                   f'in {claim.unit!r}')
+  return published.judge(claim, value, f'{name} of {directory}' + (
+      f', split {entry["split"]}' if 'split' in entry else ''))
 
 
 def _sign(claim: Claim, directory: str | None) -> Answer:
@@ -153,19 +158,22 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
     return published.cannot(
         claim, 'it needs the folder of a sweep that holds both sides, several seeds each: --workdir=DIR names it',
         sweep + (f', then for each RUN in it {writer}' if writer else ''))
-  sweep = reporting.load(Path(directory))
   sides: list[dict[int, float]] = [{}, {}]
-  for run in sweep.runs:
-    entry = _evaluations(Path(directory) / run.folder).get(said['name'], {})
-    value = run.validation.get(said['name'], entry.get('value'))
+  for run in reporting.load(Path(directory)).runs:
+    value = run.validation.get(said['name'])
+    if value is None:
+      value = _in_unit(_evaluations(Path(directory) / run.folder).get(said['name'], {}), claim)
     for side, values in zip((said['higher'], said['lower']), sides):
       if value is not None and all(_matches(run.changes.get(field), wanted) for field, wanted in side.items()):
         values[run.seed] = value
   seeds = sorted(sides[0].keys() & sides[1].keys())
   if not seeds:
-    return published.cannot(claim, f'no seed of {directory} has {said["name"]} on both sides', writer)
-  paired = reporting.Mean(tuple(sides[0][seed] - sides[1][seed] for seed in seeds))
-  return published.judge_sign(claim, paired.mean, paired.half, f'{said["name"]} of {directory}, {len(seeds)} seeds')
+    return published.cannot(
+        claim, f'no seed of {directory} has {said["name"]}, the {claim.metric}, on both sides', writer)
+  paired_N = np.array([sides[0][seed] - sides[1][seed] for seed in seeds])
+  N = len(seeds)
+  half = float(stats.t.ppf(0.975, N - 1) * paired_N.std(ddof=1) / N**0.5) if N > 1 else None
+  return published.judge_sign(claim, float(paired_N.mean()), half, f'{said["name"]} of {directory}, {N} seeds')
 
 
 def _matches(value: Any, wanted: Any) -> bool:
@@ -255,11 +263,16 @@ def _evaluations(directory: Path) -> dict[str, Any]:
   return said if isinstance(said, dict) else {}
 
 
-def _in_unit(entry: dict[str, Any], unit: str) -> float | None:
-  """The value of an evaluation in the unit of a claim: a share is a hundredth of a percent's scale."""
-  if entry.get('unit') == unit:
+def _in_unit(entry: dict[str, Any], claim: Claim) -> float | None:
+  """The value of an evaluation in the unit of a claim, or None where it is not the same thing.
+
+  An evaluation's unit may go on after a comma or semicolon, as in 'accuracy, mean over 67 paradigms'. A score from 0
+  to 1 is named by its metric, and papers give it in percent.
+  """
+  unit = re.split('[,;]', str(entry.get('unit', '')))[0].strip()
+  if unit and unit == claim.unit:
     return entry['value']
-  return 100 * entry['value'] if (entry.get('unit'), unit) == ('share', 'percent') else None
+  return 100 * entry['value'] if claim.unit.startswith('percent') and unit == claim.metric else None
 
 
 def _seed(directory: str) -> int:

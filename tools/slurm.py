@@ -4,6 +4,7 @@ submitit writes the batch script and submits it. Its usual way of saying what to
 DIR/slurm does, a command a task, and tools/slurm_task.py on the node reads it.
 """
 
+from collections.abc import Sequence
 import itertools
 import json
 import os
@@ -24,7 +25,7 @@ _SAVE_S = 300  # before the time limit, or at half of it: when a run is told to 
 _REQUEUES = 100  # a run that never gets as far as a checkpoint goes back into the queue no oftener
 
 
-def submit(runs: list[Run], options: list[str], directory: Path) -> dict[str, Any]:
+def submit(runs: Sequence[Run], options: list[str], directory: Path) -> dict[str, Any]:
   """Submits what is neither finished nor in the queue, a task a run; returns {job, tasks: folders, queued: folders}.
 
   Raises:
@@ -41,8 +42,8 @@ def submit(runs: list[Run], options: list[str], directory: Path) -> dict[str, An
     raise OSError('there is no SLURM here: its programs sbatch, srun, squeue and scontrol are not all found.')
   folder = directory / 'slurm'
   folder.mkdir(parents=True, exist_ok=True)
-  there = in_queue(folder)
-  runs, queued = ([run for run in runs if (run.folder.name in there) == known] for known in (False, True))
+  there, left = in_queue(folder), [run for run in runs if run.result() is None]
+  runs, queued = ([run for run in left if (run.folder.name in there) == known] for known in (False, True))
   said = dict(job=None, tasks=[run.folder.name for run in runs], queued=[run.folder.name for run in queued])
   if not runs:
     return said

@@ -52,7 +52,7 @@ def main():
   console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(sweep.runs) - len(left)} finished')
   if flags.slurm is not None:
     from tools import slurm
-    said = slurm.submit(left, flags.slurm, directory)
+    said = slurm.submit(sweep.runs, flags.slurm, directory)
     console.say(f'{len(said["tasks"])} runs submitted' + (f' as SLURM job {said["job"]}' if said['job'] else '')
                 + (f'; {len(said["queued"])} are in the queue already' if said['queued'] else ''))
     return print(json.dumps(dict(sweep=sweep.name, **said))) if flags.json else None
