@@ -16,13 +16,26 @@ import sys
 from typing import Any
 
 from configs.check import ConfigError
-from tools.sweeping import ROOT, Run
+from tools import sweeping
+from tools.sweeping import ROOT, Run, Sweep
+from training.console import Console
 
 # What --slurm= may hold, and what submitit calls it; the values of the first group are numbers.
 NUMBERS = {'time': 'time', 'cpus': 'cpus_per_task', 'gpus': 'gpus_per_node', 'parallel': 'array_parallelism'}
 WORDS = {name: name for name in ('partition', 'account', 'qos', 'constraint', 'gres', 'mem', 'nodelist', 'exclude')}
 _SAVE_S = 300  # before the time limit, or at half of it: when a run is told to save and to end
 _REQUEUES = 100  # a run that never gets as far as a checkpoint goes back into the queue no oftener
+
+
+def run(sweep: Sweep, options: list[str], directory: Path, console: Console, *, as_json: bool):
+  """Submits a sweep and says what was submitted."""
+  sweeping.note(sweep, directory)
+  said = submit(sweep.runs, options, directory)
+  job = f' as SLURM job {said["job"]}' if said['job'] else ''
+  queued = f'; {len(said["queued"])} are in the queue already' if said['queued'] else ''
+  console.say(f'{sweep.name}: {len(said["tasks"])} runs submitted{job}{queued}')
+  if as_json:
+    print(json.dumps(dict(sweep=sweep.name, **said)))
 
 
 def submit(runs: Sequence[Run], options: list[str], directory: Path) -> dict[str, Any]:

@@ -48,14 +48,11 @@ def main():
       rest = sum(fact['seconds'] for fact in facts if fact['state'] != 'finished')
       console.say(f'{len(left)} runs, about {duration(rest)} of steps here (validation and compilation come on top)')
     return
-  sweeping.note(sweep, directory)
-  console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(sweep.runs) - len(left)} finished')
   if flags.slurm is not None:
     from tools import slurm
-    said = slurm.submit(sweep.runs, flags.slurm, directory)
-    console.say(f'{len(said["tasks"])} runs submitted' + (f' as SLURM job {said["job"]}' if said['job'] else '')
-                + (f'; {len(said["queued"])} are in the queue already' if said['queued'] else ''))
-    return print(json.dumps(dict(sweep=sweep.name, **said))) if flags.json else None
+    return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
+  sweeping.note(sweep, directory)
+  console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(sweep.runs) - len(left)} finished')
   failed, started = [], time.monotonic()
   runs = sweeping.execute(left, flags.jobs, lambda run: console.say(f'  {run.title} ...'))
   for number, (run, code) in enumerate(runs, start=1):
