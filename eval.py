@@ -6,9 +6,9 @@ from configs import check, cli
 from training.console import Console
 
 cli.flags.DEFINE_string('workdir', None, 'The folder of a run of train.py.')
+cli.flags.DEFINE_string('claim', None, 'Instead: does a published number hold? FILE or FILE:ID of claims/, or all.')
 cli.flags.DEFINE_integer('step', None, 'Which checkpoint; the newest by default.')
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
-cli.flags.DEFINE_string('claim', None, 'Instead: does a published number hold? FILE or FILE:ID of claims/, or all.')
 
 
 def main():
