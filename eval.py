@@ -13,6 +13,7 @@ from configs import check, cli
 from training.console import Console
 
 cli.flags.DEFINE_string('workdir', None, 'The folder of a run of train.py.')
+cli.flags.DEFINE_string('claim', None, 'Instead: does a published number hold? FILE or FILE:ID of claims/, or all.')
 cli.flags.DEFINE_integer('step', None, 'Which checkpoint; the newest by default.')
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
 cli.flags.DEFINE_list('tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.')
@@ -23,6 +24,9 @@ cli.flags.DEFINE_string('score', None, 'causal, prefix, pll, pll_word or mntp; w
 
 def main():
   flags = cli.FLAGS
+  if flags.claim:
+    from tools import claims
+    return claims.answer(flags.claim, flags.workdir, as_json=flags.json)
   if not flags.workdir:
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
   console = Console(quiet=flags.json)

@@ -5,10 +5,12 @@ import difflib
 
 from evaluation import blimp
 from evaluation.errors import TaskError
+from evaluation.probe import PROBES
 from evaluation.subject import Subject
 
 TASKS: dict[str, Callable[[Subject], dict[str, dict]]] = dict(
     blimp=blimp.run,
+    **PROBES,
 )
 
 

@@ -32,6 +32,8 @@ WAISTS = {
     'rich': {'training/console.py'},
     'matplotlib': {'training/curves.py'},
     'safetensors': {'training/start.py'},
+    'yaml': {'evaluation/claims.py'},
+    'submitit': {'tools/slurm.py'},
     'flax': {'training/step.py', 'training/sharding.py'},
 }
 # The other side of a benchmark: nothing imports it, it is a process of its own.

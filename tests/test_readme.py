@@ -11,10 +11,11 @@ import pytest
 from configs import check
 
 ROOT = Path(__file__).parents[1]
-PAGES = ('README.md', 'SECURITY.md', 'docs/benchmarks.md', 'docs/data.md', 'docs/LOG.md', 'docs/evaluation.md')
-FOLDERS = ('configs', 'data', 'docs', 'evaluation', 'interop', 'models', 'objectives', 'tests', 'tools', 'training')
+PAGES = ('README.md', 'SECURITY.md', *(f'docs/{path.name}' for path in sorted((ROOT / 'docs').glob('*.md'))))
+FOLDERS = ('claims', 'configs', 'data', 'docs', 'evaluation', 'interop', 'launch', 'models',
+           'objectives', 'tests', 'tools', 'training')
 A_RUN_LEAVES = ('config.json', 'metrics.jsonl', 'tokenizer.json', 'curves.png', 'result.json', 'vocab.txt',
-                'evaluations.json')
+                'evaluations.json', 'certificate.json')
 
 
 def text(page: str) -> str:

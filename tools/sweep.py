@@ -17,6 +17,7 @@ cli.flags.DEFINE_string('workdir', None, 'The folder of the sweep; each run has 
 cli.flags.DEFINE_integer('jobs', 1, 'Runs at a time. They share this machine.', lower_bound=1)
 cli.flags.DEFINE_bool('dry_run', False, 'Only say what would run, and the predicted cost.')
 cli.flags.DEFINE_bool('list', False, 'Only say which runs are finished, begun or waiting.')
+cli.flags.DEFINE_list('slurm', None, 'Submit to SLURM: time=MINUTES,partition=NAME,cpus=8,gpus=1,parallel=16 ...')
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
 
 
@@ -47,6 +48,9 @@ def main():
       rest = sum(fact['seconds'] for fact in facts if fact['state'] != 'finished')
       console.say(f'{len(left)} runs, about {duration(rest)} of steps here (validation and compilation come on top)')
     return
+  if flags.slurm is not None:
+    from tools import slurm
+    return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
   sweeping.note(sweep, directory)
   console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(sweep.runs) - len(left)} finished')
   failed, started = [], time.monotonic()
