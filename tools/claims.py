@@ -36,9 +36,10 @@ _FREE = ({*FREE_ON_RESUME, 'name', 'seed'} - {'steps', 'optimizer.learning_rate'
 _PASSES = 3  # forward passes that training/cost.py counts a step as: the backward pass is two
 # What writes a name of evaluations.json, by its beginning, and the tasks that it knows.
 _WRITERS = {
-    'finetune_': ('python -m tools.finetune {workdir} --tasks={task} --task_data=DIR',
+    'finetune_': ('python -m tools.finetune {workdir} --tasks={task} --task_data=DIR --finetune_mask=same',
                   ('sst2', 'mrpc', 'rte', 'sick', 'conll2000')),
-    'probe_': ('python eval.py --workdir={workdir} --tasks=probe_{task} --task_data=DIR', ('sst2', 'conll2000')),
+    'probe_': ('python eval.py --workdir={workdir} --tasks=probe_{task} --task_data=DIR',
+               ('sst2', 'mrpc', 'rte', 'sick', 'conll2000')),
     'blimp': ('python eval.py --workdir={workdir} --tasks=blimp --task_data=DIR', ('',)),
 }
 
