@@ -56,9 +56,8 @@ def test_differences_are_of_seeds_that_both_have_and_are_corrected_for_their_num
                    *(finished('c', seed, loss) for seed, loss in enumerate((1.5, 2.4, 3.6))))
   found = {one['rows']: one for one in tables.tables(sweep)[0].differences}
   assert found['a', 'b']['seeds'] == 2 and found['a', 'b']['difference'] == pytest.approx(-0.5)
-  p = sorted(one['p'] for one in found.values())
-  assert sorted(one['p_holm'] for one in found.values())[0] == pytest.approx(3 * p[0])
-  assert all(one['p'] <= one['p_holm'] <= 1 for one in found.values())
+  assert [one['p_holm'] for one in found.values()] == tables.holm([one['p'] for one in found.values()])
+  assert tables.holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
 
 
 def test_two_runs_of_a_seed_in_one_cell_are_refused():
@@ -116,6 +115,22 @@ def test_an_evaluation_that_was_asked_otherwise_is_refused():
   one = finished('a', 0, 1.0, evaluations=dict(blimp=answer(0.5) | dict(limit=40)))
   other = finished('b', 0, 1.0, evaluations=dict(blimp=answer(0.6) | dict(limit=80)))
   assert reporting.differing(sweep_of(one, other)) == ['blimp: limit is 40 in a-mlm-0, 80 in b-mlm-0']
+
+
+def test_how_a_run_was_scored_stands_beside_its_number(tmp_path):
+  both = [finished(mask, seed, 1.0, evaluations=dict(blimp=answer(0.5, unit=f'accuracy; {words}') | dict(score=score)))
+          for mask, score, words in (('a', 'pll', 'each token hidden'), ('b', 'causal', 'left to right'))
+          for seed in (0, 1)]
+  sweep = sweep_of(*both)
+  assert reporting.differing(sweep) == []
+  table = tables.tables(sweep)[1]
+  assert table.value.unit == 'accuracy' and table.scores == {('a', 'mlm'): 'pll', ('b', 'mlm'): 'causal'}
+  page = report_page.page(sweep, [table], None, tmp_path, tmp_path)
+  text = report_text.markdown(sweep, [table], None, '.')
+  assert '<small>causal</small>' in page and '± 0.0000 (pll)' in text
+  assert 'pll = each token hidden, causal = left to right' in text and 'causal = left to right' in page
+  alike = tables.tables(sweep_of(*both[:2]))[1]
+  assert alike.scores == {} and alike.value.unit == 'accuracy; each token hidden'
 
 
 def test_losses_of_objectives_are_not_decomposed_and_evaluations_are():

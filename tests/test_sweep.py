@@ -10,7 +10,7 @@ import pytest
 import runs
 
 from configs.check import ConfigError
-from tools import evaluating, reporting, sweeping
+from tools import evaluating, reporting, sweeping, tables
 from training.errors import StateError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,7 +20,7 @@ SHIPPED = sorted(path for path in (ROOT / 'configs/sweeps').glob('*.py') if path
 @pytest.mark.parametrize('path', SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_sweep_is_a_table_of_runs_that_can_be(path, tmp_path):
   sweep = sweeping.load(path, tmp_path)
-  assert len(sweep.runs) >= 12 and len({run.folder for run in sweep.runs}) == len(sweep.runs)
+  assert len(sweep.runs) >= 10 and len({run.folder for run in sweep.runs}) == len(sweep.runs)
   assert sweep.about != sweep.name and all(run.flops() > 1e9 and run.state() == 'waiting' for run in sweep.runs)
   names = {name for run in sweep.runs for name in run.changes}
   for side in ('rows', 'columns'):
@@ -162,3 +162,20 @@ def test_a_sweep_runs_once_goes_on_where_it_was_and_reports(tmp_path):
     reporting.load(out)
   refused = call('report', out)
   assert refused.returncode == 3 and 'do not belong in one table' in refused.stderr
+
+
+@pytest.mark.slow
+def test_the_small_grid_shows_what_is_beyond_doubt(tmp_path):
+  command = [sys.executable, '-m', 'tools.sweep', 'configs/sweeps/smoke.py', f'--workdir={tmp_path}', '--json']
+  said = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=2_400, env=runs.environment())
+  if said.returncode and any('exit code 4' in line for line in said.stderr.splitlines()):
+    pytest.skip(f'no corpus here: {said.stderr}')
+  assert said.returncode == 0, said.stderr
+  sweep = reporting.load(tmp_path)
+  assert len(sweep.runs) == 10 and not sweep.missing
+  [table] = tables.tables(sweep)
+  both, left = (table.cells[mask, 'mlm'] for mask in ('bidirectional', 'causal'))
+  # 5.81 and 5.94 nats where this was written; seeds differ by about 0.02.
+  assert all(other - one > 0.03 for one, other in zip(both.values, left.values)), (both, left)
+  frequencies = json.loads((tmp_path / sweep.runs[0].folder / 'result.json').read_text())['unigram_entropy']
+  assert all(mean.mean < frequencies - 0.2 for mean in table.cells.values()), table.cells

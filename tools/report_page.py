@@ -66,6 +66,8 @@ def _section(sweep: Sweep, table: Table, *, first: bool) -> str:
         continue
       few = f' <small>n={len(mean.seeds)}</small>' if len(mean.seeds) < most else ''
       half = '' if mean.half is None else f' <span class="half">± {mean.half:.4f}</span>'
+      score = table.scores.get((row, column))
+      few += f' <small>{escape(score)}</small>' if score else ''
       mark = ('' if best[column][0] != row else ' class="best sure"' if best[column][1] else ' class="best"')
       line.append(f'<td{mark}><a href="#{_anchor(sweep, row, column)}">'
                   f'{mean.mean:.4f}{half}</a>{few}</td>')

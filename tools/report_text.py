@@ -27,6 +27,9 @@ def explained(table: Table) -> str:
     words.append('rows are different questions, so none is marked as the best')
   elif not table.across and len(table.columns) > 1:
     words.append('columns are different questions: compare down')
+  if table.value.scores:
+    words.append('not every run was scored alike, which is part of what the axes do here: ' + ', '.join(
+        f'{score} = {meaning}' for score, meaning in table.value.scores.items()))
   gaps = f' No number: {", ".join(empty(table))}.' if empty(table) else ''
   return '; '.join(words) + '.' + gaps
 
@@ -120,7 +123,7 @@ def markdown(sweep: Sweep, tables: Sequence[Table], plane: Plane | None, folder:
     lines += [f'## {heading(table)}', '', explained(table), '']
     columns = [column or table.value.title for column in table.columns]
     lines += _table([', '.join(axis(sweep, 'rows')), *columns], [
-        [row, *(str(table.cells.get((row, column), '–')) for column in table.columns)] for row in table.rows])
+        [row, *(_cell(table, row, column) for column in table.columns)] for row in table.rows])
     if table.differences:
       lines += ['', '### Differences within a column, paired by seed', '']
       lines += _table(['column', 'rows', 'difference', 'p', 'p (Holm)'], [
@@ -153,6 +156,11 @@ def markdown(sweep: Sweep, tables: Sequence[Table], plane: Plane | None, folder:
        ' · '.join(filter(None, (label(sweep, run, 'rows'), label(sweep, run, 'columns'), beside(sweep, run)))),
        _number(tables[0].value.of(run)), *(compact(run.certificate[name]) for name in apart)] for run in sweep.runs])
   return '\n'.join(lines) + '\n'
+
+
+def _cell(table: Table, row: str, column: str) -> str:
+  score = table.scores.get((row, column))
+  return str(table.cells.get((row, column), '–')) + (f' ({score})' if score else '')
 
 
 def groups(sweep: Sweep, effects: Effects) -> list[tuple[str, dict]]:

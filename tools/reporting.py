@@ -28,6 +28,9 @@ _BY_STEP = ('rows_sha256', 'masks_sha256')  # over all steps: runs of different 
 BUDGETS = {'steps': ('tokens', 0.0), 'tokens': ('tokens', 0.0), 'flops': ('flops', 0.01),
            'predictions': ('predictions', 0.01)}
 _BUDGET_AXES = ('data.', 'steps', 'batch_size', 'budget')
+# Of an entry of evaluations.json: what must be the same for every run.
+_ASKED = ('unit', 'higher_is_better', 'side', 'split', 'rows', 'limit', 'data_sha256', 'pooling', 'seeds', 'steps',
+          'epochs', 'batch_size', 'learning_rate')
 _STORED = ('data', 'tokenizer', 'validation_sha256', 'initial_sha256', 'rows_sha256', 'masks_sha256', 'tokens', 'flops',
            'predictions', 'steps', 'budget')
 
@@ -142,13 +145,17 @@ def _short(value: Any) -> Any:
 
 
 def _evaluations(sweep: Sweep) -> list[str]:
-  """A line for each evaluation that was not asked alike of all runs: another unit, other questions."""
+  """A line for each evaluation that was not asked alike of all runs.
+
+  What follows a semicolon in a unit says how a run was scored, which its mask decides: tables show it, and allow it.
+  """
   lines = []
   for name in sorted({name for run in sweep.runs for name in run.evaluations}):
     first, *others = [run for run in sweep.runs if name in run.evaluations]
     for other in others:
-      a, b = first.evaluations[name], other.evaluations[name]
-      for fact in ('unit', 'higher_is_better', 'side', 'data_sha256', 'examples', 'limit', 'task_limit'):
+      a, b = ({**run.evaluations[name], 'unit': run.evaluations[name].get('unit', '').partition(';')[0]}
+              for run in (first, other))
+      for fact in _ASKED:
         if a.get(fact) != b.get(fact):
           lines.append(f'{name}: {fact} is {a.get(fact)!r} in {first.folder}, {b.get(fact)!r} in {other.folder}')
   return lines

@@ -26,6 +26,7 @@ class Value:
   Attributes:
     side: 'understanding' or 'generation' where it is an evaluation of one of them.
     one_question: every run was asked the same, whatever its objective: numbers compare across the whole table.
+    scores: {score: in words}, where runs were not all scored alike.
   """
 
   name: str
@@ -33,6 +34,7 @@ class Value:
   higher_is_better: bool
   side: str | None
   one_question: bool
+  scores: dict[str, str] = dataclasses.field(default_factory=dict)
 
   def of(self, run: Finished) -> float | None:
     found = run.evaluations[self.name]['value'] if self.name in run.evaluations else run.validation.get(self.name)
@@ -40,7 +42,11 @@ class Value:
 
   @property
   def title(self) -> str:
-    return dict(loss='Validation loss', bits_per_byte='Bits per byte').get(self.name, self.name.replace('_', ' '))
+    kind, _, task = self.name.partition('_')
+    if kind in ('probe', 'finetune') and task:
+      return f'{dict(probe="Probe", finetune="Fine-tuning")[kind]} on {task.upper()}'
+    return dict(loss='Validation loss', bits_per_byte='Bits per byte', blimp='BLiMP').get(
+        self.name, self.name.replace('_', ' '))
 
   @property
   def better(self) -> str:
@@ -52,6 +58,7 @@ class Table:
   """One value of a sweep.
 
   Attributes:
+    scores: how the runs of a cell were scored, where that is not the same everywhere.
     down, across: whether its cells compare within a column, within a row.
     effects: of the axes, on each largest part of the table that is complete.
     silence: why there are none.
@@ -61,6 +68,7 @@ class Table:
   rows: list[str]
   columns: list[str]
   cells: Cells
+  scores: dict[tuple[str, str], str]
   down: bool
   across: bool
   differences: list[dict[str, Any]]
@@ -105,8 +113,12 @@ def values(sweep: Sweep) -> tuple[list[Value], list[str]]:
 def value_of(sweep: Sweep, name: str) -> Value | None:
   for run in sweep.runs:
     if name in run.evaluations:
-      entry = run.evaluations[name]
-      return Value(name, entry.get('unit', ''), entry.get('higher_is_better', True), entry.get('side'), True)
+      entries = [one.evaluations[name] for one in sweep.runs if name in one.evaluations]
+      entry = entries[0]
+      scores = {one['score']: one.get('unit', '').partition(';')[2].strip() for one in entries if 'score' in one}
+      unit = entry.get('unit', '')
+      return Value(name, unit.partition(';')[0] if len(scores) > 1 else unit, entry.get('higher_is_better', True),
+                   entry.get('side'), True, scores if len(scores) > 1 else {})
     if isinstance(run.validation.get(name), int | float):
       unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), '')
       return Value(name, unit, name.endswith('accuracy'), 'generation' if name == 'bits_per_byte' else None,
@@ -146,7 +158,9 @@ def tables(sweep: Sweep) -> list[Table]:
       found = effects.decompose(rows, columns, cells)
       silence = '' if found else (
           'No two rows and two columns are complete, with two seeds or more in each cell: nothing to decompose.')
-    made.append(Table(value, rows, columns, cells, down, across,
+    scores = {(label(sweep, run, 'rows'), label(sweep, run, 'columns')): run.evaluations[value.name]['score']
+              for run in sweep.runs if value.scores and 'score' in run.evaluations.get(value.name, {})}
+    made.append(Table(value, rows, columns, cells, scores, down, across,
                       differences(rows, columns, cells) if down else [], found, silence))
   return made
 
@@ -179,7 +193,13 @@ def differences(rows: Sequence[str], columns: Sequence[str], cells: Cells) -> li
           p = float(stats.ttest_1samp(mean.values, 0).pvalue) if np.ptp(mean.values) else float(mean.mean == 0)
           found.append(dict(column=column, rows=(one, other), difference=mean.mean, half=mean.half, p=p,
                             seeds=len(seeds)))
-  worst = 0.0
-  for rank, one in enumerate(sorted(found, key=lambda one: one['p'])):
-    worst = one['p_holm'] = max(worst, min(1.0, one['p'] * (len(found) - rank)))
+  for one, corrected in zip(found, holm([one['p'] for one in found])):
+    one['p_holm'] = corrected
   return found
+
+
+def holm(p: Sequence[float]) -> list[float]:
+  """Each p corrected for the number of tests (Holm 1979)."""
+  order = sorted(range(len(p)), key=lambda index: p[index])
+  steps = np.maximum.accumulate([min(1.0, p[index] * (len(p) - rank)) for rank, index in enumerate(order)])
+  return [float(steps[order.index(index)]) for index in range(len(p))]
