@@ -5,6 +5,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+import time
 
 import pytest
 import runs
@@ -114,6 +115,35 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   assert 'no answer' in failed and 'never' in failed and sweeping.unanswered(more, run) == ['never']
   log = run.folder.with_name(f'{run.folder.name}-own.log').read_text().splitlines()
   assert log[0] == 'asked a,b of DATA' and log[1] == 'asked c,never of DATA'
+
+
+def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkeypatch):
+  (tmp_path / 'program.py').write_text('import time\nprint("here", flush=True)\ntime.sleep(60)\n')
+  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}', '{}'))
+  (tmp_path / 'sweep.py').write_text(
+      "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}, {'seed': 2}]\nTABLE = dict(rows='seed', value='loss')\n"
+      "EVALUATE = [dict(program='own', tasks=('a',)), dict(program='own', tasks=('b',))]\n")
+  sweep = sweeping.load(tmp_path / 'sweep.py', tmp_path)
+  first, second = sweep.runs
+  for run in sweep.runs:
+    run.folder.mkdir()
+    (run.folder / 'config.json').write_text(json.dumps(run.resolved))
+    (run.folder / 'result.json').write_text(json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5))))
+  said, log = [], first.folder.with_name(f'{first.folder.name}-own.log')
+  monkeypatch.setattr(sweeping, 'wait', lambda *args, **kwargs: _stop_when(log))
+  began = time.monotonic()
+  with pytest.raises(SystemExit):
+    list(sweeping.execute(sweep, list(sweep.runs), 1, 'DATA', said.append))
+  time.sleep(0.5)
+  assert time.monotonic() - began < 30 and said == ['seed=1: a'] and log.read_text() == 'here\n'
+  assert not second.folder.with_name(f'{second.folder.name}-own.log').exists()
+
+
+def _stop_when(log):
+  """As SIGTERM does it: the caller is thrown out of its wait once something runs."""
+  while not log.exists() or 'here' not in log.read_text():
+    time.sleep(0.05)
+  raise SystemExit(143)
 
 
 @pytest.mark.slow

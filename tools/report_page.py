@@ -125,7 +125,7 @@ def _runs(sweep: Sweep, tables: Sequence[Table], directory: Path, out: Path) -> 
   shared, apart = text.certificates(sweep)
   facts = ''.join(f'<div><dt>{escape(name)}</dt><dd title="{escape(str(value))}">{escape(text.compact(value))}</dd>'
                   '</div>' for name, value in shared.items())
-  head = ['run', text.axis_names(sweep), 'besides', *(table.value.title for table in tables), *apart, 'files']
+  head = ['run', text.axis_names(sweep), 'besides', *apart, *(table.value.title for table in tables)]
   bodies = []
   for row in labels(sweep, 'rows'):
     for column in labels(sweep, 'columns'):
@@ -148,13 +148,12 @@ def _run(sweep: Sweep, run: Finished, tables: Sequence[Table], apart: list[str],
   there = [name for name in text.FILES if (directory / run.folder / name).is_file()]
   links = ' '.join(f'<a href="{href(name)}">{name.partition(".")[0]}</a>' for name in there)
   numbers = [table.value.of(run) for table in tables]
-  cells = [escape(place), escape(text.beside(sweep, run)),
-           *('–' if number is None else f'{number:.4f}' for number in numbers)]
   hashes = ''.join(f'<td title="{escape(str(value))}"><code>{escape(text.compact(value))}</code></td>'
                    for value in map(run.certificate.get, apart))
+  answers = ''.join(f'<td>{"–" if number is None else f"{number:.4f}"}</td>' for number in numbers)
   name = f'<a href="{href("")}">{escape(run.folder)}</a>' if (directory / run.folder).is_dir() else escape(run.folder)
-  return (f'<tr id="run-{escape(run.folder)}"><td>{name}</td>' + ''.join(f'<td>{cell}</td>' for cell in cells)
-          + f'{hashes}<td>{links}</td></tr>')
+  return (f'<tr id="run-{escape(run.folder)}"><td>{name}<div class="files">{links}</div></td><td>{escape(place)}</td>'
+          f'<td>{escape(text.beside(sweep, run))}</td>{hashes}{answers}</tr>')
 
 
 def _anchor(sweep: Sweep, row: str, column: str) -> str:

@@ -80,7 +80,7 @@ def certificates(sweep: Sweep) -> tuple[dict[str, Any], list[str]]:
 def compact(value: Any) -> str:
   """A hash as its beginning, a number as it is read."""
   if isinstance(value, str):
-    return value[:12]
+    return value[:10]
   return f'{value:,}' if isinstance(value, int) else f'{value:.4g}'
 
 

@@ -8,6 +8,8 @@ With --task_data=DIR the evaluations that the file names follow each run, and wh
 
 import json
 from pathlib import Path
+import signal
+import sys
 import time
 
 from configs import cli
@@ -48,15 +50,18 @@ def main():
   if not task_data and any(unanswered.values()):
     names = sorted({name for names in unanswered.values() for name in names})
     console.say(f'without --task_data=DIR these evaluations are left out: {", ".join(names)}')
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that the programs below are told to end too
   failed, started = [], time.monotonic()
   done = sweeping.execute(sweep, left, flags.jobs, task_data, lambda what: console.say(f'  {what} ...'))
   for number, (run, errors) in enumerate(done, start=1):
     taken = time.monotonic() - started
     failed += errors
     result = run.result()
-    outcome = '; '.join(errors) or f'loss {result["validation"]["loss"]:.4f}'
+    outcome = f'loss {result["validation"]["loss"]:.4f}' if result else 'not finished'
     rest = f'; about {duration(taken / number * (len(left) - number))} left' if number < len(left) else ''
     console.say(f'{number} of {len(left)}: {run.title}: {outcome}{rest}')
+    for error in errors:
+      console.say(f'  {error}')
   if flags.json:
     print(json.dumps(dict(sweep=sweep.name, runs=[
         dict(title=run.title, folder=run.folder.name, state=run.state(), result=run.result(),

@@ -8,6 +8,7 @@ import json
 from pathlib import Path
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from configs import check
@@ -155,8 +156,11 @@ def execute(sweep: Sweep, runs: list[Run], jobs: int, task_data: str | None,
     task_data: the folder with the files of the tasks; without it nothing is evaluated.
   """
   processes: list[subprocess.Popen] = []
+  stopped = threading.Event()
 
   def process(what: str, command: list[str], path: Path) -> list[str]:
+    if stopped.is_set():  # what was running has ended by a signal, and nothing may follow it
+      return [f'{what}: not begun']
     began(what)
     with path.open('a') as log:
       processes.append(running := subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log))
@@ -182,6 +186,7 @@ def execute(sweep: Sweep, runs: list[Run], jobs: int, task_data: str | None,
       done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
       yield from (future.result() for future in done)
   finally:
+    stopped.set()
     pool.shutdown(wait=False, cancel_futures=True)
     for running in processes:
       if running.poll() is None:
