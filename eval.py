@@ -1,6 +1,13 @@
-"""Scores a trained model on its validation set: python eval.py --workdir=DIR [--step=N] [--json]."""
+"""Scores a trained model on its validation set: python eval.py --workdir=DIR [--step=N] [--json].
+
+--tasks=blimp,... asks for more, before that; --task_data=FOLDER holds the files of the tasks, as blimp/BLiMP.zip, or
+else TensorFlow Datasets are asked; --task_limit=N takes N pairs of each paradigm. --score names the kind of likelihood
+(docs/evaluation.md). What tasks find is merged into DIR/evaluations.json. With --tasks, DIR may also hold a model
+without a run: a Hugging Face directory, or what tools.convert wrote.
+"""
 
 import json
+from pathlib import Path
 
 from configs import check, cli
 from training.console import Console
@@ -8,13 +15,53 @@ from training.console import Console
 cli.flags.DEFINE_string('workdir', None, 'The folder of a run of train.py.')
 cli.flags.DEFINE_integer('step', None, 'Which checkpoint; the newest by default.')
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
+cli.flags.DEFINE_list('tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.')
+cli.flags.DEFINE_string('task_data', None, 'The folder with the files of the tasks; TensorFlow Datasets by default.')
+cli.flags.DEFINE_integer('task_limit', 0, 'Examples of a task (blimp: pairs of a paradigm); 0 = all.', lower_bound=0)
+cli.flags.DEFINE_string('score', None, 'causal, prefix, pll, pll_word or mntp; what fits the model by default.')
 
 
 def main():
   flags = cli.FLAGS
   if not flags.workdir:
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
-  directory = flags.workdir
+  console = Console(quiet=flags.json)
+  result = dict(workdir=flags.workdir)
+  if flags.tasks:
+    result['tasks'] = examine(Path(flags.workdir), console)
+  if not flags.tasks or (Path(flags.workdir) / 'checkpoints').exists():
+    result |= validate(flags.workdir, console)
+  if flags.json:
+    print(json.dumps(result))
+
+
+def examine(directory: Path, console: Console) -> dict[str, dict]:
+  """Runs the tasks that are asked for, and keeps what each found as soon as it is found."""
+  flags = cli.FLAGS
+
+  from evaluation import tasks
+  from evaluation.subject import Subject
+  from tools import weights as loading
+  from training import workdir
+
+  tasks.check(flags.tasks)
+  weights = loading.load(directory, step=flags.step)
+  subject = Subject(
+      weights.network, weights.params, weights.config, weights.need_tokenizer(), weights.mask, weights.objectives,
+      weights.framed, weights.context, weights.source, flags.task_data and Path(flags.task_data), flags.task_limit,
+      flags.score, console.stage)
+  results = {}
+  for name in flags.tasks:
+    found = {key: value | dict(source=weights.source) for key, value in tasks.TASKS[name](subject).items()}
+    workdir.note_evaluations(directory, found)
+    results |= found
+  console.table(weights.source, tasks.rows(results))
+  return results
+
+
+def validate(directory: str, console: Console) -> dict:
+  """Scores the validation set of a run."""
+  flags = cli.FLAGS
 
   import jax  # takes seconds: only now that the flags are known to be good
 
@@ -28,7 +75,6 @@ def main():
     config.mesh.update(fsdp=1, tensor=1)  # the devices here need not be those of the training
   config.mesh.data = -1
 
-  console = Console(quiet=flags.json)
   experiment = assemble(config, console.stage)
   prepared = experiment.prepared
   workdir.check_fingerprint(directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256))
@@ -39,10 +85,8 @@ def main():
     results = suite.run(
         experiment.network.apply, params, experiment.held_out, (batches[i] for i in range(len(batches))),
         seed=config.validation.seed, place=lambda batch: sharding.place(batch, mesh), report=prepared.report)
-  if flags.json:
-    print(json.dumps(dict(workdir=directory, step=step, config_sha256=config_sha256, **results)))
-  else:
-    console.table(f'{config.name} at step {step:,}: {batches.rows:,} validation rows', suite.rows(results))
+  console.table(f'{config.name} at step {step:,}: {batches.rows:,} validation rows', suite.rows(results))
+  return dict(step=step, config_sha256=config_sha256, **results)
 
 
 if __name__ == '__main__':

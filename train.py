@@ -15,6 +15,10 @@ cli.flags.DEFINE_list('allow_change', [], 'Fields that may differ from the confi
 def main():
   flags = cli.FLAGS
   config = flags.config
+  if config.budget != 'steps':
+    from training import budget
+
+    config = budget.settle(config)
   resolved = check.resolve(config)
   directory = flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}'
   console = Console()

@@ -12,19 +12,27 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.name = 'base'  # names the default workdir: runs/<name>-<hash of the config>
   config.seed = 0  # every batch, mask and dropout draw is a pure function of (seed, step)
-  config.steps = 1_000  # optimiser updates
+  config.steps = 1_000  # optimiser updates; follows from the budget, where that is not 'steps'
+  config.budget = 'steps'  # what is spent: steps | tokens | flops | predictions
+  config.budget_amount = 0.0  # of tokens (padding counted), FLOPs or predictions; 0 with 'steps'
   config.batch_size = 32  # sequences an update, over all devices and micro-batches
   config.accumulate = 0  # micro-batches an update; 0 = as few as fit in memory (same gradient either way)
   config.platform = 'auto'  # auto | cpu | gpu | tpu: anything but auto refuses to run elsewhere
 
-  # The two axes of the grid, and how much each objective counts: mlm, mntp, clm, nsp.
+  # The cell of the grid that the run is for: a mask, and how much each objective counts (mlm, mntp, clm, nsp, sop).
   config.mask = 'bidirectional'  # bidirectional | causal | prefix: a random share of each document from both sides
   config.objectives = dict(mlm=1.0)
+  # What trains when, where it is not that cell throughout: stages, as shares of the steps ('1 causal+clm, 3
+  # bidirectional+mlm'), or rows, as shares of every batch ('1 causal+clm & 7 bidirectional+mntp').
+  config.schedule = ''
+  config.start_from = ''  # workdir of a finished run whose parameters this one begins with; '' = random ones
   config.negative_control = False  # train a cell that sees its answers; its loss must collapse
   config.loss_chunk = 2_048  # predictions whose vocabulary-wide logits exist at once
 
   config.mlm = dict(
       rate=0.15,  # share of a row's tokens to predict, special tokens counted (as published)
+      final_rate=0.0,  # share at the last step, straight from `rate` (GPT-BERT: 0.3 to 0.15); 0 = `rate` throughout
+      static=0,  # a row is hidden in this many ways, in turn (BERT: 10, RoBERTa's "static": 1); 0 = anew each time
       masked=0.8,  # of those: shown as [MASK] ...
       random=0.1,  # ... shown as a random token; the rest is shown unchanged
       unit='token',  # token | word | span: what is masked as a whole
@@ -70,6 +78,7 @@ def get_config() -> ml_collections.ConfigDict:
       bias=True,  # biases in linear layers and norms
       shared_layers=False,  # one set of layer parameters used L times (ALBERT)
       tie_embeddings=True,  # the output projection is the input embedding
+      shared_head=False,  # clm reads the head of mlm, one head for both (GPT-BERT)
       classes=2,  # that a head for sequences or tokens tells apart (fine-tuning)
       classifier_activation='tanh',  # before the classifier of sequences: tanh | relu (DistilBERT)
       init_scale=0.02,  # standard deviation of the initial kernels
@@ -106,6 +115,7 @@ def get_config() -> ml_collections.ConfigDict:
       batch_size=64,  # sequences; changes speed only
       rate=0.15,  # MLM is always scored at this rate, with frozen token-level 80/10/10 masks
       seed=0,  # of those masks and of the validation sentence pairs
+      also='',  # more cells to score, as in 'causal+clm, bidirectional+mlm'
   )
 
   config.checkpoint = dict(every=500, keep=2)  # steps; the newest `keep` are kept

@@ -8,7 +8,8 @@ import re
 
 import ml_collections
 
-from configs import base
+from configs import base, cells
+from configs.cells import MASKS, OBJECTIVES, PAIRED
 
 
 class ConfigError(ValueError):
@@ -17,10 +18,10 @@ class ConfigError(ValueError):
   exit_code = 2
 
 
-OBJECTIVES = ('mlm', 'mntp', 'nsp', 'clm')
 CHOICES = {
     'platform': ('auto', 'cpu', 'gpu', 'tpu'),
-    'mask': ('bidirectional', 'causal', 'prefix'),
+    'mask': MASKS,
+    'budget': ('steps', 'tokens', 'flops', 'predictions'),
     'mlm.unit': ('token', 'word', 'span'),
     'model.positions': ('learned', 'sinusoidal', 'rotary', 'none'),
     'model.norm': ('layer', 'rms'),
@@ -37,6 +38,7 @@ _LARGEST = 2**31 - 1  # steps and sizes are counted in int32
 RANGES = {
     'seed': (0, None), 'steps': (1, None), 'batch_size': (1, None), 'accumulate': (0, None),
     'loss_chunk': (1, None),
+    'budget_amount': (0, 1e30), 'mlm.final_rate': (0, 0.999), 'mlm.static': (0, 1_000),
     'mlm.masked': (0, 1), 'mlm.random': (0, 1), 'mlm.span_mean': (1, None), 'mlm.span_max': (1, None),
     'data.sequence_length': (8, None), 'data.short_length': (0, None), 'data.short_share': (0, 1),
     'data.short_pair_share': (0, 1), 'data.validation_share': (1e-6, 0.5), 'data.max_unknown_share': (0, 1),
@@ -72,7 +74,12 @@ def check(config: ml_collections.ConfigDict):
     _require(0 < fields[name] < 1, name, fields[name], 'must be above 0 and below 1')
   _require(bool(re.fullmatch(r'\w[\w.-]*', config.name)), 'name', config.name,
            'it names a folder: letters, digits, _, - and dots')
-  _objectives(config)
+  try:
+    cells.check(config)
+  except ValueError as error:
+    raise ConfigError(str(error)) from error
+  _require(config.mlm.masked + config.mlm.random <= 1 + 1e-9, 'mlm.random', config.mlm.random,
+           f'masked + random must be at most 1, and masked is {config.mlm.masked}')
   _shapes(config)
   _schedules(config)
 
@@ -95,12 +102,14 @@ def check_devices(config, devices: int, processes: int, platform: str):
     raise ConfigError(f'config.mesh: data={mesh.data} x fsdp={mesh.fsdp} x tensor={mesh.tensor} does not '
                       f'make {devices} devices. With fsdp=1 and tensor=1, data=-1 takes them all.')
   rows, micro = data * mesh.fsdp, max(1, config.accumulate)
-  unit = math.lcm(rows * micro, processes)
+  period = max(part.period for stage in cells.stages(config) for part in stage.parts)
+  unit = period * math.lcm(rows * micro, processes)
   if config.batch_size % unit:
     below = config.batch_size // unit * unit
     sizes = ' or '.join(str(size) for size in (below, below + unit) if size)
     raise ConfigError(f'config.batch_size={config.batch_size} does not divide over {rows} parts of the mesh '
-                      f'(data x fsdp), {processes} processes and {micro} micro-batches: use {sizes}.')
+                      f'(data x fsdp), {processes} processes and {micro} micro-batches'
+                      + (f', by {period} for the schedule' if period > 1 else '') + f': use {sizes}.')
 
 
 def resolve(config) -> dict:
@@ -192,27 +201,6 @@ def _objective_names(names: list[str]):
       raise ConfigError(f'config.objectives: {name!r} is none of {", ".join(OBJECTIVES)}.{hint}')
 
 
-def _objectives(config):
-  names = list(config.objectives)
-  leaks = 'clm' in names and config.mask == 'bidirectional'
-  if leaks and not config.negative_control:
-    raise ConfigError("config.mask='bidirectional' with clm: each token sees the answer it must predict. Use "
-                      "config.mask='causal' or 'prefix', or objectives=dict(mlm=1.0); or, to see its loss collapse, "
-                      'config.negative_control=True.')
-  if config.negative_control and not leaks:
-    raise ConfigError("config.negative_control=True is for the cell that sees its answers, mask='bidirectional' with "
-                      'clm; this one sees none.')
-  if {'mlm', 'mntp'} <= {*names}:
-    raise ConfigError('config.objectives: mlm and mntp read one head at different positions: name one of them.')
-  if 'clm' in names and len(names) > 1:
-    raise ConfigError('config.objectives: clm beside others would predict from hidden tokens: name it alone.')
-  if 'nsp' in names and config.mask != 'bidirectional':
-    raise ConfigError(f'config.mask={config.mask!r} with nsp: it reads the first token, which sees only '
-                      "itself or a prefix. Leave nsp out or use config.mask='bidirectional'.")
-  _require(config.mlm.masked + config.mlm.random <= 1 + 1e-9, 'mlm.random', config.mlm.random,
-           f'masked + random must be at most 1, and masked is {config.mlm.masked}')
-
-
 def _shapes(config):
   model, T = config.model, config.data.sequence_length
   if not model.head_width:
@@ -228,8 +216,8 @@ def _shapes(config):
     rows = model.max_length - model.position_offset
     _require(rows >= T, 'data.sequence_length', T, f'the position table has {rows} rows from position_offset '
              f'on: at most that, or config.model.max_length={T + model.position_offset}')
-  _require('nsp' not in config.objectives or model.segment_types >= 2, 'model.segment_types',
-           model.segment_types, 'nsp needs 2, one for each sentence')
+  _require(not {*PAIRED} & {*config.objectives} or model.segment_types >= 2, 'model.segment_types',
+           model.segment_types, 'sentence pairs need 2, one for each sentence')
   short = config.data.short_length
   _require(short == 0 or 8 <= short <= T, 'data.short_length', short, f'must be 0, or from 8 to the full {T}')
   _require(bool(short) == (config.data.short_share > 0), 'data.short_share', config.data.short_share,
@@ -243,6 +231,8 @@ def _shapes(config):
 
 def _schedules(config):
   optimizer = config.optimizer
+  _require((config.budget == 'steps') == (config.budget_amount == 0), 'budget_amount', config.budget_amount,
+           f"how much of budget={config.budget!r} is spent; 0 with 'steps'")
   _require(optimizer.warmup_steps < config.steps, 'optimizer.warmup_steps', optimizer.warmup_steps,
            f'must be below steps={config.steps}, or the rate never reaches its peak')
   for name, size in config.mesh.items():

@@ -48,7 +48,8 @@ class Batches:
     start = step * self._batch_size + self._offset
     ids = self._ids(start, self._share)
     # What is drawn for a row depends on its place in the run, not on which process reads it.
-    batch = self._source.read(ids, np.arange(start, start + self._share))
+    place = np.arange(start, start + self._share)
+    batch = self._source.read(ids, place) | dict(look=(place // self.rows).astype(np.int32))
     largest = int(batch['token'].max())
     if largest >= self._vocabulary:
       raise DataError(f'step {step} holds token id {largest}, the vocabulary ends at {self._vocabulary - 1}: '

@@ -1,8 +1,9 @@
-"""Sentence pairs for next-sentence prediction: [CLS] A [SEP] B [SEP], drawn anew by every look at a row.
+"""Sentence pairs for NSP and SOP: [CLS] A [SEP] B [SEP], drawn anew by every look at a row.
 
 A row is a chunk: consecutive sentences of one document, enough to fill a sequence, as in BERT's
 `create_pretraining_data`. What is drawn, from a generator keyed by (seed, position in the run), is where A
-ends, whether B is random, which random B, and what is cut off.
+ends, whether the pair is wrong, which random B, and what is cut off. A wrong pair has a random B (BERT), or A and B
+change places (ALBERT; its code gives chunks of one sentence a random B as well, here they make no pairs).
 """
 
 import bisect
@@ -14,7 +15,8 @@ import numpy as np
 from data import records, rows
 from data.tokenizer import Tokenizer
 
-IS_NEXT, IS_RANDOM = 0, 1  # the published convention
+IS_NEXT, IS_WRONG = 0, 1  # the published convention
+WRONG = ('random', 'swapped')  # what a wrong pair is
 _TRIES = 10  # random Bs that may turn out to be the true continuation (copied passages) before giving up
 
 
@@ -59,9 +61,10 @@ def chunk_bounds(lengths: np.ndarray, target: int) -> list[tuple[int, int]]:
 
 
 class Pairs:
-  """Draws pairs from the chunks at `path`."""
+  """Draws pairs from the chunks at `path`; `wrong` is one of WRONG."""
 
-  def __init__(self, path: Path, tokenizer: Tokenizer, T: int, short_share: float, seed: int):
+  def __init__(self, path: Path, tokenizer: Tokenizer, T: int, short_share: float, seed: int, wrong: str):
+    self._wrong = wrong
     self._reader = records.Reader(path, records.token_dtype(tokenizer.size))
     self._document_of_chunk = np.load(path.with_suffix('.documents.npy'))
     self._rows = np.load(path.with_suffix('.rows.npy'))
@@ -100,9 +103,11 @@ class Pairs:
     middle = ends[cut - 1]
     a, b, label = tokens[:middle], tokens[middle : ends[sentences - 1]], IS_NEXT
     if rng.random() < 0.5:
+      if self._wrong == 'swapped':
+        return *truncate(b, a, room, rng), IS_WRONG
       other = self._random_other(rng, index, tokens[middle : ends[cut]], target - middle)
       if other is not None:
-        b, label = other, IS_RANDOM
+        b, label = other, IS_WRONG
     return *truncate(a, b, room, rng), label
 
   def _random_other(self, rng, index: int, continuation: np.ndarray, target: int) -> np.ndarray | None:

@@ -2,7 +2,8 @@
 
 A batch is a flat dict of int32 arrays:
   token BxT; segment BxT (1, 2, ...: the document within a packed row; 1 for a sentence pair; 0 = padding);
-  type BxT (1 in sentence B); label B (pairs only: 1 = B is random); id B (row of the split; -1 = empty).
+  type BxT (1 in sentence B); label B (pairs only: 1 = B is random, or comes first); id B (row of the split; -1 =
+  empty); look B (how often the row was read before).
 """
 
 from collections import Counter
@@ -40,7 +41,7 @@ class Prepared:
   report: dict
   fingerprint: str
   folders: dict[int, Path]
-  pairs: bool
+  pairs: str | None
   short_pair_share: float
 
 
@@ -49,7 +50,7 @@ def prepare(
     *,
     vocab_size: int,
     sequence_lengths: tuple[int, ...],
-    pairs: bool,
+    pairs: str | None,
     progress: Progress = silent,
 ) -> Prepared:
   """Fetches, tokenises and cuts into rows whatever of it is not in the cache yet.
@@ -58,7 +59,7 @@ def prepare(
     data: `config.data`.
     vocab_size: rows of the embedding; no id may reach it.
     sequence_lengths: T of every phase of the training.
-    pairs: rows are sentence pairs, else packed documents.
+    pairs: rows are sentence pairs, of which half are wrong in this way (`data.pairs.WRONG`); None: packed documents.
 
   Raises:
     DataError: the corpus cannot be used as asked.
@@ -66,7 +67,7 @@ def prepare(
   """
   root = Path(data.cache).expanduser()
   corpus = sources.open_corpus(data.corpus, root)
-  checks.check_request(corpus, sequence_lengths, pairs, data.validation_share)
+  checks.check_request(corpus, sequence_lengths, bool(pairs), data.validation_share)
   tokenizer = _tokenizer(data, corpus, vocab_size, root, progress)
   checks.check_vocabulary(tokenizer, vocab_size)
 
@@ -87,14 +88,14 @@ def prepare(
   for T in sorted(set(sequence_lengths)):
     folders[T] = root / 'rows' / cache.key(**parts, kind=kind, length=T)
     make = functools.partial(
-        _write_rows, tokens=tokens, tokenizer=tokenizer, T=T, pairs=pairs, progress=progress
+        _write_rows, tokens=tokens, tokenizer=tokenizer, T=T, pairs=bool(pairs), progress=progress
     )
     cut[T] = cache.build(folders[T], make)
-    checks.check_rows(cut[T], T, pairs)
+    checks.check_rows(cut[T], T, bool(pairs))
   return Prepared(
       tokenizer=tokenizer,
       report=_report(corpus.name, kind, counted, cut),
-      fingerprint=cache.key(**parts, kind=kind, lengths=sorted(folders), short=data.short_pair_share),
+      fingerprint=cache.key(**parts, kind=pairs or kind, lengths=sorted(folders), short=data.short_pair_share),
       folders=folders,
       pairs=pairs,
       short_pair_share=data.short_pair_share,
@@ -106,7 +107,7 @@ def batches(
     *,
     split: str = 'train',
     sequence_length: int,
-    pairs: bool,
+    pairs: str | None,
     batch_size: int,
     seed: int,
     process_index: int = 0,
@@ -117,13 +118,13 @@ def batches(
   `batch_size` is the global one; this process gets its contiguous part of every batch.
   """
   if pairs != prepared.pairs or sequence_length not in prepared.folders:
-    kind = 'pairs' if prepared.pairs else 'packed rows'
+    kind = f'{prepared.pairs} pairs' if prepared.pairs else 'packed rows'
     raise ValueError(f'prepared were {kind} of {sorted(prepared.folders)} tokens, '
                      f'not pairs={pairs}, sequence_length={sequence_length}')
   path = prepared.folders[sequence_length] / f'{split}.arrayrecord'
   tokenizer = prepared.tokenizer
   if pairs:
-    source = pairs_lib.Pairs(path, tokenizer, sequence_length, prepared.short_pair_share, seed)
+    source = pairs_lib.Pairs(path, tokenizer, sequence_length, prepared.short_pair_share, seed, pairs)
   else:
     source = rows.Packed(path, tokenizer, sequence_length)
   return Batches(

@@ -33,6 +33,7 @@ class ModelConfig:
   bias: bool
   shared_layers: bool
   tie_embeddings: bool
+  shared_head: bool
   classes: int
   classifier_activation: str
   init_scale: float

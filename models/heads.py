@@ -20,14 +20,19 @@ def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) 
 
 
 class MLMHead(nn.Module):
-  """BERT's: dense, activation and norm at the P predicted positions, then the tied embedding + bias."""
+  """BERT's: dense, activation and norm at the P predicted positions, then the tied embedding + bias.
+
+  A batch without mlm_position asks for all T of them.
+  """
 
   config: ModelConfig
 
   @nn.compact
   def __call__(self, hidden_BxTxD, batch, token_VxE):
     config = self.config
-    hidden_BxPxD = jnp.take_along_axis(hidden_BxTxD, batch['mlm_position'][:, :, None], axis=1)
+    hidden_BxPxD = hidden_BxTxD
+    if 'mlm_position' in batch:
+      hidden_BxPxD = jnp.take_along_axis(hidden_BxTxD, batch['mlm_position'][:, :, None], axis=1)
     hidden_BxPxE = Linear(config, 'D', 'E', (config.width, config.E), name='transform')(hidden_BxPxD)
     hidden_BxPxE = Norm(config, 'E', name='norm')(ACTIVATIONS[config.activation](hidden_BxPxE))
     bias_V = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, ('V',)), (config.vocab_size,))
@@ -48,7 +53,7 @@ class CLMHead(nn.Module):
 
 
 class NSPHead(nn.Module):
-  """BERT's pooler (dense + tanh on the first token) and a classifier over {0: next, 1: random}."""
+  """BERT's pooler (dense + tanh on the first token) and a classifier over {0: next, 1: random or swapped}."""
 
   config: ModelConfig
 
@@ -73,7 +78,10 @@ class PoolHead(nn.Module):
 
 
 class SequenceHead(nn.Module):
-  """A classifier of whole rows: dense and activation on the first token, then C classes."""
+  """A classifier of whole rows: dense and activation on the first token, then C classes.
+
+  Where the batch has `pool` (BxT, shares that add up to 1 a row), these tokens are read instead of the first.
+  """
 
   config: ModelConfig
 
@@ -81,7 +89,10 @@ class SequenceHead(nn.Module):
   def __call__(self, hidden_BxTxD, batch, token_VxE):
     config = self.config
     D, C = config.width, config.classes
-    pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(hidden_BxTxD[:, :1])
+    read_Bx1xD = hidden_BxTxD[:, :1]
+    if 'pool' in batch:
+      read_Bx1xD = jnp.einsum('BT,BTD->BD', batch['pool'].astype(hidden_BxTxD.dtype), hidden_BxTxD)[:, None]
+    pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_Bx1xD)
     pooled_Bx1xD = ACTIVATIONS[config.classifier_activation](pooled_Bx1xD)
     logits_Bx1xC = Linear(config, 'D', 'C', (D, C), name='classifier')(pooled_Bx1xD)
     return logits_Bx1xC[:, 0].astype(jnp.float32)

@@ -50,9 +50,13 @@ class _Network(nn.Module):
     hidden_BxTxD = embeddings(token_BxT, batch['type'], position_BxT)
     hidden_BxTxD, cache = Transformer(self.config, name='trunk')(hidden_BxTxD, mask, position_BxT, cache)
     outputs = dict(hidden=hidden_BxTxD)
+    heads = {}
     for name in self.heads:
-      head = head_modules.HEADS[name](self.config, name=name)
-      outputs[name] = head(hidden_BxTxD, batch, embeddings.token_VxE)
+      shared = name == 'clm' and self.config.shared_head
+      owner = 'mlm' if shared else name
+      if owner not in heads:
+        heads[owner] = head_modules.HEADS[owner](self.config, name=owner)
+      outputs[name] = heads[owner](hidden_BxTxD, {} if shared else batch, embeddings.token_VxE)
     if cache is not None:
       outputs['cache'] = cache
     return outputs

@@ -11,6 +11,8 @@ class Masking:
   """What `config.mlm` says; meanings and defaults are in configs/base.py."""
 
   rate: float
+  final_rate: float
+  static: int
   masked: float
   random: float
   unit: str
@@ -20,11 +22,15 @@ class Masking:
 
   def predictions(self, T: int) -> int:
     """P: the most positions of a row of T tokens that are ever predicted."""
-    return max(1, -int(-self.rate * T // 1))
+    return max(1, -int(-max(self.rate, self.final_rate) * T // 1))
+
+  def rate_at(self, progress):
+    """Share of a row that is hidden when `progress` of the steps, 0 to 1, are done."""
+    return self.rate + (self.final_rate - self.rate) * progress if self.final_rate else self.rate
 
 
 def corrupt(key_B, token_BxT, segment_BxT, setup) -> dict[str, jax.Array]:
-  """Hides `rate` of each row: (corrupted) token BxT, and mlm_position, mlm_target, mlm_weight BxP.
+  """Hides `setup.rate` of each row: (corrupted) token BxT, and mlm_position, mlm_target, mlm_weight BxP.
 
   A row of n tokens, special ones counted, has round(rate * n) predictions and at least one, as in BERT's
   create_pretraining_data.py; special tokens and padding are never among them. Whole words are taken as
@@ -54,7 +60,7 @@ def _corrupt_row(key, token_T, segment_T, setup):
   ordered_unit_T = unit_T[order_T]
   starts_T = ordered_unit_T != jnp.roll(ordered_unit_T, 1)
   first_rank_T = jax.lax.cummax(jnp.where(starts_T, rank_T, 0))
-  count = jnp.clip(jnp.round(masking.rate * (segment_T > 0).sum()), 1, P)
+  count = jnp.clip(jnp.round(setup.rate * (segment_T > 0).sum()), 1, P)
   fits_T = (first_rank_T + size_T[order_T] <= count) | (first_rank_T == 0)
   if masking.unit == 'span':
     fits_T = rank_T < count

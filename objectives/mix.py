@@ -16,7 +16,8 @@ class Objective(NamedTuple):
   Attributes:
     weights: how much each objective counts in the loss.
     heads: what the network must provide.
-    prepare: (key, batch, index_B) -> batch: corruption, on device; row i draws from (key, index_B[i]).
+    prepare: (key, batch, index_B, progress) -> batch: corruption, on device; row i draws from (key, index_B[i]), and
+      progress, 0 to 1, is the share of the steps that are done.
     counts: batch -> {name: how much counts}; depends on the prepared batch alone.
     terms: (outputs, batch) -> {name: {'loss': Term, 'accuracy': Term}}.
     scores: the same without a gradient, for evaluation, where an objective may have more to say.
@@ -39,12 +40,13 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
   """The mix of `weights`: each name is a module of this package."""
   modules: dict[str, Any] = {name: importlib.import_module(f'objectives.{name}') for name in sorted(weights)}
 
-  def prepare(key, batch, index_B):
+  def prepare(key, batch, index_B, progress=0.0):
+    now = setup._replace(rate=setup.masking.rate_at(progress))
     if setup.prefix:
       key_B = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), index_B)
       batch = batch | dict(prefix=prefix.draw(key_B, batch['segment']))
     for module in modules.values():
-      batch = module.prepare(key, batch, index_B, setup)
+      batch = module.prepare(key, batch, index_B, now)
     return batch
 
   def counts(batch):

@@ -30,6 +30,7 @@ class Setup(NamedTuple):
     mask_id: the [MASK] token; -1 where the tokenizer has none.
     masking: how MLM hides tokens.
     chunk: predictions whose V-wide logits exist at once.
+    rate: share of a row that MLM hides now; `Objective.prepare` sets it.
     prefix: rows have a prefix that is read from both sides.
   """
 
@@ -38,6 +39,7 @@ class Setup(NamedTuple):
   mask_id: int
   masking: Masking
   chunk: int
+  rate: float | jax.Array = 0.0
   prefix: bool = False
 
 

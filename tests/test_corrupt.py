@@ -7,6 +7,7 @@ import pytest
 
 from objectives import mlm
 from objectives.corrupt import Masking
+from objectives.mix import make_objective
 from objectives.terms import Setup
 
 V, MASK = 200, 4
@@ -16,8 +17,10 @@ ROWS, T = 400, 64
 
 
 def setup(**changes) -> Setup:
-  masking = dict(rate=0.15, masked=0.8, random=0.1, unit='token', span_mean=3.0, span_max=4, random_from_specials=True)
-  return Setup(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK, Masking(**masking | changes), 64)
+  masking = dict(rate=0.15, final_rate=0.0, static=0, masked=0.8, random=0.1, unit='token', span_mean=3.0, span_max=4,
+                 random_from_specials=True)
+  return Setup(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK, Masking(**masking | changes), 64,
+               rate=(masking | changes)['rate'])
 
 
 def rows():
@@ -48,6 +51,21 @@ def test_a_row_has_fifteen_percent_of_its_tokens_counting_special_ones_and_at_le
   out, token, length = corrupted()
   assert [len(p) for p in predicted(out)] == [max(1, round(0.15 * n)) for n in length]
   assert out['mlm_position'].shape[1] == 10  # P, for the longest row
+
+
+def test_a_rate_that_falls_hides_less_and_less_and_P_is_enough_for_the_most():
+  counts = []
+  for progress in (0.0, 0.5, 1.0):
+    masking = setup(rate=0.3, final_rate=0.15).masking
+    objective = make_objective(dict(mlm=1.0), setup()._replace(masking=masking))
+    token, segment, length = rows()
+    batch = dict(token=jnp.asarray(token), segment=jnp.asarray(segment))
+    out = objective.prepare(jax.random.key(0), batch, jnp.arange(len(token)), progress)
+    assert out['mlm_position'].shape[1] == masking.predictions(T) == 20
+    rate = 0.3 - 0.15 * progress
+    assert [int(n) for n in out['mlm_weight'].sum(1)] == [max(1, round(rate * n)) for n in length]
+    counts.append(float(out['mlm_weight'].sum()))
+  assert counts[0] > counts[1] > counts[2]
 
 
 @pytest.mark.parametrize('unit', ['token', 'word', 'span'])

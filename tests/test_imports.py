@@ -20,7 +20,7 @@ RULES = {
     'objectives': {'objectives', 'jax'},
     'data': {'data', 'numpy', 'grain', 'array_record', 'tensorflow_datasets', 'tokenizers', 'zstandard', 'compression'},
     'training': {'training', 'models', 'objectives', 'data', 'evaluation', 'configs', 'jax', 'numpy', 'etils'},
-    'evaluation': {'evaluation', 'models', 'objectives', 'data', 'jax', 'numpy'},
+    'evaluation': {'evaluation', 'models', 'objectives', 'data', 'jax', 'numpy', 'scipy'},
     'interop': {'interop', 'models', 'numpy', 'safetensors'},
     'tools': {*OURS, 'jax', 'numpy', 'scipy', 'matplotlib', 'rich', 'etils'},
 }
@@ -31,6 +31,7 @@ WAISTS = {
     'tensorboardX': {'training/metrics.py'},
     'rich': {'training/console.py'},
     'matplotlib': {'training/curves.py'},
+    'safetensors': {'training/start.py'},
     'flax': {'training/step.py', 'training/sharding.py'},
 }
 # The other side of a benchmark: nothing imports it, it is a process of its own.

@@ -30,8 +30,8 @@ def made(tmp_path_factory, tokenizer):
   return folder / 'train.arrayrecord', summary
 
 
-def draw(made, tokenizer, epochs=20, short=0.1, seed=0):
-  source = pairs.Pairs(made[0], tokenizer, T, short, seed)
+def draw(made, tokenizer, epochs=20, short=0.1, seed=0, wrong='random'):
+  source = pairs.Pairs(made[0], tokenizer, T, short, seed, wrong)
   ids = np.tile(np.arange(len(source)), epochs)
   return source.read(ids, np.arange(len(ids)))
 
@@ -76,15 +76,23 @@ def test_random_b_is_from_another_document_and_next_b_is_the_next_sentence(made,
   for label, (a, b) in zip(batch['label'], sides(batch)):
     document_a, document_b = (a - 1_000) // 100, (b - 1_000) // 100
     assert len(set(document_a)) == len(set(document_b)) == 1
-    if label == pairs.IS_RANDOM:
+    if label == pairs.IS_WRONG:
       assert document_a[0] != document_b[0]
     else:
       assert document_a[0] == document_b[0] and (np.diff(np.concatenate([a, b])) >= 0).all()
       assert b[0] > a[-1]
 
 
+def test_a_swapped_pair_has_its_second_half_first_and_never_another_document(made, tokenizer):
+  batch = draw(made, tokenizer, wrong='swapped')
+  assert 0.48 < batch['label'].mean() < 0.52
+  for label, (a, b) in zip(batch['label'], sides(batch)):
+    assert len({*((a - 1_000) // 100), *((b - 1_000) // 100)}) == 1
+    assert (b[0] > a[-1]) == (label == pairs.IS_NEXT) and (a[0] > b[-1]) == (label == pairs.IS_WRONG)
+
+
 def test_a_random_b_may_run_over_the_end_of_its_chunk(made, tokenizer):
-  source = pairs.Pairs(made[0], tokenizer, T, 0.0, 0)
+  source = pairs.Pairs(made[0], tokenizer, T, 0.0, 0, 'random')
   first = np.array([0])
   drawn = [source._random_other(source._generator.at(i), 3, first, 150) for i in range(400)]
   longest_chunk = max(lengths.sum() for lengths, _ in source._reader)
@@ -102,12 +110,12 @@ def test_single_sentence_documents_serve_as_random_b_only(made, tokenizer):
 
 
 def test_another_look_at_a_row_draws_another_pair_and_the_same_look_the_same(made, tokenizer):
-  source = pairs.Pairs(made[0], tokenizer, T, 0.1, 0)
+  source = pairs.Pairs(made[0], tokenizer, T, 0.1, 0, 'random')
   ids = np.arange(50)
   first, again = source.read(ids, ids), source.read(ids[::-1], ids[::-1])
   for name in first:
     np.testing.assert_array_equal(first[name], again[name][::-1])
-  later, other_seed = source.read(ids, ids + 50), pairs.Pairs(made[0], tokenizer, T, 0.1, 1).read(ids, ids)
+  later, other_seed = source.read(ids, ids + 50), pairs.Pairs(made[0], tokenizer, T, 0.1, 1, 'random').read(ids, ids)
   for other in (later, other_seed):
     assert (first['token'] != other['token']).any(axis=1).mean() > 0.5
 
@@ -120,7 +128,7 @@ def test_a_copy_of_the_continuation_is_not_a_random_b(tmp_path, tokenizer):
       writer.write([np.full(3, 100 + n) for n in range(2)] if document else [np.full(3, 7), np.full(3, 8)])
   reader = records.Reader(tmp_path / 'documents', dtype)
   pairs.chunk(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
-  source = pairs.Pairs(tmp_path / 'rows', tokenizer, T, 0.0, 0)
+  source = pairs.Pairs(tmp_path / 'rows', tokenizer, T, 0.0, 0, 'random')
   ids = np.tile(np.arange(len(source)), 20)
   batch = source.read(ids, np.arange(len(ids)))
   assert 0.4 < batch['label'].mean() < 0.6
@@ -133,7 +141,7 @@ def test_short_pairs_are_short(tmp_path, made, tokenizer):
   pairs.chunk(reader, tmp_path / 'rows', tokenizer, 100, lambda *_: None)
   length = {}
   for short in (0.0, 1.0):
-    source = pairs.Pairs(tmp_path / 'rows', tokenizer, 100, short, 0)
+    source = pairs.Pairs(tmp_path / 'rows', tokenizer, 100, short, 0, 'random')
     ids = np.arange(len(source))
     length[short] = source.read(ids, ids)['segment'].sum(axis=1).mean()
   assert length[1.0] < 0.8 * length[0.0]
@@ -154,5 +162,5 @@ def test_truncation_takes_from_the_longer_side_at_both_ends():
 
 
 def test_an_empty_row_has_no_pair(made, tokenizer):
-  batch = pairs.Pairs(made[0], tokenizer, T, 0.1, 0).read(np.array([3, -1]), np.array([0, 1]))
+  batch = pairs.Pairs(made[0], tokenizer, T, 0.1, 0, 'random').read(np.array([3, -1]), np.array([0, 1]))
   assert batch['id'].tolist() == [3, -1] and not batch['segment'][1].any() and not batch['type'][1].any()

@@ -38,11 +38,11 @@ def settings(folder, **changes):
   ) | changes)
 
 
-def prepare(data, pairs=False, lengths=(T,), vocab_size=VOCABULARY, **options):
+def prepare(data, pairs=None, lengths=(T,), vocab_size=VOCABULARY, **options):
   return pipeline.prepare(data, vocab_size=vocab_size, sequence_lengths=lengths, pairs=pairs, **options)
 
 
-def get_batches(prepared, pairs=False, **options):
+def get_batches(prepared, pairs=None, **options):
   chosen = dict(sequence_length=T, pairs=pairs, batch_size=8, seed=0) | options
   return pipeline.batches(prepared, **chosen)
 
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
   return folder
 
 
-@pytest.fixture(scope='module', params=[False, True], ids=['packed', 'pairs'])
+@pytest.fixture(scope='module', params=[None, 'random'], ids=['packed', 'pairs'])
 def pairs(request):
   return request.param
 
@@ -82,7 +82,7 @@ def test_a_batch_is_a_function_of_seed_and_step(prepared, pairs):
   first, again = get_batches(prepared, pairs), get_batches(prepared, pairs)
   for step in (5, 0, 99, 5):
     left, right = first[step], again[step]
-    assert left.keys() == right.keys() == {'token', 'segment', 'type', 'id'} | ({'label'} if pairs else set())
+    assert left.keys() == right.keys() == {'token', 'segment', 'type', 'id', 'look'} | ({'label'} if pairs else set())
     for name in left:
       assert left[name].dtype == np.int32
       np.testing.assert_array_equal(left[name], right[name])

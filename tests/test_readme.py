@@ -11,9 +11,10 @@ import pytest
 from configs import check
 
 ROOT = Path(__file__).parents[1]
-PAGES = ('README.md', 'SECURITY.md', 'docs/benchmarks.md', 'docs/data.md', 'docs/LOG.md')
+PAGES = ('README.md', 'SECURITY.md', *(f'docs/{path.name}' for path in sorted((ROOT / 'docs').glob('*.md'))))
 FOLDERS = ('configs', 'data', 'docs', 'evaluation', 'interop', 'models', 'objectives', 'tests', 'tools', 'training')
-A_RUN_LEAVES = ('config.json', 'metrics.jsonl', 'tokenizer.json', 'curves.png', 'result.json', 'vocab.txt')
+A_RUN_LEAVES = ('config.json', 'metrics.jsonl', 'tokenizer.json', 'curves.png', 'result.json', 'vocab.txt',
+                'evaluations.json')
 
 
 def text(page: str) -> str:

@@ -151,7 +151,12 @@ def test_one_axis_is_a_table_with_one_column():
   sweep = sweep_of(*found, rows='schedule', columns=(), value='probe')
   probe, _ = tables.tables(sweep)
   assert probe.columns == [''] and len(probe.differences) == 3 and 'one axis' in probe.silence
-  assert tables.tables(dataclasses.replace(sweep, table=sweep.table | dict(value='loss')))[0].differences == []
+  asked = sweep_of(*grid(), rows='objectives', columns=(), value='loss', also=())
+  asked.runs[:] = [run for run in asked.runs if run.changes['mask'] == 'causal']
+  assert tables.tables(asked)[0].differences == [] and not tables.tables(asked)[0].down
+  absent = dataclasses.replace(sweep, table=dict(rows='schedule', value='finetune_rte', also=()))
+  assert [table.value.name for table in tables.tables(absent)] == ['loss']  # and the page says what is not there
+  assert report_text.absent(absent)[0].startswith('No run has a number for finetune_rte')
   assert '| schedule | probe |' in report_text.markdown(sweep, [probe], None, '.')
 
 

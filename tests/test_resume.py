@@ -11,7 +11,7 @@ import time
 import pytest
 import runs
 
-CELLS = {'bert_tiny': {}, 'gpt_tiny': {'accumulate': 2}}
+CELLS = {'bert_tiny': {}, 'gpt_tiny': {'accumulate': 2, 'schedule': '1 prefix+clm, 2 causal+clm'}}
 
 
 @pytest.fixture(scope='module')
@@ -38,6 +38,7 @@ def whole(tmp_path_factory, text):
 def same(workdir: Path, reference: Path):
   assert runs.rows(workdir) == runs.rows(reference)
   assert runs.digest(workdir) == runs.digest(reference)
+  assert (workdir / 'certificate.json').read_text() == (reference / 'certificate.json').read_text()
 
 
 @pytest.mark.parametrize('cell', ['bert_tiny', pytest.param('gpt_tiny', marks=pytest.mark.slow)])

@@ -3,17 +3,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import small
 
-from configs import base
+from configs import base, cells
 from models.network import example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
 from objectives.terms import Setup
 from training import sharding
 from training.optimizer import make_optimizer
-from training.step import make_state, make_train_step
+from training.step import Work, make_state, make_train_step, mask_hash, prepare
 
 V, B, T = 48, 16, 16
 CELLS = {'bert': ('bert_base', 'bidirectional', dict(mlm=1.0, nsp=0.5)), 'gpt': ('gpt2_small', 'causal', dict(clm=1.0))}
@@ -39,7 +40,9 @@ def make(cell: str, mesh, *, accumulate=1, rate=0.15, learning_rate=1e-2, steps=
   tx, schedule = make_optimizer(config.optimizer, steps)
   abstract, start = make_state(network, tx, seed=0, mesh=mesh, average=bool(options.get('average')),
                                batch=example_batch(1, T, masking.predictions(T)))
-  step = make_train_step(network.apply, tx, schedule, objective, seed=0, accumulate=accumulate, **options)
+  whole = cells.Part(cells.Cell(mask, tuple(weights.items())), 0, 1, 1)
+  work = Work(whole, network.apply, objective)
+  step = make_train_step([work], tx, schedule, seed=0, accumulate=accumulate, **options)
   return abstract, start(), step, network, objective
 
 
@@ -159,3 +162,93 @@ def test_the_negative_control_collapses_where_an_honest_cell_cannot():
         state, metrics = step(state, sharding.place(fresh, mesh))
     losses[mask] = float(metrics['train/loss'])
   assert losses['bidirectional'] < 1 < 3.7 < losses['causal']
+
+
+SHARED = '1 causal+clm & 3 bidirectional+mlm'
+
+
+def shared_config():
+  config = base.get_config()
+  config.schedule, config.batch_size = SHARED, B
+  config.optimizer.update(learning_rate=1e-2, warmup_steps=2, schedule='constant')
+  return config, small.model('bert_base', vocab_size=V, max_length=T, init_scale=0.1)
+
+
+def shared_works(static=0) -> list[Work]:
+  """Two cells that share a batch."""
+  config, shape = shared_config()
+  setup = Setup(jnp.arange(V) < 5, jnp.ones(V, bool), 4, Masking(**config.mlm.to_dict() | dict(static=static)), 32)
+  return [Work(part, make_network(shape, mask=part.cell.mask, packed=False, heads=('clm', 'mlm')).apply,
+               make_objective(dict(part.cell.weights), setup)) for part in cells.stages(config)[0].parts]
+
+
+def shared_step(mesh, *, accumulate=1):
+  """(parameters, metrics) of one step of theirs."""
+  config, shape = shared_config()
+  works = shared_works()
+  network = make_network(shape, mask='bidirectional', packed=False, heads=('clm', 'mlm'))
+  tx, schedule = make_optimizer(config.optimizer, 100)
+  with jax.set_mesh(mesh):
+    _, start = make_state(network, tx, seed=0, mesh=mesh, average=False, batch=example_batch(1, T, 3))
+    state = start()
+    params = jax.device_get(state.params)
+    step = make_train_step(works, tx, schedule, seed=0, steps=100, accumulate=accumulate)
+    _, metrics = step(state, sharding.place(batch(), mesh))
+  return params, jax.device_get(metrics)
+
+
+def test_cells_that_share_a_batch_count_by_their_rows_and_do_not_meet():
+  (params, metrics), works = shared_step(mesh_of(1)), shared_works()
+
+  def alone(params):
+    total = 0.0
+    for work, share in zip(works, (1 / 4, 3 / 4)):
+      prepared = prepare(work, batch(), seed=0, step=0, steps=100, static=0)
+      (name, terms), = work.objective.terms(work.apply(params, prepared), prepared).items()
+      total += share * terms['loss'].total / work.objective.counts(prepared)[name]
+    return total
+
+  loss, gradient = jax.value_and_grad(alone)(params)
+  np.testing.assert_allclose(metrics['train/loss'], loss, rtol=1e-6)
+  np.testing.assert_allclose(metrics['gradient_norm'], optax.global_norm(gradient), rtol=1e-5)  # sums in another order
+  clm, mlm = (prepare(work, batch(), seed=0, step=0, steps=100, static=0) for work in works)
+  assert 'mlm_position' not in clm and clm['token'].shape[0] == 4 and mlm['token'].shape[0] == 12
+  np.testing.assert_array_equal(clm['token'], batch()['token'][::4])
+
+
+def test_a_row_hides_the_same_whatever_it_shares_the_batch_with():
+  works = shared_works()
+  mixed = prepare(works[1], batch(), seed=0, step=7, steps=100, static=0)
+  alone = prepare(works[1]._replace(part=cells.Part(works[1].part.cell, 0, 1, 1)), batch(), seed=0, step=7, steps=100,
+                  static=0)
+  np.testing.assert_array_equal(mixed['token'], np.delete(alone['token'], np.arange(0, B, 4), axis=0))
+
+
+@pytest.mark.parametrize('devices, accumulate', [(1, 2), (4, 1)])
+def test_shares_of_a_batch_do_not_depend_on_devices_or_micro_batches(devices, accumulate):
+  _, one = shared_step(mesh_of(1))
+  _, many = shared_step(mesh_of(devices), accumulate=accumulate)
+  for name in ('train/loss', 'gradient_norm', 'train/causal+clm/clm_loss', 'train/bidirectional+mlm/mlm_loss'):
+    np.testing.assert_allclose(many[name], one[name], rtol=1e-5)  # sums in another order
+  assert many['mask_hash'] == one['mask_hash'] and many['predictions'] == one['predictions']
+
+
+def test_static_masks_come_round_again_and_dynamic_ones_do_not():
+  works = shared_works(static=3)
+
+  def token(step, look, static):
+    data = batch() | dict(id=np.arange(B, dtype=np.int32), look=np.full(B, look, np.int32))
+    return np.asarray(prepare(works[1], data, seed=0, step=step, steps=100, static=static)['token'])
+
+  np.testing.assert_array_equal(token(0, 0, 3), token(50, 3, 3))
+  assert (token(0, 0, 3) != token(1, 1, 3)).any() and (token(1, 1, 3) != token(2, 2, 3)).any()
+  assert (token(0, 0, 0) != token(50, 3, 0)).any()
+
+
+def test_the_mask_hash_tells_what_was_hidden():
+  works = shared_works()
+  hashes = {step: int(mask_hash(prepare(works[1], batch(), seed=0, step=step, steps=100, static=0)))
+            for step in (0, 1, 0)}
+  moved = prepare(works[1], batch(), seed=0, step=0, steps=100, static=0)
+  swapped = moved | dict(mlm_position=moved['mlm_position'][::-1], mlm_weight=moved['mlm_weight'][::-1])
+  assert hashes[0] != hashes[1] and hashes[0] == int(mask_hash(moved)) != int(mask_hash(swapped))

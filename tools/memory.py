@@ -21,6 +21,7 @@ def main():
   import jax.numpy as jnp
   import numpy as np
 
+  from configs import cells
   from models.config import ModelConfig
   from models.network import example_batch, make_network
   from objectives.corrupt import Masking
@@ -28,7 +29,7 @@ def main():
   from objectives.terms import Setup
   from training import sharding
   from training.optimizer import make_optimizer
-  from training.step import make_state, make_train_step
+  from training.step import Work, make_state, make_train_step
 
   B, T, V = config.batch_size, config.data.sequence_length, config.model.vocab_size
   masking = Masking(**config.mlm.to_dict())
@@ -44,7 +45,8 @@ def main():
   with jax.set_mesh(mesh):
     abstract, make = make_state(network, tx, seed=config.seed, mesh=mesh, average=False,
                                 batch=example_batch(1, T, masking.predictions(T)))
-    step = make_train_step(network.apply, tx, schedule, objective, seed=config.seed,
+    whole = cells.Part(cells.main_cell(config), 0, 1, 1)
+    step = make_train_step([Work(whole, network.apply, objective)], tx, schedule, seed=config.seed,
                            accumulate=max(1, config.accumulate))
     batch = sharding.place(batch, mesh)
     planned = step.lower(abstract, batch).compile().memory_analysis()

@@ -13,13 +13,9 @@ from typing import Any
 
 from configs import check
 from configs.check import ConfigError
-from models.config import ModelConfig
-from objectives.corrupt import Masking
-from objectives.mix import heads_of
 from tools import evaluating
 from tools.evaluating import Evaluation
-from training import cost, summary, workdir
-from training.assemble import phases_of
+from training import budget, summary, workdir
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,14 +55,7 @@ class Run:
 
   def flops(self) -> float:
     """Of the whole run, in closed form."""
-    config, total = self.config, 0.0
-    phases = phases_of(config)
-    ends = [first for first, _ in phases[1:]] + [config.steps]
-    for (first, T), end in zip(phases, ends):
-      predictions = Masking(**config.mlm.to_dict()).predictions(T)
-      each = cost.flops_per_token(ModelConfig(**config.model.to_dict()), heads_of(config.objectives), T, predictions)
-      total += each * T * config.batch_size * (end - first)
-    return total
+    return budget.spending(self.config)['flops']
 
 
 @dataclasses.dataclass(frozen=True)
@@ -210,6 +199,7 @@ def _changed(config, changes: dict[str, Any], where: str):
           raise ConfigError(f'config.{name} is no knob; configs/base.py has them all.')
       config.update_from_flattened_dict({name: value for name, value in changes.items() if name != 'objectives'})
     check.check(config)
+    config = budget.settle(config)
   except (ConfigError, TypeError, ValueError) as error:
     raise ConfigError(f'{where}: {error}') from error
   return config

@@ -15,7 +15,7 @@ from training.errors import StateError
 
 _UNITS = {'loss': 'nats a prediction', 'accuracy': 'share of predictions', 'perplexity': 'perplexity',
           'bits_per_byte': 'bits a byte of text'}
-_ASKS = {'objectives', 'schedule'}  # fields that change what the loss is a loss of
+_ASKS = {'objectives'}  # fields that change what the loss is a loss of
 Cells = dict[tuple[str, str], Mean]
 
 
@@ -81,6 +81,8 @@ class Table:
     if not self.down or len(there) < 2:
       return None, False
     sign = -1 if self.value.higher_is_better else 1
+    if len({self.cells[one, column].mean for one in there}) == 1:
+      return None, False
     row = min(there, key=lambda row: sign * self.cells[row, column].mean)
     beaten = [one for one in self.differences
               if one['column'] == column and row in one['rows'] and one['p_holm'] < 0.05]
@@ -106,7 +108,7 @@ def values(sweep: Sweep) -> tuple[list[Value], list[str]]:
   """What the table asks for, or else its value and every evaluation there is; and the names that no run has."""
   there = sorted({name for run in sweep.runs for name in run.evaluations})
   names = list(dict.fromkeys([sweep.table['value'], *sweep.table.get('also', there)]))
-  found = [value for name in names if (value := value_of(sweep, name))]
+  found = [value for name in names if (value := value_of(sweep, name))] or [value_of(sweep, 'loss')]
   return found, [name for name in names if name not in {value.name for value in found}]
 
 

@@ -13,9 +13,8 @@ from interop import families, files, huggingface
 from interop.errors import WeightsError
 from models.config import ModelConfig
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
-from objectives.mix import heads_of
 from training import sharding, workdir
-from training.assemble import load_params
+from training.assemble import load_params, trained_heads
 
 
 class Weights(NamedTuple):
@@ -42,6 +41,12 @@ class Weights(NamedTuple):
     if self.tokenizer is None:
       raise WeightsError(f'{self.source} has no tokenizer.json and no vocab.txt: put the one of the model there.')
     return self.tokenizer
+
+  @property
+  def objectives(self) -> tuple[str, ...]:
+    """What its heads were trained with, as far as heads tell; heads of fine-tuned models are no objectives."""
+    names = dict(mlm='mntp' if self.ahead else 'mlm', clm='clm', nsp='nsp')
+    return tuple(names[head] for head in self.heads if head in names)
 
   @property
   def context(self) -> int:
@@ -123,7 +128,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Weight
   model = ModelConfig(**config.model.to_dict())
   imported = (directory / 'weights.json').exists()
   about = files.read_json(directory / 'weights.json') if imported else {}
-  heads = tuple(about.get('heads', ())) if imported else heads_of(config.objectives)
+  heads = tuple(about.get('heads', ())) if imported else trained_heads(config)
   mask = mask or config.mask
   network = make_network(model, mask=mask, packed=False, heads=heads)
   if imported:

@@ -1,24 +1,36 @@
 """From a config to everything a step needs: data, network, objective. The one place where they meet."""
 
+from collections.abc import Callable
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from etils import epath
 import jax.numpy as jnp
 
+from configs import cells as grid
+from configs.cells import Cell
 from configs.check import ConfigError
 from data import pipeline
 from data.tokenizer import Tokenizer
 from models.config import ModelConfig
 from models.network import Network, example_batch, make_network
 from objectives.corrupt import Masking
-from objectives.mix import Objective, make_objective
+from objectives.mix import Objective, heads_of, make_objective
 from objectives.terms import Setup
 from training import checkpoint
+from training.budget import phases_of
 from training.errors import StateError
 from training.optimizer import make_optimizer
 from training.state import scored_params
-from training.step import make_state
+from training.step import Work, make_state
+
+
+class Made(NamedTuple):
+  """A cell of the grid, made real; held_out is its objective with the masking that validation always uses."""
+
+  apply: Callable
+  objective: Objective
+  held_out: Objective
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,24 +38,38 @@ class Experiment:
   """A config, made real.
 
   Attributes:
-    pairs: rows are sentence pairs, because an objective asks about sentences.
+    network: with every head that some cell trains; its mask is that of the cell the run is for.
+    cells: every cell that trains or is scored.
+    main: the cell that the run is for.
+    pairs: in which way sentence pairs are wrong, if an objective asks about sentences.
     phases: (first step, T) of each stretch of steps with one sequence length.
-    held_out: the objective with the masking that validation always uses.
   """
 
   config: Any
   prepared: pipeline.Prepared
   model: ModelConfig
   network: Network
-  objective: Objective
-  held_out: Objective
+  cells: dict[Cell, Made]
+  main: Cell
   masking: Masking
-  pairs: bool
+  pairs: str | None
   phases: tuple[tuple[int, int], ...]
+
+  @property
+  def objective(self) -> Objective:
+    return self.cells[self.main].objective
+
+  @property
+  def held_out(self) -> Objective:
+    return self.cells[self.main].held_out
 
   def length_at(self, step: int) -> int:
     """T of a step."""
     return [T for first, T in self.phases if first <= step][-1]
+
+  def works(self, stage: grid.Stage) -> tuple[Work, ...]:
+    """What trains in a stage."""
+    return tuple(Work(part, self.cells[part.cell].apply, self.cells[part.cell].objective) for part in stage.parts)
 
   def batches(self, T: int, **place):
     """Training batches of T tokens by step; `place` says which process reads."""
@@ -65,23 +91,37 @@ def assemble(config, progress=pipeline.silent) -> Experiment:
     config: checked by `configs.check`.
     progress: called with (stage, done, total or None).
   """
-  pairs = 'nsp' in config.objectives
-  phases = phases_of(config)
+  main, phases = grid.main_cell(config), phases_of(config)
+  wanted = tuple(dict.fromkeys((*grid.trained(config), main, *grid.also(config))))
+  asked = {name for cell in wanted for name in cell.names}
+  pairs = 'random' if 'nsp' in asked else 'swapped' if 'sop' in asked else None
   prepared = pipeline.prepare(config.data, vocab_size=config.model.vocab_size, pairs=pairs, progress=progress,
                               sequence_lengths=tuple({T for _, T in phases} | {config.data.sequence_length}))
   model = ModelConfig(**config.model.to_dict())
   masking = Masking(**config.mlm.to_dict())
-  frozen = Masking(rate=config.validation.rate, masked=0.8, random=0.1, unit='token', span_mean=1.0, span_max=1,
-                   random_from_specials=True)
-  weights = config.objectives.to_dict()
-  if prepared.tokenizer.mask is None and {'mlm', 'mntp'} & weights.keys():
+  frozen = Masking(rate=config.validation.rate, final_rate=0.0, static=0, masked=0.8, random=0.1, unit='token',
+                   span_mean=1.0, span_max=1, random_from_specials=True)
+  if prepared.tokenizer.mask is None and {'mlm', 'mntp'} & asked:
     raise ConfigError(f'config.data.tokenizer={config.data.tokenizer!r} has no mask token, which '
-                      f'{" and ".join(weights)} needs to hide tokens: use another, or train one (wordpiece or bpe).')
-  objective, held_out = (
-      make_objective(weights, setup_of(prepared.tokenizer, hiding, config.loss_chunk, prefix=config.mask == 'prefix'))
-      for hiding in (masking, frozen))
-  network = make_network(model, mask=config.mask, packed=not pairs, heads=objective.heads)
-  return Experiment(config, prepared, model, network, objective, held_out, masking, pairs, phases)
+                      f'{" and ".join(sorted(asked))} needs to hide tokens: use another, or train one (wordpiece or '
+                      'bpe).')
+  heads = trained_heads(config)
+
+  def make(cell: Cell) -> Made:
+    objective, held_out = (
+        make_objective(dict(cell.weights), setup_of(prepared.tokenizer, hiding, config.loss_chunk,
+                                                    prefix=cell.mask == 'prefix')) for hiding in (masking, frozen))
+    return Made(make_network(model, mask=cell.mask, packed=not pairs, heads=heads).apply, objective, held_out)
+
+  network = make_network(model, mask=config.mask, packed=not pairs, heads=heads)
+  return Experiment(config, prepared, model, network, {cell: make(cell) for cell in wanted}, main, masking, pairs,
+                    phases)
+
+
+def trained_heads(config) -> tuple[str, ...]:
+  """The heads of the network: those that some cell trains or that the run is for."""
+  cells = (*grid.trained(config), grid.main_cell(config))
+  return heads_of({name for cell in cells for name in cell.names})
 
 
 def make_run_state(config, network: Network, mesh):
@@ -115,11 +155,4 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
 def setup_of(tokenizer: Tokenizer, masking: Masking, chunk: int, *, prefix: bool) -> Setup:
   """What the objectives need to know of a tokenizer."""
   return Setup(jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V),
-               -1 if tokenizer.mask is None else tokenizer.mask, masking, chunk, prefix)
-
-
-def phases_of(config) -> tuple[tuple[int, int], ...]:
-  """(first step, T) of each phase: BERT trains at a short length before the full one."""
-  switch = round(config.data.short_share * config.steps) if config.data.short_length else 0
-  full = (switch, config.data.sequence_length)
-  return ((0, config.data.short_length), full) if switch else (full,)
+               -1 if tokenizer.mask is None else tokenizer.mask, masking, chunk, prefix=prefix)

@@ -33,7 +33,7 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
   if 'mlm' in heads:
     forward += predictions / T * (D * E + E * V)
   if 'clm' in heads:
-    forward += E * V + (E * D if E != D else 0)
+    forward += E * V + (E * D if E != D or config.shared_head else 0)
   if 'nsp' in heads:
     forward += (D * D + 2 * D) / T
   return 3 * 2 * forward

@@ -8,8 +8,9 @@ from etils import epath
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
 _INK, _SOFT, _GRID = '#222222', '#777777', '#e9e9e9'
-_TOKENS, _OTHER, _RATE, _NORM = '#1f6fb4', '#d9822b', '#4a8f4a', '#8a5aa8'
-_CHANCE = dict(nsp=('chance', math.log(2)))  # of an objective with few classes: what guessing costs
+_OTHER, _RATE, _NORM = '#d9822b', '#4a8f4a', '#8a5aa8'
+_TOKENS = ('#1f6fb4', '#c8452d', '#2a9d8f', '#b8860b', '#5f6b7a')  # a colour an objective, again after the last
+_CHANCE = dict.fromkeys(('nsp', 'sop'), ('chance', math.log(2)))  # of few classes: what guessing costs
 
 
 def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float):
@@ -20,23 +21,24 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
   """
   import matplotlib.pyplot as plt  # a second of import that only a finished run should pay
 
-  names = sorted({name[6:-5] for row in rows for name in row
-                  if name.startswith('train/') and name.endswith('_loss')})
-  tokens = [name for name in names if name not in _CHANCE]
-  others = [name for name in names if name in _CHANCE]
+  names = sorted({name.partition('/')[2][:-5] for row in rows for name in row if name.endswith('_loss')})
+  tokens = [name for name in names if _objective(name) not in _CHANCE]
+  others = [name for name in names if _objective(name) in _CHANCE]
   heights = ([4.5] if tokens else []) + [1.4] * len(others) + [1, 1]
   figure, panels = plt.subplots(len(heights), 1, figsize=(9, 1.1 + 1.05 * sum(heights)), sharex=True,
                                 squeeze=False, height_ratios=heights, layout='constrained')
   *losses, rate, norm = panels[:, 0]
   if tokens:
+    objectives = list(dict.fromkeys(map(_objective, tokens)))
     for name in tokens:
-      _losses(losses[0], rows, name, _TOKENS)
+      _losses(losses[0], rows, name, _TOKENS[objectives.index(_objective(name)) % len(_TOKENS)])
     _line(losses[0], f'{unigram_entropy:.2f}  word frequencies alone', unigram_entropy)
-    losses[0].legend(frameon=False, loc='upper right')
+    if losses[0].get_legend_handles_labels()[0]:
+      losses[0].legend(frameon=False, loc='upper right')
     losses[0].set_ylabel('loss\n(nats a prediction)')
   for axes, name in zip(losses[-len(others):] if others else [], others):
     _losses(axes, rows, name, _OTHER)
-    _line(axes, *_CHANCE[name])
+    _line(axes, *_CHANCE[_objective(name)])
     axes.set_ylabel(f'{name} loss\n(nats)')
   rate.plot(*_series(rows, 'learning_rate'), color=_RATE, linewidth=1.6)
   rate.set_ylabel('learning\nrate')
@@ -66,13 +68,18 @@ def _losses(axes, rows: list[dict], name: str, color: str):
   """Training as a thin and a smoothed line, validation as points; the last point with its value."""
   x, values = _series(rows, f'train/{name}_loss')
   axes.plot(x, values, color=color, alpha=0.22, linewidth=0.6)
-  axes.plot(x, _smooth(values), color=color, linewidth=1.8, label=f'{name}, training (smoothed)')
+  axes.plot(x, _smooth(values), color=color, linewidth=1.8, label=f'{name}, training (smoothed)' if x else None)
   x, values = _series(rows, f'val/{name}_loss')
-  axes.plot(x, values, color=_INK, marker='o', markersize=5, linestyle='', markeredgecolor='white', zorder=3,
-            label=f'{name}, validation')
+  axes.plot(x, values, color=color, marker='o', markersize=6, linestyle='', markeredgecolor=_INK, zorder=3,
+            label=f'{name}, validation' if x else None)
   if values:
     axes.annotate(f'{values[-1]:.3f}', (x[-1], values[-1]), xytext=(7, 0), textcoords='offset points',
                   va='center', color=_INK, fontsize=10, fontweight='bold', annotation_clip=False)
+
+
+def _objective(name: str) -> str:
+  """clm of causal+clm/clm."""
+  return name.rpartition('/')[2]
 
 
 def _line(axes, words: str, value: float):

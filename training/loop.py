@@ -1,6 +1,6 @@
 """The loop: evaluate and save before the step, dispatch step n, then read the metrics of n - 1."""
 
-from concurrent.futures import ThreadPoolExecutor
+import dataclasses
 import json
 import time
 
@@ -8,11 +8,13 @@ from etils import epath
 import jax
 import numpy as np
 
-from configs import check
+from configs import cells, check
 from data.report import format_report
 from evaluation.heldout import make_evaluator
-from training import checkpoint, curves, faults, leaks, metrics, sharding, summary, workdir
+from training import certificate, checkpoint, curves, faults, leaks, metrics, sharding, start, summary, workdir
+from training.ahead import Ahead
 from training.assemble import Experiment, assemble, make_run_state
+from training.certificate import Trail
 from training.console import Console
 from training.errors import NumericalError, Preempted, StateError
 from training.signals import Stop
@@ -50,9 +52,11 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
     (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
     console.say(format_report(prepared.report))
     faults.mark(directory, 'proof')
-    leaks.prove(experiment.model, mask=config.mask, packed=not experiment.pairs, heads=experiment.objective.heads,
-                answers_seen=config.negative_control)
-    console.say(f'mask {config.mask}: on a probe of this network each output depends on what the mask shows, and on '
+    for cell, made in experiment.cells.items():
+      leaks.prove(experiment.model, mask=cell.mask, packed=not experiment.pairs, heads=made.objective.heads,
+                  answers_seen=config.negative_control)
+    masks = ', '.join(dict.fromkeys(cell.mask for cell in experiment.cells))
+    console.say(f'mask {masks}: on a probe of this network each output depends on what the mask shows, and on '
                 'nothing else.')
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
@@ -80,23 +84,30 @@ class _Run:
     if restored is None and metrics.read(directory):
       raise StateError(f'{directory} holds metrics and no checkpoint to resume from. Pass --restart, which moves '
                        'the old files aside, or name another --workdir.')
-    self.state, extra, self.first = restored or (None, dict(tokens=0), 0)
-    self.tokens, self.saved = extra['tokens'], self.first if restored else None
+    self.state, extra, self.first = restored or (None, dict(trail={}), 0)
+    self.trail, self.saved = Trail(**extra['trail']), self.first if restored else None
     console.table(config.name, summary.start_rows(experiment, self.plan, directory, parameters, devices, self.first))
     faults.mark(directory, 'compile')
     if self.state is None:
       self.state = make()
+      if config.start_from:
+        params = start.begin_with(config.start_from, experiment, self.state.params, mesh, console.say)
+        average = None if self.state.average is None else jax.tree.map(lambda x: x.copy(), params)
+        self.state = dataclasses.replace(self.state, params=params, average=average)
       common = {name: self.state.params[name] for name in ('embeddings', 'trunk')}  # what every objective has
       (directory / 'initial.json').write_text(json.dumps(dict(sha256=checkpoint.digest(common))))
     self.predict = lambda step: self.plan.seconds(experiment.phases, step, config.steps)
     tick = lambda index: console.part(int(index) + 1, self.plan.accumulate, 'micro-batches of this step')
-    self.train_step = make_train_step(
-        experiment.network.apply, tx, schedule, experiment.objective, seed=config.seed,
+    self.stages, self.train_steps, self.compiled = cells.stages(config), {}, set()
+    self.make_step = lambda stage: make_train_step(
+        experiment.works(stage), tx, schedule, seed=config.seed, steps=config.steps, static=config.mlm.static,
         accumulate=self.plan.accumulate, average=config.optimizer.average, nan_at=faults.armed('nan_at'),
         tick=tick if max(self.plan.step_seconds.values()) > 5 else None)
-    self.evaluate = make_evaluator(experiment.network.apply, experiment.held_out, seed=config.validation.seed,
-                                   place=lambda batch: sharding.place(batch, mesh))
-    self.batches = _Ahead(experiment)
+    self.evaluators = {
+        cell: make_evaluator(experiment.cells[cell].apply, experiment.cells[cell].held_out, seed=config.validation.seed,
+                             place=lambda batch: sharding.place(batch, mesh))
+        for cell in dict.fromkeys((experiment.main, *cells.also(config)))}
+    self.batches = Ahead(experiment)
     self.log = metrics.MetricsLog(directory, resume_step=self.first, tensorboard=config.log.tensorboard)
     self.config_hash = check.config_hash(check.resolve(config))
     self.started = self.mark = time.monotonic()
@@ -126,16 +137,27 @@ class _Run:
       faults.maybe_die('die_at_step', step)
       faults.maybe_sleep(step)
       batch, hashed = self.batches[step]
-      if step == self.first:
+      train_step, new = self.step_at(step)
+      if new:
         console.doing('compiling the training step')
-      self.state, measured = self.train_step(self.state, sharding.place(batch, self.mesh))
+      self.state, measured = train_step(self.state, sharding.place(batch, self.mesh))
       if pending:
         self.finish(*pending)
-      if step == self.first:
+      if new:
         jax.block_until_ready(measured)
         console.doing('training')
+        self.compiled.add(step)
         stop.defer()
       pending = (row | dict(batch_hash=f'{hashed:016x}'), batch, measured)
+
+  def step_at(self, step: int):
+    """(the training step of the stage that a step belongs to, whether it is yet to be compiled)."""
+    stage = next(stage for stage in self.stages if stage.first <= step < stage.end)
+    key = stage.parts, self.experiment.length_at(step)
+    new = key not in self.train_steps
+    if new:
+      self.train_steps[key] = self.make_step(stage)
+    return self.train_steps[key], new
 
   def finish(self, row: dict, batch: dict, measured: dict):
     """Reads what a step measured, which waits for it, and writes its row."""
@@ -146,18 +168,21 @@ class _Run:
     del measured['block_gradient_norm']
     now = time.monotonic()
     seconds, self.mark = max(now - self.mark, 1e-9), now
-    tokens = int(measured.pop('tokens'))
+    tokens, predictions = int(measured.pop('tokens')), int(measured.pop('predictions'))
+    row |= dict(mask_hash=f'{int(measured.pop("mask_hash")):08x}', predictions=predictions)
     numbers = {name: float(value) for name, value in measured.items()}
     row |= self.common() | numbers | dict(tokens_per_second=tokens / seconds)
-    self.tokens += tokens
+    self.trail = self.trail.after(tokens=tokens, predictions=predictions, batch_hash=row['batch_hash'],
+                                  mask_hash=row['mask_hash'])
     if step % self.config.log.every == 0 or 'val/loss' in row:
       self.log.write(row)
-    # The first step waited for the compiler: its time says nothing about those to come.
-    self.console.stepped(step + 1, None if step == self.first else seconds, self.aside / (step + 1 - self.first),
+    # A step that waited for the compiler says nothing about those to come.
+    self.console.stepped(step + 1, None if step in self.compiled else seconds, self.aside / (step + 1 - self.first),
                          numbers['train/loss'], tokens / seconds)
 
   def common(self) -> dict:
-    return dict(tokens=self.tokens, seconds=time.monotonic() - self.console.started, config_hash=self.config_hash[:16])
+    return dict(tokens=self.trail.tokens, seconds=time.monotonic() - self.console.started,
+                config_hash=self.config_hash[:16])
 
   def validate(self, step: int) -> dict:
     """Scores the whole validation set; nothing if somebody asks to stop in between."""
@@ -166,16 +191,20 @@ class _Run:
     began = time.monotonic()
     batches = self.experiment.validation(sharding.round_up(self.config.validation.batch_size, self.mesh))
 
-    def until_stopped():
+    def until_stopped(of: str):
       for index in range(len(batches)):
         if self.stop.requested.is_set():
           return
-        self.console.part(index + 1, len(batches), 'batches of the validation set')
+        self.console.part(index + 1, len(batches), f'batches of the validation set{of}')
         yield batches[index]
 
-    scores = self.evaluate(scored_params(self.state), until_stopped(), self.experiment.prepared.report['validation'])
+    row = {}
+    for cell, evaluate in self.evaluators.items():
+      of, under = ('', '') if cell == self.experiment.main else (f', {cell}', f'{cell}/')
+      scores = evaluate(scored_params(self.state), until_stopped(of), self.experiment.prepared.report['validation'])
+      row |= {f'val/{under}{name}': value for name, value in scores.items()}
     self.set_aside(began)
-    return {} if self.stop.requested.is_set() else {f'val/{name}': value for name, value in scores.items()}
+    return {} if self.stop.requested.is_set() else row
 
   def save(self, step: int):
     self.console.doing('saving')
@@ -183,7 +212,8 @@ class _Run:
     began = time.monotonic()
     self.log.flush()
     checkpoint.save(self.directory / 'checkpoints', step, self.state,
-                    dict(step=step, tokens=self.tokens, config_hash=self.config_hash), keep=self.config.checkpoint.keep)
+                    dict(step=step, trail=dataclasses.asdict(self.trail), config_hash=self.config_hash),
+                    keep=self.config.checkpoint.keep)
     self.saved = step
     self.set_aside(began)
 
@@ -211,8 +241,10 @@ class _Run:
     self.log.write(row | self.common())
     report = self.experiment.prepared.report
     validation = {name[4:]: value for name, value in row.items() if name.startswith('val/')}
+    said = certificate.write(self.directory, self.config, self.trail, validation, report['validation']['sha256'])
     result = dict(
-        step=row['step'], tokens=self.tokens, validation=validation, unigram_entropy=report['unigram_entropy'],
+        step=row['step'], tokens=self.trail.tokens, certificate=said, validation=validation,
+        unigram_entropy=report['unigram_entropy'],
         validation_sha256=report['validation']['sha256'], config_hash=self.config_hash,
         validation_rows=self.experiment.validation(1).rows, seconds=time.monotonic() - self.console.started)
     curves.draw(self.directory, metrics.read(self.directory), title=self.config.name,
@@ -225,30 +257,3 @@ class _Run:
     self.console.end()
     self.log.close()
     self.batches.close()
-
-
-class _Ahead:
-  """Batches of the run by step, over all its phases, read one ahead of the device."""
-
-  def __init__(self, experiment: Experiment):
-    place = dict(process_index=jax.process_index(), process_count=jax.process_count())
-    self._length_at, self._steps = experiment.length_at, experiment.config.steps
-    self._batches = {T: experiment.batches(T, **place) for _, T in experiment.phases}
-    self._first_row = jax.process_index() * experiment.config.batch_size // jax.process_count()
-    self._pool = ThreadPoolExecutor(1)
-    self._next: tuple[int, object] | None = None
-
-  def __getitem__(self, step: int) -> tuple[dict[str, np.ndarray], int]:
-    """(batch, its hash)."""
-    ready = self._next is not None and self._next[0] == step
-    batch = self._next[1].result() if ready else self._read(step)
-    self._next = (step + 1, self._pool.submit(self._read, step + 1)) if step + 1 < self._steps else None
-    return batch
-
-  def _read(self, step: int):
-    batch = self._batches[self._length_at(step)][step]
-    return batch, metrics.batch_hash(batch, first_row=self._first_row)
-
-  def close(self):
-    self._pool.shutdown(wait=False, cancel_futures=True)
-

@@ -1,12 +1,14 @@
 """One update: corrupt, forward, backward over micro-batches, optimise; jitted as one program."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
+from configs import cells
 from models.network import Network
 from objectives.mix import Objective
 from training.sharding import shardings
@@ -34,62 +36,68 @@ def make_state(network: Network, tx: optax.GradientTransformation, *, seed: int,
   return abstract, lambda: jax.jit(lambda key: nn.unbox(init(key)), out_shardings=where)(key)
 
 
-def make_train_step(apply: Callable, tx: optax.GradientTransformation, schedule: Callable, objective: Objective,
-                    *, seed: int, accumulate: int = 1, average: float = 0.0,
+class Work(NamedTuple):
+  """A cell at work in a step: which rows are its own, and how they are read and scored."""
+
+  part: cells.Part
+  apply: Callable
+  objective: Objective
+
+
+def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, schedule: Callable, *, seed: int,
+                    steps: int = 1, static: int = 0, accumulate: int = 1, average: float = 0.0,
                     tick: Callable | None = None, nan_at: int | None = None) -> Callable:
   """The jitted, donating (state, batch) -> (state, metrics).
 
   Denominators depend on the prepared batch and not on the parameters, so they are known before the first
-  micro-batch and micro-batches are summed: `accumulate` does not change the gradient.
+  micro-batch and micro-batches are summed: `accumulate` does not change the gradient. Nor do cells that share a
+  batch meet: each counts by its share of the rows.
 
   Args:
-    accumulate: micro-batches an update; must divide the rows of a batch.
+    works: the cells of this stage of the schedule; together their parts are the batch.
+    steps: of the whole run, for what changes with its progress.
+    static: `config.mlm.static`.
+    accumulate: micro-batches an update; must divide the rows of each part.
     average: decay of the parameter average; 0 where the state has none.
     tick: called on the host with the number of each micro-batch that is done.
     nan_at: for tests: the step whose loss becomes NaN.
 
   Returns:
-    A function whose metrics are scalars: train/loss, train/<objective>_loss and _accuracy, tokens, norms,
-    learning_rate, finite; and block_gradient_norm, a tree by part of the network. If anything is not finite
-    the state keeps its parameters.
+    A function whose metrics are scalars: train/loss, train/<objective>_loss and _accuracy (behind the cell's name,
+    where there are several), tokens, predictions, mask_hash, norms, learning_rate, finite; and block_gradient_norm, a
+    tree by part of the network. If anything is not finite the state keeps its parameters.
   """
 
   def train_step(state: State, batch):
-    corrupt_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
-    tokens = (batch['segment'] > 0).sum()
-    batch = objective.prepare(corrupt_key, batch, jnp.arange(batch['token'].shape[0]))
-    counts = {name: jnp.maximum(count, 1) for name, count in objective.counts(batch).items()}
+    _, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
 
-    def loss_of(params, micro, key):
-      terms = objective.terms(apply(params, micro, key), micro)
-      means = {name: {kind: term.total / counts[name] for kind, term in parts.items()}
-               for name, parts in terms.items()}
-      loss = sum(weight * means[name]['loss'] for name, weight in objective.weights.items())
-      if nan_at is not None:
-        loss *= jnp.where(state.step == nan_at, jnp.nan, 1.0)
-      return loss, means
+    def measure(number, work):
+      prepared = prepare(work, batch, seed=seed, step=state.step, steps=steps, static=static)
+      counted = work.objective.counts(prepared)
+      counts = {name: jnp.maximum(count, 1) for name, count in counted.items()}
+      share = work.part.share / work.part.period
 
-    def gradient_of(index, micro):
-      key = jax.random.fold_in(dropout_key, index)
-      (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(state.params, micro, key)
-      return loss, means, gradient
+      def loss_of(params, micro, index):
+        key = jax.random.fold_in(dropout_key, number * accumulate + index)
+        terms = work.objective.terms(work.apply(params, micro, key), micro)
+        means = {name: {kind: term.total / counts[name] for kind, term in parts.items()}
+                 for name, parts in terms.items()}
+        loss = share * sum(weight * means[name]['loss'] for name, weight in work.objective.weights.items())
+        if nan_at is not None:
+          loss *= jnp.where(state.step == nan_at, jnp.nan, 1.0)
+        return loss, means
 
-    if accumulate == 1:
-      loss, means, gradient = gradient_of(0, batch)
-    else:
-      micros = jax.tree.map(lambda x: _micro_batches(x, accumulate), batch)
+      loss, means, gradient = _summed(loss_of, state.params, prepared, accumulate, tick)
+      under = '' if len(works) == 1 else f'{work.part.cell}/'
+      means = {f'train/{under}{name}_{kind}': value for name, kinds in means.items() for kind, value in kinds.items()}
+      predictions = sum(count for name, count in counted.items() if name not in cells.PAIRED)
+      return dict(loss=loss, gradient=gradient, predictions=predictions, mask_hash=mask_hash(prepared)), means
 
-      def add(sums, numbered):
-        index, micro = numbered
-        sums = jax.tree.map(jnp.add, sums, gradient_of(index, micro))
-        if tick is not None:
-          jax.debug.callback(tick, index)
-        return sums, None
-
-      first = jax.tree.map(lambda x: x[0], micros)
-      zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradient_of, 0, first))
-      (loss, means, gradient), _ = jax.lax.scan(add, zeros, (jnp.arange(accumulate), micros))
-
+    sums, means = measure(0, works[0])
+    for number, work in enumerate(works[1:], start=1):
+      more, more_means = measure(number, work)
+      sums, means = jax.tree.map(jnp.add, sums, more), means | more_means
+    loss, gradient = sums['loss'], sums['gradient']
     gradient_norm = optax.global_norm(gradient)
     finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
     updates, opt_state = tx.update(gradient, state.opt_state, state.params)
@@ -101,8 +109,10 @@ def make_train_step(apply: Callable, tx: optax.GradientTransformation, schedule:
     new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
     metrics = {
         'train/loss': loss,
-        **{f'train/{name}_{kind}': value for name, kinds in means.items() for kind, value in kinds.items()},
-        'tokens': tokens,
+        **means,
+        'tokens': (batch['segment'] > 0).sum(),
+        'predictions': sums['predictions'],
+        'mask_hash': sums['mask_hash'],
         'learning_rate': schedule(state.step),
         'gradient_norm': gradient_norm,
         'update_norm': optax.global_norm(updates),
@@ -113,6 +123,68 @@ def make_train_step(apply: Callable, tx: optax.GradientTransformation, schedule:
     return State(state.step + 1, new.params, new.opt_state, new.average), metrics
 
   return jax.jit(train_step, donate_argnums=0)
+
+
+def prepare(work: Work, batch, *, seed: int, step, steps: int, static: int):
+  """The rows of a part as its network reads them at a step: a pure function of what a run records.
+
+  What a row hides is drawn by its place in the global batch; with static masking by which row it is, and by how often
+  it was read before, modulo `static`.
+  """
+  index_B = _own(jnp.arange(batch['token'].shape[0]), work.part)
+  rows = {name: _own(x_Bx, work.part) for name, x_Bx in batch.items()}
+  if static:
+    key = jax.random.key(seed)
+    index_B = rows['id'] * static + rows['look'] % static
+  else:
+    key, _ = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+  return work.objective.prepare(key, rows, index_B, step / max(1, steps - 1))
+
+
+def mask_hash(prepared) -> jax.Array:
+  """uint32 that depends on what of which row is hidden or read from both sides; for a certificate, not for secrets."""
+  total = jnp.uint32(0)
+  for number, name in enumerate(('mlm_position', 'mlm_weight', 'prefix')):
+    if name in prepared:
+      x_BxP = prepared[name]
+      value_BxP = (x_BxP.astype(jnp.uint32) + jnp.uint32(number + 1)) * jnp.uint32(2654435761)
+      place_BxP = jnp.arange(x_BxP.size, dtype=jnp.uint32).reshape(x_BxP.shape)
+      mixed_BxP = (value_BxP ^ (value_BxP >> 15)) * (2 * place_BxP + 1)
+      total += (mixed_BxP ^ (mixed_BxP >> 13)).sum(dtype=jnp.uint32)
+  return total
+
+
+def _own(x_Bx, part: cells.Part):
+  """The rows of a part; every period has some, so that they stay on the devices that hold them."""
+  if part.period == 1:
+    return x_Bx
+  B = x_Bx.shape[0]
+  grouped_NxMx = x_Bx.reshape(B // part.period, part.period, *x_Bx.shape[1:])
+  own_NxMx = grouped_NxMx[:, part.first:part.first + part.share]
+  return own_NxMx.reshape(B // part.period * part.share, *x_Bx.shape[1:])
+
+
+def _summed(loss_of: Callable, params, batch, accumulate: int, tick: Callable | None):
+  """(loss, means, gradient) of a batch, the sum over its micro-batches."""
+
+  def gradient_of(index, micro):
+    (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, micro, index)
+    return loss, means, gradient
+
+  if accumulate == 1:
+    return gradient_of(0, batch)
+  micros = jax.tree.map(lambda x: _micro_batches(x, accumulate), batch)
+
+  def add(sums, numbered):
+    index, micro = numbered
+    sums = jax.tree.map(jnp.add, sums, gradient_of(index, micro))
+    if tick is not None:
+      jax.debug.callback(tick, index)
+    return sums, None
+
+  first = jax.tree.map(lambda x: x[0], micros)
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradient_of, 0, first))
+  return jax.lax.scan(add, zeros, (jnp.arange(accumulate), micros))[0]
 
 
 def _micro_batches(x_Bx, accumulate: int):

@@ -6,7 +6,7 @@ import json
 from etils import epath
 import jax
 
-from training import cost
+from training import budget, certificate, cost
 from training.assemble import Experiment
 from training.console import duration
 
@@ -39,8 +39,7 @@ class Plan:
 def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, mesh) -> Plan:
   """Chooses what the config leaves open, once a run: a resumed run keeps the choice, because it orders sums."""
   config, T = experiment.config, experiment.config.data.sequence_length
-  flops = {T: cost.flops_per_token(experiment.model, experiment.objective.heads, T, experiment.masking.predictions(T))
-           for T in {T, *(T for _, T in experiment.phases)}}
+  flops = {T: budget.mean_flops_per_token(config, T) for _, T in experiment.phases}
   path = epath.Path(directory) / 'plan.json'
   accumulate = config.accumulate
   if not accumulate:
@@ -67,9 +66,10 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
   left = config.steps - step
   flops = ' then '.join(f'{plan.flops_a_token[T]:.3g}' for _, T in experiment.phases)
   seconds = plan.seconds(experiment.phases, step, config.steps)
-  objectives = ' + '.join(config.objectives)
+  cell = str(experiment.main).replace('+', ', ', 1).replace('+', ' + ')
   rows = {
-      'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {config.mask}, {objectives}',
+      'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {cell}',
+      **({'schedule': config.schedule} if config.schedule else {}),
       'parameters': f'{parameters:,}',
       'data': f'{config.data.corpus}, {"sentence pairs" if experiment.pairs else "packed rows"} of {T} tokens',
       'devices': f'{devices} x {jax.devices()[0].device_kind}',
@@ -99,6 +99,7 @@ def result_rows(result: dict, directory: epath.PathLike) -> dict[str, str]:
       'unigram entropy': f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone would give',
       'validation set': f'{result["validation_rows"]:,} rows, sha256 {result["validation_sha256"][:16]}',
       'trained': f'{result["step"]:,} steps, {result["tokens"]:,} tokens',
+      **certificate.rows(result['certificate']),
       'evaluate': f'python eval.py --workdir={directory}',
       'go on': f'the same command with more steps: --config.steps={2 * result["step"]} --allow_change=steps',
   }

@@ -191,6 +191,19 @@ def check_fingerprint(directory: epath.PathLike, facts: dict):
     _write(path, facts)
 
 
+def note_evaluations(directory: epath.PathLike, results: dict[str, dict]):
+  """Merges what evaluations found into evaluations.json: these names are replaced, others stay.
+
+  Raises:
+    StateError: the file is damaged.
+  """
+  path = epath.Path(directory) / 'evaluations.json'
+  known = _read(path)
+  if known is None and path.exists():
+    raise StateError(f'{path} is damaged: it holds no JSON object. Move it away and evaluate again.')
+  _write(path, (known or {}) | results)
+
+
 def note_software(directory: epath.PathLike, say=print):
   """Records what bit-identity is promised for, and says when a resumed run runs on something else."""
   facts = {name: metadata.version(name) for name in ('jax', 'jaxlib', 'flax', 'optax')}

@@ -1,0 +1,76 @@
+"""Any batch of a past run, drawn again from what the run recorded: its config, its data and its seed."""
+
+from typing import Any
+
+import numpy as np
+
+from configs import cells
+from configs.check import ConfigError
+from data.tokenizer import Tokenizer
+from training import metrics, workdir
+from training.assemble import Experiment, assemble
+from training.step import mask_hash, prepare
+
+
+def draw(directory: str, step: int, progress) -> dict[str, Any]:
+  """{'step', 'batch_hash', 'mask_hash', 'logged', 'rows'} of the batch of a step; hashes in hexadecimal.
+
+  'logged' has the two hashes that the run wrote, or is None where it wrote none for this step; each row is {'row':
+  place in the global batch, 'id': row of the training split, 'cell', 'text', 'targets'}.
+
+  Raises:
+    ConfigError: the run has no such step.
+    StateError: the data are not the ones it was trained on.
+  """
+  config = workdir.read_config(directory)
+  if not 0 <= step < config.steps:
+    raise ConfigError(f'--step={step}: this run has steps 0 to {config.steps - 1}.')
+  experiment = assemble(config, progress)
+  prepared = experiment.prepared
+  workdir.check_fingerprint(directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256))
+  batch = experiment.batches(experiment.length_at(step))[step]
+  stage = next(stage for stage in cells.stages(config) if stage.first <= step < stage.end)
+  rows, masks = [], 0
+  for work in experiment.works(stage):
+    seen = prepare(work, batch, seed=config.seed, step=step, steps=config.steps, static=config.mlm.static)
+    masks += int(mask_hash(seen))
+    rows += _rows(experiment, work.part, {name: np.asarray(x) for name, x in seen.items()}, batch)
+  logged = [row for row in metrics.read(directory) if row['step'] == step and 'batch_hash' in row]
+  return dict(step=step, batch_hash=f'{metrics.batch_hash(batch, first_row=0):016x}', mask_hash=f'{masks % 2**32:08x}',
+              logged={name: logged[0][name] for name in ('batch_hash', 'mask_hash')} if logged else None,
+              rows=sorted(rows, key=lambda row: row['row']))
+
+
+def _rows(experiment: Experiment, part: cells.Part, seen: dict[str, np.ndarray], batch) -> list[dict[str, Any]]:
+  place_B = [row for row in range(len(batch['id'])) if part.first <= row % part.period < part.first + part.share]
+  rows = []
+  for index, place in enumerate(place_B):
+    row = {name: x[index] for name, x in seen.items()}
+    rows.append(dict(row=place, id=int(row['id']), cell=str(part.cell),
+                     **_words(experiment.prepared.tokenizer, part.cell, row, batch['token'][place])))
+  return rows
+
+
+def _words(tokenizer: Tokenizer, cell: cells.Cell, row: dict[str, np.ndarray], original_T) -> dict[str, Any]:
+  """The row as text, tokens that were replaced as shown[hidden], documents apart; and what is asked for."""
+  segment_T, written, before = row['segment'], [], 0
+  for position in np.flatnonzero(segment_T > 0):
+    if segment_T[position] != before and before:
+      written.append('|')
+    before = segment_T[position]
+    shown, hidden = tokenizer.readable(row['token'][position]), tokenizer.readable(original_T[position])
+    word = shown if shown == hidden else f'{shown}[{hidden}]'
+    written.append(f'_{word}_' if 'prefix' in row and row['prefix'][position] else word)
+  targets = {}
+  if 'mlm_position' in row:
+    ahead = int('mntp' in cell.names)
+    for position, target, weight in zip(row['mlm_position'], row['mlm_target'], row['mlm_weight']):
+      if weight:
+        targets[int(position) + ahead] = tokenizer.readable(target)
+  if 'clm' in cell.names:
+    follows_T = (segment_T[1:] == segment_T[:-1]) & (segment_T[1:] > 0)
+    if 'prefix' in row:
+      follows_T &= ~row['prefix'][1:].astype(bool)
+    targets = {int(at) + 1: tokenizer.readable(row['token'][at + 1]) for at in np.flatnonzero(follows_T)}
+  label = dict(label=int(row['label'])) if 'label' in row else {}
+  return dict(text=' '.join(written), targets=dict(sorted(targets.items())), **label)
