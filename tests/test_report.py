@@ -87,6 +87,14 @@ def test_an_axis_excuses_only_the_runs_that_it_tells_apart():
   assert reporting.differing(sweep_of(mlm, clm, finished('prefix', 0, 1.0, 'clm', masks_sha256='else'))) == []
 
 
+def test_questions_about_sentences_have_rows_of_their_own():
+  alone, pairs, more = (finished('a', 0, 1.0, rows_sha256=rows, tokens=tokens) for rows, tokens in (
+      ('packed', 5), ('pairs', 4), ('pairs', 3)))
+  asked = lambda run, **also: dataclasses.replace(run, changes=run.changes | {'objectives': {'mlm': 1.0} | also})
+  assert reporting.differing(sweep_of(alone, asked(pairs, nsp=1.0))) == []
+  assert len(reporting.differing(sweep_of(alone, asked(pairs, nsp=1.0), asked(more, nsp=1.0)))) == 1
+
+
 @pytest.mark.parametrize('budget, name, allowed, refused', [
     ('steps', 'tokens', 5, 6), ('tokens', 'tokens', 5, 6), ('flops', 'flops', 100.9, 101.1),
     ('predictions', 'predictions', 9.08, 9.1)])

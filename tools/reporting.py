@@ -125,6 +125,8 @@ def _compare(sweep: Sweep, excused_by: tuple[str, ...], name: str, same: Callabl
   groups: dict[str, list[Finished]] = {}
   for run in sweep.runs:
     key = [run.changes.get(axis) for axis in axes]
+    if name not in ('initial_sha256', 'tokenizer'):  # questions about sentences are asked of other rows
+      key.append(sorted({'nsp', 'sop'} & {*run.changes.get('objectives', ())}))
     if name == 'masks_sha256':
       key.append(run.changes.get('mask') == 'prefix')  # drawn with the masks, and clm does not predict what is in it
     groups.setdefault(json.dumps(key), []).append(run)
