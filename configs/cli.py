@@ -34,7 +34,7 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
   Args:
     positional: the flag that an argument without a flag sets.
   """
-  argv = sys.argv if argv is None else argv
+  argv = [_underscored(arg) for arg in (sys.argv if argv is None else argv)]
   program = os.path.basename(argv[0])
   code, usage = 0, True  # until the config is there and checked, every error is one of usage
   try:
@@ -64,6 +64,13 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
   sys.stdout.flush()
   sys.stderr.flush()
   sys.exit(code)
+
+
+def _underscored(arg: str) -> str:
+  """--dry-run as --dry_run: absl spells flags as Python does, people as programs do."""
+  name, equals, value = arg.partition('=')
+  flag = name.lstrip('-').replace('-', '_')
+  return f'--{flag}{equals}{value}' if name.startswith('--') and flag in FLAGS else arg
 
 
 def exit_code(error: Exception) -> int:

@@ -1,11 +1,14 @@
 """The page of a sweep: python -m tools.report DIR [--out=DIR/report]
 
-Writes report.md and report.html, one page that needs no network: the table with means and 95% intervals over seeds,
-paired differences, learning curves, and every run with its certificate. Runs whose certificates differ in what the
-table holds equal are refused, with what differs.
+Writes report.md and report.html, one page that needs no network: a table for each value with means and 95% intervals
+over seeds, paired differences, effects of the axes and their interaction, understanding against generation, learning
+curves, and every run with its certificate. Runs whose certificates differ in what the table holds equal are refused,
+with what differs.
 """
 
+import dataclasses
 import json
+import os
 from pathlib import Path
 
 from configs import cli
@@ -21,26 +24,42 @@ def main():
   if not flags.sweep:
     raise ConfigError('the folder of a sweep is needed: python -m tools.report sweeps/mine')
 
-  from tools import report_page, reporting
+  from tools import plane, report_page, report_text, reporting, tables
 
-  directory = Path(flags.sweep).expanduser()
+  directory = Path(flags.sweep).expanduser().absolute()
   sweep = reporting.load(directory)
-  rows, columns, cells = reporting.pivot(sweep)
-  compared = reporting.differences(rows, columns, cells)
-  out = Path(flags.out).expanduser() if flags.out else directory / 'report'
-  if not out.absolute().parent.is_dir():
+  found = tables.tables(sweep)
+  both = plane.plane(sweep)
+  out = (Path(flags.out).expanduser() if flags.out else directory / 'report').absolute()
+  out = out.with_suffix('') if out.suffix in ('.md', '.html') else out
+  if not out.parent.is_dir():
     raise ConfigError(f'--out={flags.out}: there is no such folder.')
-  text = report_page.markdown(sweep, rows, columns, cells, compared)
-  out.with_suffix('.md').write_text(text, encoding='utf-8')
-  out.with_suffix('.html').write_text(report_page.page(sweep, rows, columns, cells, compared), encoding='utf-8')
+  markdown, page = (out.with_name(out.name + ending) for ending in ('.md', '.html'))
+  text = report_text.markdown(sweep, found, both, os.path.relpath(directory, out.parent))
+  markdown.write_text(text, encoding='utf-8')
+  page.write_text(report_page.page(sweep, found, both, directory, out.parent), encoding='utf-8')
   if flags.json:
     print(json.dumps(dict(
-        sweep=sweep.name, missing=sweep.missing, differences=compared,
-        cells=[dict(row=row, column=column, mean=mean.mean, half=mean.half, values=mean.values)
-               for (row, column), mean in cells.items()])))
+        sweep=sweep.name, missing=sweep.missing, tables=[_table(one) for one in found],
+        plane=both and dict(front=[run.folder for run in both.front], points={
+            run.folder: [both.x.numbers[run.folder], both.y.numbers[run.folder]] for run in both.points}))))
   else:
     print(text)
-    print(f'written: {out.with_suffix(".md")}, {out.with_suffix(".html")}')
+    print(f'written: {markdown}, {page}')
+
+
+def _table(table) -> dict:
+  """A table as JSON; places are [row, column]."""
+  mean = lambda one: dict(mean=one.mean, half=one.half, values=one.values, seeds=one.seeds)
+  return dict(
+      dataclasses.asdict(table.value), differences=table.differences, silence=table.silence,
+      cells=[dict(row=row, column=column, **mean(one)) for (row, column), one in table.cells.items()],
+      effects=[dict(
+          rows={name: mean(one) for name, one in part.by_row.items()},
+          columns={name: mean(one) for name, one in part.by_column.items()},
+          interaction=[dict(row=row, column=column, **mean(one)) for (row, column), one in part.by_cell.items()],
+          left_out=part.left_out, variance=[dataclasses.asdict(source) for source in part.sources])
+          for part in table.effects])
 
 
 if __name__ == '__main__':

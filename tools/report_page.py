@@ -1,127 +1,166 @@
-"""A sweep's report as Markdown and as one self-contained page."""
+"""A sweep's report as one self-contained page: no network, light and dark, every number linked to its runs."""
 
-import html
-import io
+from collections.abc import Sequence
+from html import escape
+import os
+from pathlib import Path
+from urllib.parse import quote
 
-from matplotlib.figure import Figure
-import numpy as np
+from tools import report_figures as figures
+from tools import report_text as text
+from tools.effects import Effects
+from tools.plane import Plane
+from tools.reporting import Finished, Sweep
+from tools.tables import Table, axis, label, labels
 
-from tools.reporting import Finished, Mean, Sweep, axis, label
-from tools.sweeping import short
-
-_COLOURS = ('#2f5fd0', '#d9622b', '#2a9d8f', '#8a5aa8', '#b8860b', '#c81e4a', '#5f6b7a')
-_STYLE = '''
-:root { color-scheme: light dark; --ink: #1f2430; --soft: #5f6672; --line: #d9dde3; --paper: #fff; --best: #e8f0ff; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e8eaee; --soft: #a2a9b5; --line: #3a4150; --paper: #161a22; --best: #22325a; } }
-body { font: 17px/1.55 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 62rem;
-  margin: 3rem auto; padding: 0 1.5rem; }
-h1 { font-size: 1.9rem; margin: 0 0 .4rem; } h2 { font-size: 1.25rem; margin: 2.4rem 0 .6rem; }
-p, figcaption { color: var(--soft); max-width: 46rem; white-space: pre-line; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; display: block; overflow-x: auto; }
-th, td { padding: .38rem .9rem .38rem 0; text-align: left; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th { font-weight: 600; } td.best { background: var(--best); padding-left: .5rem; font-weight: 600; }
-figure { margin: 0; background: #fff; border-radius: 8px; padding: .6rem; } figcaption { color: #5f6672; }
-svg { width: 100%; height: auto; } code { font-size: .85em; color: var(--soft); }
-'''
+_STYLE = Path(__file__).parent / 'report.css'
 
 
-def markdown(sweep: Sweep, rows: list[str], columns: list[str], cells: dict[tuple[str, str], Mean],
-             compared: list[dict]) -> str:
-  """The same facts as the page, without its curves."""
-  lines = [f'# {sweep.name}', '', sweep.about, '', f'{_value(sweep)}, lower is better; {_seeds(sweep)}.', '']
-  lines += _table([', '.join(axis(sweep, 'rows')), *columns], [
-      [row, *(str(cells[row, column]) if (row, column) in cells else '' for column in columns)] for row in rows])
-  if compared:
-    lines += ['', '## Differences within a column, paired by seed', '']
-    lines += _table(['column', 'rows', 'difference', 'p'], [_difference(one) for one in compared])
-  lines += ['', '## Runs', '']
-  lines += _table(['run', 'changes', 'value', *_certificate(sweep.runs)], [_run(sweep, run) for run in sweep.runs])
-  if sweep.missing:
-    lines += ['', f'Not finished, so not in any number above: {", ".join(sweep.missing)}.']
-  return '\n'.join(lines) + '\n'
+def page(sweep: Sweep, tables: Sequence[Table], plane: Plane | None, directory: Path, out: Path) -> str:
+  """The page.
 
-
-def page(sweep: Sweep, rows: list[str], columns: list[str], cells: dict[tuple[str, str], Mean],
-         compared: list[dict]) -> str:
-  """One HTML page without network; the best row of each column is marked."""
-  there = {column: [row for row in rows if (row, column) in cells] for column in columns}
-  best = {column: min(rivals, key=lambda row, column=column: cells[row, column].mean)
-          for column, rivals in there.items() if len(rivals) > 1}
-  body = [[row, *((str(cells[row, column]) if (row, column) in cells else '–') for column in columns)] for row in rows]
-  marks = {(index, place + 1) for index, row in enumerate(rows) for place, column in enumerate(columns)
-           if best.get(column) == row}
-  parts = [f'<h1>{html.escape(sweep.name)}</h1><p>{html.escape(sweep.about)}</p>',
-           f'<h2>{_value(sweep)}</h2><p>Lower is better, the best of a column is marked; {_seeds(sweep)}. Columns are '
-           'different questions: compare down.</p>', _html([', '.join(axis(sweep, 'rows')), *columns], body, marks)]
-  parts.append(f'<h2>Learning curves</h2><figure>{_curves(sweep, rows, columns)}'
-               '<figcaption>Validation loss over training tokens; a line is a run.</figcaption></figure>')
-  if compared:
-    parts.append('<h2>Differences within a column</h2><p>Paired by seed: the same rows in the same order. 95% '
-                 'intervals and p by a paired t-test, not corrected for the number of comparisons.</p>')
-    parts.append(_html(['column', 'rows', 'difference', 'p'], [_difference(one) for one in compared]))
-  parts.append('<h2>Runs and their certificates</h2><p>What this table holds equal was found equal within each seed: '
-               'data, validation set, rows and their order, initial parameters.</p>')
-  parts.append(_html(['run', 'changes', 'value', *_certificate(sweep.runs)], [_run(sweep, run) for run in sweep.runs]))
-  if sweep.missing:
-    parts.append(f'<p>Not finished, so in no number above: {html.escape(", ".join(sweep.missing))}.</p>')
-  return (f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-          f'<title>{html.escape(sweep.name)}</title><style>{_STYLE}</style>' + '\n'.join(parts) + '</html>\n')
-
-
-def _curves(sweep: Sweep, rows: list[str], columns: list[str]) -> str:
-  figure = Figure(figsize=(4.4 * len(columns), 3.6), layout='constrained')
-  panels = figure.subplots(1, len(columns), squeeze=False)[0]
-  for column, axes in zip(columns, panels):
-    for run in sweep.runs:
-      if label(sweep, run, 'columns') == column:
-        row = label(sweep, run, 'rows')
-        tokens, losses = np.array(run.curve).T
-        axes.plot(tokens / 1e6, losses, color=_COLOURS[rows.index(row) % len(_COLOURS)], linewidth=1.4, alpha=0.8,
-                  label=row, marker='o', markersize=3)
-    axes.set_title(column, loc='left', fontweight='bold')
-    axes.set_xlabel('million tokens')
-    axes.grid(color='#e9e9e9')
-    axes.spines[['top', 'right']].set_visible(False)
-    handles = dict(zip(*reversed(axes.get_legend_handles_labels())))
-    axes.legend(handles.values(), handles.keys(), frameon=False)
-  panels[0].set_ylabel('validation loss, nats')
-  file = io.StringIO()
-  figure.savefig(file, format='svg')
-  return file.getvalue()[file.getvalue().index('<svg'):]
-
-
-def _value(sweep: Sweep) -> str:
-  value = sweep.table['value']
-  return 'Validation loss, nats a prediction' if value == 'loss' else value
-
-
-def _seeds(sweep: Sweep) -> str:
+  Args:
+    directory: of the sweep.
+    out: the folder in which the page will lie, from which it links to the files of runs.
+  """
   seeds = len({run.seed for run in sweep.runs})
-  return f'mean of {seeds} seeds ± half of the 95% interval' if seeds > 1 else 'one seed'
+  cells = len({(label(sweep, run, 'rows'), label(sweep, run, 'columns')) for run in sweep.runs})
+  count = lambda number, word: f'{number} {word}' + ('s' if number != 1 else '')
+  about = ''.join(f'<p class="about">{escape(part)}</p>' for part in sweep.about.split('\n\n'))
+  parts = [f'<h1>{escape(sweep.name)}</h1>{about}',
+           f'<p class="facts">{count(len(sweep.runs), "run")} · {count(cells, "cell")} · {count(seeds, "seed")} · '
+           f'what the table holds equal was <a href="#runs">found equal</a></p>']
+  contents = {f'value-{table.value.name}': table.value.title for table in tables}
+  contents |= ({'plane': 'Understanding against generation'} if plane else {}) | {'curves': 'Curves', 'runs': 'Runs'}
+  links = ''.join(f'<a href="#{escape(to)}">{escape(words)}</a>' for to, words in contents.items())
+  parts.append(f'<nav>{links}</nav>')
+  parts += [f'<p class="gap">{escape(line)}</p>' for line in text.absent(sweep)]
+  for number, table in enumerate(tables):
+    parts.append(_section(sweep, table, first=number == 0))
+  if plane:
+    parts.append(_plane(sweep, plane))
+  parts.append('<section id="curves"><h2>Learning curves</h2><p>Validation loss over training tokens; a line is a run, '
+               'and leads to it. The untrained network, at 0, may lie above the figure.</p>'
+               f'{figures.curves(sweep)}</section>')
+  parts.append(_runs(sweep, tables, directory, out))
+  return ('<!doctype html><html lang="en"><head><meta charset="utf-8">'
+          '<meta name="viewport" content="width=device-width">'
+          f'<title>{escape(sweep.name)}</title><style>{_STYLE.read_text()}</style></head><body><main>'
+          + '\n'.join(parts) + '</main></body></html>\n')
 
 
-def _certificate(runs: list[Finished]) -> list[str]:
-  return list(runs[0].certificate)
+def _section(sweep: Sweep, table: Table, *, first: bool) -> str:
+  """A value: its table, what differs, and what the axes do."""
+  head = [', '.join(axis(sweep, 'rows')), *(column or table.value.title for column in table.columns)]
+  best = {column: table.best(column) for column in table.columns}
+  marks = (' The best mean of a column is framed, and filled where it beats every other row (p below 0.05).'
+           if any(row for row, _ in best.values()) else '')
+  most = max((len(mean.seeds) for mean in table.cells.values()), default=0)
+  body = []
+  for row in table.rows:
+    line = [f'<th>{escape(row)}</th>']
+    for column in table.columns:
+      mean = table.cells.get((row, column))
+      if mean is None:
+        line.append('<td class="none">–</td>')
+        continue
+      few = f' <small>n={len(mean.seeds)}</small>' if len(mean.seeds) < most else ''
+      half = '' if mean.half is None else f' <span class="half">± {mean.half:.4f}</span>'
+      score = table.scores.get((row, column))
+      few += f' <small>{escape(score)}</small>' if score else ''
+      mark = ('' if best[column][0] != row else ' class="best sure"' if best[column][1] else ' class="best"')
+      line.append(f'<td{mark}><a href="#{_anchor(sweep, row, column)}">'
+                  f'{mean.mean:.4f}{half}</a>{few}</td>')
+    body.append(line)
+  parts = [f'<section id="value-{escape(table.value.name)}"><h2>{escape(text.heading(table))}</h2>'
+           f'<p>{escape(text.explained(table))}{marks}</p>', _html(head, body)]
+  if table.differences:
+    rows = [[f'<td>{escape(one["column"])}</td>', '<td>' + ' − '.join(
+        f'<a href="#{_anchor(sweep, row, one["column"])}">{escape(row)}</a>' for row in one['rows']) + '</td>',
+        *(f'<td class="{"sure" if one["p_holm"] < 0.05 else ""}">{escape(cell)}</td>' for cell in text.difference(one))]
+        for one in table.differences]
+    parts.append(f'<details{" open" if first else ""}><summary>Differences within a column</summary><p>Paired by seed: '
+                 'the same rows in the same order. 95% intervals, p of a paired t-test, and p after Holm’s correction '
+                 f'for all {len(rows)} of them; bold where that is below 0.05.</p>'
+                 + _html(['column', 'rows', 'difference', 'p', 'p (Holm)'], rows) + '</details>')
+  parts += [_effects(sweep, table, effects) for effects in table.effects]
+  if table.silence:
+    parts.append(f'<p class="gap">{escape(table.silence)}</p>')
+  return ''.join(parts) + '</section>'
 
 
-def _run(sweep: Sweep, run: Finished) -> list[str]:
-  changes = ' '.join(f'{name}={short(value)}' for name, value in run.changes.items() if name in sweep.axes)
-  return [run.folder, changes, f'{run.validation[sweep.table["value"]]:.4f}',
-          *(str(value)[:12] for value in run.certificate.values())]
+def _effects(sweep: Sweep, table: Table, effects: Effects) -> str:
+  """Main effects and interaction, each with its interval, on one scale."""
+  reach = figures.reach(effects)
+  rows = []
+  for name, group in text.groups(sweep, effects):
+    title = f'effect of {name}' if name != 'interaction' else name
+    for index, (level, mean) in enumerate(group.items()):
+      words = ' + '.join(level) if isinstance(level, tuple) else level
+      sure = abs(mean.mean) > (mean.half or 0.0)
+      rows.append([f'<td>{escape(title) if index == 0 else ""}</td><td>{escape(words)}</td>'
+                   f'<td class="{"sure" if sure else ""}">{text.signed(mean.mean, mean.half)}</td>'
+                   f'<td>{figures.interval(mean, reach)}</td>'])
+  return ('<div class="effects"><h3>What the axes do</h3>'
+          f'<p>{escape(text.part(table, effects))} Effects are deviations from the grand mean, worked out within a '
+          'seed; those of an axis sum to zero. Bold where the 95% interval over seeds leaves out zero.</p>'
+          + _html(['', 'level', 'effect', ''], rows) + figures.variance(effects, text.sources(sweep)) + '</div>')
 
 
-def _difference(one: dict) -> list[str]:
-  return [one['column'], ' − '.join(one['rows']), f'{one["difference"]:+.4f} ± {one["half"]:.4f}', f'{one["p"]:.3g}']
+def _plane(sweep: Sweep, plane: Plane) -> str:
+  several = any(len(axis.values) > 1 for axis in (plane.x, plane.y))
+  words = ('One point a run; up and right is better on both. Ringed runs are on the Pareto front: no other run is '
+           'better in one and at least as good in the other. A point leads to its run.')
+  if several:
+    words += (' Where a side has several evaluations, each is put on one scale (its mean over the runs is 0, its '
+              'deviation 1, more is better), and a point is their mean, so that none counts more for its unit.')
+  absent = ''.join(f'<li>{escape(line)}</li>' for line in text.beyond(sweep, plane))
+  drawn = figures.plane(sweep, plane) if plane.points else '<p class="gap">No run has a number on both sides.</p>'
+  return (f'<section id="plane"><h2>Understanding against generation</h2><p>{escape(words)}</p>{drawn}'
+          + (f'<p>Not in the figure:</p><ul class="absent">{absent}</ul>' if absent else '') + '</section>')
 
 
-def _table(head: list[str], body: list[list[str]]) -> list[str]:
-  row = lambda cells: '| ' + ' | '.join(cells) + ' |'
-  return [row(head), row(['---'] * len(head)), *(row(cells) for cells in body)]
+def _runs(sweep: Sweep, tables: Sequence[Table], directory: Path, out: Path) -> str:
+  """Every run with its numbers, its certificate and its files; the runs of a cell are one group."""
+  shared, apart = text.certificates(sweep)
+  facts = ''.join(f'<div><dt>{escape(name)}</dt><dd title="{escape(str(value))}">{escape(text.compact(value))}</dd>'
+                  '</div>' for name, value in shared.items())
+  head = ['run', text.axis_names(sweep), 'besides', *apart, *(table.value.title for table in tables)]
+  bodies = []
+  for row in labels(sweep, 'rows'):
+    for column in labels(sweep, 'columns'):
+      runs = [run for run in sweep.runs if (label(sweep, run, 'rows'), label(sweep, run, 'columns')) == (row, column)]
+      if runs:
+        lines = ''.join(_run(sweep, run, tables, apart, directory, out) for run in runs)
+        bodies.append(f'<tbody id="{_anchor(sweep, row, column)}">{lines}</tbody>')
+  origin = ('Each run wrote its certificate.' if sweep.certified else
+            'Worked out from the logs of the runs, for not every run wrote a certificate.')
+  return (f'<section id="runs"><h2>Runs and their certificates</h2><p>{origin} Within a seed, runs that no axis of '
+          'this sweep tells apart were found to agree; where they do not, this page is refused. Equal in every run:</p>'
+          f'<dl>{facts}</dl><p>Different between runs, by seed or by an axis:</p>'
+          f'<table class="runs"><thead><tr>{"".join(f"<th>{escape(name)}</th>" for name in head)}</tr></thead>'
+          f'{"".join(bodies)}</table></section>')
 
 
-def _html(head: list[str], body: list[list[str]], marks: set[tuple[int, int]] = frozenset()) -> str:
-  cell = lambda text, marked: f'<td{" class=best" if marked else ""}>{html.escape(text)}</td>'
-  lines = [''.join(cell(text, (y, x) in marks) for x, text in enumerate(row)) for y, row in enumerate(body)]
-  return ('<table><tr>' + ''.join(f'<th>{html.escape(name)}</th>' for name in head) + '</tr>'
-          + ''.join(f'<tr>{line}</tr>' for line in lines) + '</table>')
+def _run(sweep: Sweep, run: Finished, tables: Sequence[Table], apart: list[str], directory: Path, out: Path) -> str:
+  place = ' · '.join(filter(None, (label(sweep, run, 'rows'), label(sweep, run, 'columns'))))
+  href = lambda name: quote(os.path.relpath(directory / run.folder / name, out))
+  there = [name for name in text.FILES if (directory / run.folder / name).is_file()]
+  links = ' '.join(f'<a href="{href(name)}">{name.partition(".")[0]}</a>' for name in there)
+  numbers = [table.value.of(run) for table in tables]
+  hashes = ''.join(f'<td title="{escape(str(value))}"><code>{escape(text.compact(value))}</code></td>'
+                   for value in map(run.certificate.get, apart))
+  answers = ''.join(f'<td>{"–" if number is None else f"{number:.4f}"}</td>' for number in numbers)
+  name = f'<a href="{href("")}">{escape(run.folder)}</a>' if (directory / run.folder).is_dir() else escape(run.folder)
+  return (f'<tr id="run-{escape(run.folder)}"><td>{name}<div class="files">{links}</div></td><td>{escape(place)}</td>'
+          f'<td>{escape(text.beside(sweep, run))}</td>{hashes}{answers}</tr>')
+
+
+def _anchor(sweep: Sweep, row: str, column: str) -> str:
+  return f'cell-{labels(sweep, "rows").index(row)}-{labels(sweep, "columns").index(column)}'
+
+
+def _html(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
+  """A table; cells of the body are HTML already."""
+  return ('<table><thead><tr>' + ''.join(f'<th>{escape(name)}</th>' for name in head) + '</tr></thead><tbody>'
+          + ''.join(f'<tr>{"".join(row)}</tr>' for row in body) + '</tbody></table>')

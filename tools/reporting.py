@@ -1,29 +1,38 @@
-"""What the runs of a sweep say together: certificates, means over seeds, paired differences."""
+"""The runs of a sweep that came to their end, and whether their certificates allow one table."""
 
+from collections.abc import Callable
 import dataclasses
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
 from configs import check
-from tools.sweeping import short
+from tools import evaluating
+from tools.sweeping import axes_of
 from training import metrics
 from training.errors import StateError
 
 # What runs of one table hold equal, and the fields of a config which, as an axis of the sweep, explain a difference.
-# Runs are compared within a seed: another seed has other parameters and other rows.
+# Runs are compared within a seed (another seed has other parameters and other rows) and where those fields agree.
 EQUAL = {
     'data': ('data.',),
     'tokenizer': ('data.', 'model.vocab_size'),
-    'validation_sha256': ('data.',),
-    'tokens': ('data.', 'steps', 'batch_size'),
-    'rows_sha256': ('data.', 'steps', 'batch_size'),
+    'validation_sha256': ('data.', 'model.vocab_size'),
+    'rows_sha256': ('data.', 'model.vocab_size', 'steps', 'batch_size'),
+    'masks_sha256': ('data.', 'model.vocab_size', 'steps', 'batch_size', 'mlm.', 'objectives', 'schedule'),
     'initial_sha256': ('model.',),
 }
+_BY_STEP = ('rows_sha256', 'masks_sha256')  # over all steps: runs of different lengths cannot agree
+# What `budget` says is held equal, and how far apart two numbers may be: a step is the smallest unit there is.
+BUDGETS = {'steps': ('tokens', 0.0), 'tokens': ('tokens', 0.0), 'flops': ('flops', 0.01),
+           'predictions': ('predictions', 0.01)}
+_BUDGET_AXES = ('data.', 'steps', 'batch_size', 'budget')
+# Of an entry of evaluations.json: what must be the same for every run.
+_ASKED = ('unit', 'higher_is_better', 'side', 'split', 'rows', 'limit', 'data_sha256', 'pooling', 'seeds', 'steps',
+          'epochs', 'batch_size', 'learning_rate')
+_STORED = ('data', 'tokenizer', 'validation_sha256', 'initial_sha256', 'rows_sha256', 'masks_sha256', 'tokens', 'flops',
+           'predictions', 'steps', 'budget')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +40,10 @@ class Finished:
   """A run of a sweep that came to its end.
 
   Attributes:
-    certificate: what it must share with the runs it is compared with, by the names of `EQUAL`.
+    certificate: what it must share with the runs it is compared with: `EQUAL`, and what its budget counts.
     curve: (tokens, loss) of each validation.
+    evaluations: what evaluations.json says.
+    batches: {step: hash of its rows}, as logged.
   """
 
   folder: str
@@ -40,6 +51,8 @@ class Finished:
   validation: dict[str, Any]
   certificate: dict[str, Any]
   curve: list[tuple[int, float]]
+  evaluations: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+  batches: dict[int, str] = dataclasses.field(default_factory=dict)
 
   @property
   def seed(self) -> int:
@@ -48,38 +61,23 @@ class Finished:
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-  """What DIR/sweep.json says, with the runs that are finished; missing are the others."""
+  """What DIR/sweep.json says, with the runs that are finished; missing are the others.
+
+  Attributes:
+    certified: the certificates were written by the runs; else they were worked out from their logs.
+  """
 
   name: str
   about: str
   table: dict[str, Any]
   runs: list[Finished]
   missing: list[str]
+  certified: bool = False
 
   @property
   def axes(self) -> set[str]:
     """Fields that differ between its runs."""
-    fields = {name for run in self.runs for name in run.changes}
-    return {name for name in fields if len({json.dumps(run.changes.get(name)) for run in self.runs}) > 1}
-
-
-@dataclasses.dataclass(frozen=True)
-class Mean:
-  """A mean over seeds; half: of its 95% interval by Student's t, nothing where there is one value."""
-
-  values: tuple[float, ...]
-
-  @property
-  def mean(self) -> float:
-    return float(np.mean(self.values))
-
-  @property
-  def half(self) -> float | None:
-    n = len(self.values)
-    return float(stats.t.ppf(0.975, n - 1) * np.std(self.values, ddof=1) / n**0.5) if n > 1 else None
-
-  def __str__(self) -> str:
-    return f'{self.mean:.4f}' + ('' if self.half is None else f' ± {self.half:.4f}')
+    return axes_of([run.changes for run in self.runs])
 
 
 def load(directory: Path) -> Sweep:
@@ -92,9 +90,11 @@ def load(directory: Path) -> Sweep:
   if not path.is_file():
     raise StateError(f'{directory} has no sweep.json: run python -m tools.sweep FILE --workdir={directory} first.')
   said = json.loads(path.read_text())
-  runs = [_finished(directory / one['folder'], one) for one in said['runs']]
+  certified = all((directory / one['folder'] / 'certificate.json').is_file() for one in said['runs']
+                  if (directory / one['folder'] / 'result.json').is_file())
+  runs = [_finished(directory / one['folder'], one, certified) for one in said['runs']]
   sweep = Sweep(said['name'], said['about'], said['table'], [run for run in runs if run],
-                [one['folder'] for one, run in zip(said['runs'], runs) if run is None])
+                [one['folder'] for one, run in zip(said['runs'], runs) if run is None], certified)
   if not sweep.runs:
     raise StateError(f'{directory}: none of its {len(runs)} runs is finished.')
   if differences := differing(sweep):
@@ -104,55 +104,66 @@ def load(directory: Path) -> Sweep:
 
 
 def differing(sweep: Sweep) -> list[str]:
-  """A line for each certificate that differs within a seed and that no axis of the sweep explains."""
+  """A line for each certificate that differs from that of a run which no axis of the sweep tells apart."""
   lines = []
-  for seed in sorted({run.seed for run in sweep.runs}):
-    first, *others = [run for run in sweep.runs if run.seed == seed]
-    for name, excused_by in EQUAL.items():
-      if any(axis.startswith(excused_by) for axis in sweep.axes):
-        continue
-      lines += [f'{name}: {first.certificate[name]} in {first.folder}, {other.certificate[name]} in {other.folder}'
-                for other in others if other.certificate[name] != first.certificate[name]]
+  for name, excused_by in EQUAL.items():
+    if name in sweep.runs[0].certificate:
+      lines += _compare(sweep, excused_by, name, lambda one, other, name=name: _same(name, one, other))
+  budgets = {run.certificate.get('budget', 'steps') for run in sweep.runs}
+  for budget in sorted(budgets):
+    name, apart = BUDGETS[budget]
+    lines += _compare(sweep, _BUDGET_AXES, name, lambda one, other, name=name, apart=apart: (
+        abs(other.certificate[name] - one.certificate[name]) <= apart * one.certificate[name]))
+  if len(budgets) > 1 and 'budget' not in sweep.axes:
+    lines.append(f'budget: {" and ".join(sorted(budgets))}, and no axis of the sweep says so')
+  return lines + _evaluations(sweep)
+
+
+def _compare(sweep: Sweep, excused_by: tuple[str, ...], name: str, same: Callable) -> list[str]:
+  """A line for each run that is not the same as the first of those it is compared with."""
+  axes = sorted(axis for axis in sweep.axes if axis == 'seed' or axis.startswith(excused_by))
+  groups: dict[str, list[Finished]] = {}
+  for run in sweep.runs:
+    key = [run.changes.get(axis) for axis in axes]
+    if name not in ('initial_sha256', 'tokenizer'):  # questions about sentences are asked of other rows
+      key.append(sorted({'nsp', 'sop'} & {*run.changes.get('objectives', ())}))
+    if name == 'masks_sha256':
+      key.append(run.changes.get('mask') == 'prefix')  # drawn with the masks, and clm does not predict what is in it
+    groups.setdefault(json.dumps(key), []).append(run)
+  return [f'{name}: {_short(first.certificate[name])} in {first.folder}, {_short(other.certificate[name])} in '
+          f'{other.folder}' for first, *others in groups.values() for other in others if not same(first, other)]
+
+
+def _same(name: str, one: Finished, other: Finished) -> bool:
+  a, b = one.certificate, other.certificate
+  if name in _BY_STEP and a.get('steps') != b.get('steps'):  # runs of another length: as far as both went
+    return name != 'rows_sha256' or all(
+        one.batches[step] == other.batches[step] for step in one.batches.keys() & other.batches.keys())
+  return a[name] == b[name]
+
+
+def _short(value: Any) -> Any:
+  return value[:20] if isinstance(value, str) else value
+
+
+def _evaluations(sweep: Sweep) -> list[str]:
+  """A line for each evaluation that was not asked alike of all runs.
+
+  What follows a semicolon in a unit says how a run was scored, which its mask decides: tables show it, and allow it.
+  """
+  lines = []
+  for name in sorted({name for run in sweep.runs for name in run.evaluations}):
+    first, *others = [run for run in sweep.runs if name in run.evaluations]
+    for other in others:
+      a, b = ({**run.evaluations[name], 'unit': run.evaluations[name].get('unit', '').partition(';')[0]}
+              for run in (first, other))
+      for fact in _ASKED:
+        if a.get(fact) != b.get(fact):
+          lines.append(f'{name}: {fact} is {a.get(fact)!r} in {first.folder}, {b.get(fact)!r} in {other.folder}')
   return lines
 
 
-def axis(sweep: Sweep, side: str) -> list[str]:
-  """The fields whose values make the table's 'rows' or 'columns'."""
-  names = sweep.table[side]
-  return [names] if isinstance(names, str) else list(names)
-
-
-def label(sweep: Sweep, run: Finished, side: str) -> str:
-  """The row or column that a run stands in."""
-  return ', '.join(short(run.changes.get(name)) for name in axis(sweep, side))
-
-
-def pivot(sweep: Sweep) -> tuple[list[str], list[str], dict[tuple[str, str], Mean]]:
-  """(rows, columns, {(row, column): mean}) of the sweep's table."""
-  rows, columns = (list(dict.fromkeys(label(sweep, run, side) for run in sweep.runs)) for side in ('rows', 'columns'))
-  cells: dict[tuple[str, str], list[float]] = {}
-  for run in sorted(sweep.runs, key=lambda run: run.seed):
-    value = run.validation[sweep.table['value']]
-    cells.setdefault((label(sweep, run, 'rows'), label(sweep, run, 'columns')), []).append(value)
-  return rows, columns, {place: Mean(tuple(values)) for place, values in cells.items()}
-
-
-def differences(rows: list[str], columns: list[str], cells: dict[tuple[str, str], Mean]) -> list[dict[str, Any]]:
-  """Every pair of rows in every column: difference by seed, its 95% interval, and p of a paired t-test."""
-  found = []
-  for column in columns:
-    there = [row for row in rows if (row, column) in cells]
-    for index, one in enumerate(there):
-      for other in there[index + 1:]:
-        a, b = cells[one, column].values, cells[other, column].values
-        if len(a) == len(b) > 1:
-          mean = Mean(tuple(np.subtract(a, b).tolist()))
-          p = float(stats.ttest_rel(a, b).pvalue)
-          found.append(dict(column=column, rows=(one, other), difference=mean.mean, half=mean.half, p=p))
-  return found
-
-
-def _finished(folder: Path, said: dict[str, Any]) -> Finished | None:
+def _finished(folder: Path, said: dict[str, Any], certified: bool) -> Finished | None:
   paths = [folder / f'{name}.json' for name in ('result', 'config', 'data', 'initial')]
   if not all(path.is_file() for path in paths):
     return None
@@ -160,9 +171,19 @@ def _finished(folder: Path, said: dict[str, Any]) -> Finished | None:
   if result['step'] != config['steps'] or check.config_hash(config) != said['config_hash']:
     return None
   rows = metrics.read(folder)
-  stream = hashlib.sha256(' '.join(row['batch_hash'] for row in rows if 'batch_hash' in row).encode()).hexdigest()
-  certificate = dict(data=data['data'], tokenizer=data['tokenizer'][:20], tokens=result['tokens'],
-                     validation_sha256=result['validation_sha256'][:20], rows_sha256=stream[:20],
-                     initial_sha256=initial['sha256'][:20])
+  batches = {row['step']: row['batch_hash'] for row in rows if 'batch_hash' in row}
+  if certified:
+    stored = json.loads((folder / 'certificate.json').read_text())
+    if missing := [name for name in _STORED if name not in stored]:
+      raise StateError(f'{folder}/certificate.json says nothing of {", ".join(missing)}.')
+    if stored['budget'] not in BUDGETS:
+      raise StateError(f'{folder}/certificate.json: budget {stored["budget"]!r} is none of {", ".join(BUDGETS)}.')
+    certificate = {name: stored[name] for name in _STORED}
+  else:
+    stream = hashlib.sha256(' '.join(row['batch_hash'] for row in rows if 'batch_hash' in row).encode()).hexdigest()
+    certificate = dict(data=data['data'], tokenizer=data['tokenizer'], tokens=result['tokens'],
+                       validation_sha256=result['validation_sha256'], rows_sha256=stream,
+                       initial_sha256=initial['sha256'], steps=result['step'])
   curve = [(row['tokens'], row['val/loss']) for row in rows if 'val/loss' in row]
-  return Finished(folder.name, said['changes'], result['validation'], certificate, curve)
+  return Finished(folder.name, said['changes'], result['validation'], certificate, curve, evaluating.read(folder),
+                  batches)

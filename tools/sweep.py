@@ -2,11 +2,14 @@
 
 One file is one ablation and one table. Every run has a folder named by the hash of its config: what is finished is
 skipped, what was begun goes on where it stopped, and the same command finishes a sweep that was interrupted.
+With --task_data=DIR the evaluations that the file names follow each run, and what has its answer is not asked again.
 `python -m tools.report DIR` makes the table.
 """
 
 import json
 from pathlib import Path
+import signal
+import sys
 import time
 
 from configs import cli
@@ -14,6 +17,7 @@ from configs.check import ConfigError
 
 cli.flags.DEFINE_string('sweep', None, 'A file of configs/sweeps.')
 cli.flags.DEFINE_string('workdir', None, 'The folder of the sweep; each run has a folder in it.')
+cli.flags.DEFINE_string('task_data', None, 'The folder with the files of the tasks: sst2/, mrpc/, blimp/ ...')
 cli.flags.DEFINE_integer('jobs', 1, 'Runs at a time. They share this machine.', lower_bound=1)
 cli.flags.DEFINE_bool('dry_run', False, 'Only say what would run, and the predicted cost.')
 cli.flags.DEFINE_bool('list', False, 'Only say which runs are finished, begun or waiting.')
@@ -26,48 +30,74 @@ def main():
   if not flags.sweep or not flags.workdir:
     raise ConfigError('a sweep and a folder are needed: configs/sweeps/mask_by_objective.py --workdir=sweeps/mine')
 
-  from tools import sweeping
+  from tools import evaluating, sweeping
   from training.console import Console, duration
 
   directory = Path(flags.workdir).expanduser().absolute()
   sweep = sweeping.load(Path(flags.sweep), directory)
+  task_data = flags.task_data and str(Path(flags.task_data).expanduser().absolute())
+  if task_data and not Path(task_data).is_dir():
+    raise ConfigError(f'--task_data={flags.task_data} is no folder.')
   console = Console(quiet=flags.json)
-  left = [run for run in sweep.runs if run.result() is None]
+  unanswered = {run.folder.name: sweeping.unanswered(sweep, run) for run in sweep.runs}
+  training = [run for run in sweep.runs if run.result() is None]
+  left = [run for run in sweep.runs if run.result() is None or (task_data and unanswered[run.folder.name])]
   if flags.dry_run or flags.list:
-    facts = [dict(title=run.title, folder=run.folder.name, state=run.state()) for run in sweep.runs]
-    if flags.dry_run:
-      for fact, run, seconds in zip(facts, sweep.runs, sweeping.seconds(sweep.runs)):
-        fact |= dict(flops=run.flops(), seconds=seconds)
-    if flags.json:
-      print(json.dumps(dict(sweep=sweep.name, runs=facts)))
-      return
-    cost = lambda fact: f', {fact["flops"]:.3g} FLOPs, about {duration(fact["seconds"])}' if flags.dry_run else ''
-    console.table(f'{sweep.name}: {len(sweep.runs)} runs, {len(left)} left', {
-        f'{fact["state"]:8} {fact["folder"]}': fact['title'] + cost(fact) for fact in facts})
-    if flags.dry_run:
-      rest = sum(fact['seconds'] for fact in facts if fact['state'] != 'finished')
-      console.say(f'{len(left)} runs, about {duration(rest)} of steps here (validation and compilation come on top)')
+    _plan(sweep, console, unanswered)
     return
   if flags.slurm is not None:
     from tools import slurm
     return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
   sweeping.note(sweep, directory)
-  console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(sweep.runs) - len(left)} finished')
+  console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(training)} to train, '
+              f'{sum(map(len, unanswered.values())) if task_data else 0} evaluations to run')
+  if not task_data and any(unanswered.values()):
+    names = sorted({name for names in unanswered.values() for name in names})
+    console.say(f'without --task_data=DIR these evaluations are left out: {", ".join(names)}')
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that the programs below are told to end too
   failed, started = [], time.monotonic()
-  runs = sweeping.execute(left, flags.jobs, lambda run: console.say(f'  {run.title} ...'))
-  for number, (run, code) in enumerate(runs, start=1):
+  done = sweeping.execute(sweep, left, flags.jobs, task_data, lambda what: console.say(f'  {what} ...'))
+  for number, (run, errors) in enumerate(done, start=1):
     taken = time.monotonic() - started
-    if code:
-      failed.append(run)
-    outcome = f'failed with exit code {code}, see {run.folder.name}.log' if code else (
-        f'loss {run.result()["validation"]["loss"]:.4f}')
+    failed += errors
+    result = run.result()
+    outcome = f'loss {result["validation"]["loss"]:.4f}' if result else 'not finished'
     rest = f'; about {duration(taken / number * (len(left) - number))} left' if number < len(left) else ''
     console.say(f'{number} of {len(left)}: {run.title}: {outcome}{rest}')
+    for error in errors:
+      console.say(f'  {error}')
   if flags.json:
     print(json.dumps(dict(sweep=sweep.name, runs=[
-        dict(title=run.title, folder=run.folder.name, state=run.state(), result=run.result()) for run in sweep.runs])))
+        dict(title=run.title, folder=run.folder.name, state=run.state(), result=run.result(),
+             evaluations=evaluating.read(run.folder), unanswered=sweeping.unanswered(sweep, run))
+        for run in sweep.runs])))
   if failed:
-    raise OSError(f'{len(failed)} of {len(left)} runs failed: ' + ', '.join(f'{run.folder.name}.log' for run in failed))
+    raise OSError(f'{len(failed)} of the programs failed: ' + '; '.join(failed))
+
+
+def _plan(sweep, console, unanswered: dict[str, list[str]]):
+  """Says what would run, with --dry_run what it would cost."""
+  from tools import sweeping
+  from training.console import duration
+
+  flags = cli.FLAGS
+  facts = [dict(title=run.title, folder=run.folder.name, state=run.state(), unanswered=unanswered[run.folder.name])
+           for run in sweep.runs]
+  if flags.dry_run:
+    for fact, run, seconds in zip(facts, sweep.runs, sweeping.seconds(sweep.runs)):
+      fact |= dict(flops=run.flops(), seconds=seconds)
+  if flags.json:
+    print(json.dumps(dict(sweep=sweep.name, runs=facts)))
+    return
+  left = [fact for fact in facts if fact['state'] != 'finished']
+  cost = lambda fact: f', {fact["flops"]:.3g} FLOPs, about {duration(fact["seconds"])}' if flags.dry_run else ''
+  asked = lambda fact: f', without {", ".join(fact["unanswered"])}' if fact['unanswered'] else ''
+  console.table(f'{sweep.name}: {len(facts)} runs, {len(left)} left to train', {
+      f'{fact["state"]:8} {fact["folder"]}': fact['title'] + cost(fact) + asked(fact) for fact in facts})
+  if flags.dry_run:
+    rest = sum(fact['seconds'] for fact in left)
+    console.say(f'{len(left)} runs, about {duration(rest)} of steps here (validation, compilation and evaluations come '
+                'on top)')
 
 
 if __name__ == '__main__':

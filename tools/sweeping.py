@@ -8,10 +8,13 @@ import json
 from pathlib import Path
 import subprocess
 import sys
+import threading
 from typing import Any
 
 from configs import check
 from configs.check import ConfigError
+from tools import evaluating
+from tools.evaluating import Evaluation
 from training import budget, summary, workdir
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -23,19 +26,21 @@ class Run:
 
   Attributes:
     changes: {field: value} against the sweep's base.
+    title: the changes that are not the same in all runs.
     resolved: the whole config, as plain JSON.
     folder: the workdir, named by the config's hash.
   """
 
   base: str
   changes: dict[str, Any]
+  title: str
   config: Any
   resolved: dict[str, Any]
   folder: Path
 
   @property
-  def title(self) -> str:
-    return ' '.join(f'{name}={short(value)}' for name, value in self.changes.items())
+  def log(self) -> Path:
+    return self.folder.with_name(f'{self.folder.name}.log')
 
   def result(self) -> dict | None:
     """What it came to, or None while there is something left to do."""
@@ -55,17 +60,30 @@ class Run:
 
 @dataclasses.dataclass(frozen=True)
 class Sweep:
-  """Attributes: about is the docstring of its file; table says how a report lays it out."""
+  """One file of configs/sweeps.
+
+  Attributes:
+    about: the docstring of its file.
+    table: how a report lays it out.
+    evaluations: what follows each run.
+  """
 
   name: str
   about: str
   table: dict[str, Any]
   runs: tuple[Run, ...]
+  evaluations: tuple[Evaluation, ...] = ()
 
 
 def short(value: Any) -> str:
   """A value as people say it: objectives are their names."""
   return '+'.join(value) if isinstance(value, dict) else str(value)
+
+
+def axes_of(runs: Sequence[dict[str, Any]]) -> set[str]:
+  """The fields that differ between the changes of runs."""
+  fields = {name for changes in runs for name in changes}
+  return {name for name in fields if len({json.dumps(changes.get(name)) for changes in runs}) > 1}
 
 
 def load(path: Path, directory: Path) -> Sweep:
@@ -82,6 +100,8 @@ def load(path: Path, directory: Path) -> Sweep:
   if missing:
     raise ConfigError(f'{path} does not define {", ".join(missing)}; see configs/sweeps/mask_by_objective.py.')
   base = _module(ROOT / module.BASE)
+  evaluations = evaluating.parse(getattr(module, 'EVALUATE', ()), path.name)
+  varying = axes_of(module.RUNS) or {name for changes in module.RUNS for name in changes}
   runs: dict[str, Run] = {}
   for number, changes in enumerate(module.RUNS):
     where = f'{path.name}, run {number + 1} ({changes})'
@@ -90,10 +110,12 @@ def load(path: Path, directory: Path) -> Sweep:
     digest = check.config_hash(resolved)
     if digest in runs:
       raise ConfigError(f'{where} is the same config as {runs[digest].changes}.')
-    runs[digest] = Run(module.BASE, changes, config, resolved, directory / f'{config.name}-{digest[:8]}')
+    title = ' '.join(f'{name}={short(value)}' for name, value in changes.items() if name in varying)
+    runs[digest] = Run(module.BASE, changes, title, config, resolved, directory / f'{config.name}-{digest[:8]}')
   if not runs:
     raise ConfigError(f'{path}: RUNS is empty.')
-  return Sweep(path.stem, (module.__doc__ or path.stem).strip(), dict(module.TABLE), tuple(runs.values()))
+  return Sweep(path.stem, (module.__doc__ or path.stem).strip(), dict(module.TABLE), tuple(runs.values()),
+               evaluations)
 
 
 def note(sweep: Sweep, directory: Path):
@@ -102,7 +124,8 @@ def note(sweep: Sweep, directory: Path):
   runs = [dict(changes=run.changes, folder=run.folder.name, config_hash=check.config_hash(run.resolved))
           for run in sweep.runs]
   (directory / 'sweep.json').write_text(json.dumps(
-      dict(name=sweep.name, about=sweep.about, table=sweep.table, runs=runs), indent=1))
+      dict(name=sweep.name, about=sweep.about, table=sweep.table, runs=runs,
+           evaluations=[one.name(task) for one in sweep.evaluations for task in one.tasks]), indent=1))
 
 
 def seconds(runs: Sequence[Run]) -> list[float]:
@@ -111,31 +134,58 @@ def seconds(runs: Sequence[Run]) -> list[float]:
   return [run.flops() / speeds[run.config.model.width] for run in runs]
 
 
-def execute(runs: list[Run], jobs: int, began: Callable[[Run], None]) -> Iterator[tuple[Run, int]]:
-  """Trains the runs, `jobs` at a time, each a process with its own log; yields (run, exit code) as they end.
+def execute(sweep: Sweep, runs: list[Run], jobs: int, task_data: str | None,
+            began: Callable[[str], None]) -> Iterator[tuple[Run, list[str]]]:
+  """Trains and evaluates the runs, `jobs` at a time; yields (run, what failed) as they end.
 
-  A run that was begun is resumed. When the caller stops, running ones get SIGTERM, and leave a checkpoint.
+  Every program is a process with its own log beside the run's folder. A run that was begun is resumed, one that is
+  finished is only evaluated. When the caller stops, running ones get SIGTERM, and trainers leave a checkpoint.
+
+  Args:
+    task_data: the folder with the files of the tasks; without it nothing is evaluated.
   """
-  processes: dict[str, subprocess.Popen] = {}
+  processes: list[subprocess.Popen] = []
+  stopped = threading.Event()
 
-  def train(run: Run) -> tuple[Run, int]:
-    began(run)
-    with run.folder.with_suffix('.log').open('a') as log:
-      process = processes[run.folder.name] = subprocess.Popen(run.command(), cwd=ROOT, stdout=log, stderr=log)
-      return run, process.wait()
+  def process(what: str, command: list[str], path: Path) -> list[str]:
+    if stopped.is_set():  # what was running has ended by a signal, and nothing may follow it
+      return [f'{what}: not begun']
+    began(what)
+    with path.open('a') as log:
+      processes.append(running := subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log))
+      code = running.wait()
+    return [f'{what} failed with exit code {code}, see {path.name}'] if code else []
+
+  def one(run: Run) -> tuple[Run, list[str]]:
+    if run.result() is None and (failed := process(run.title, run.command(), run.log)):
+      return run, failed
+    failed = []
+    for evaluation in sweep.evaluations if task_data else ():
+      if tasks := evaluation.left(run.folder):
+        what = f'{run.title}: {", ".join(map(evaluation.name, tasks))}'
+        failed += process(what, evaluation.command(run.folder, task_data), evaluation.log(run.folder)) or [
+            f'{what}: no answer in {evaluating.FILE}, see {evaluation.log(run.folder).name}'
+            for _ in evaluation.left(run.folder)[:1]]
+    return run, failed
 
   pool = ThreadPoolExecutor(jobs)
-  waiting = {pool.submit(train, run) for run in runs}
+  waiting = {pool.submit(one, run) for run in runs}
   try:
     while waiting:
       done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-      yield from (one.result() for one in done)
+      yield from (future.result() for future in done)
   finally:
+    stopped.set()
     pool.shutdown(wait=False, cancel_futures=True)
-    for process in processes.values():
-      if process.poll() is None:
-        process.terminate()
-        process.wait()
+    for running in processes:
+      if running.poll() is None:
+        running.terminate()
+        running.wait()
+
+
+def unanswered(sweep: Sweep, run: Run) -> list[str]:
+  """The names of the evaluations that a run has no answer for."""
+  return [one.name(task) for one in sweep.evaluations for task in one.left(run.folder)]
 
 
 def _changed(config, changes: dict[str, Any], where: str):

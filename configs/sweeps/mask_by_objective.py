@@ -14,4 +14,10 @@ CELLS = axes.where(
                   'objectives': [{'mlm': 1.0}, {'mntp': 1.0}, {'clm': 1.0}]}),
     lambda run: not (run['mask'] == 'bidirectional' and 'clm' in run['objectives']))  # sees its answers
 RUNS = axes.times(CELLS, SEEDS)
-TABLE = dict(rows='mask', columns='objectives', value='loss')
+EVALUATE = (
+    dict(program='eval', tasks=('blimp',), task_limit=40),  # pairs of each of the 67 paradigms
+    dict(program='eval', tasks=('probe_sst2', 'probe_conll2000'), task_limit=4_000),
+    dict(program='finetune', tasks=('mrpc', 'rte', 'sick'), finetune_mask='same', limit=2_000),
+)
+TABLE = dict(rows='mask', columns='objectives', value='loss',
+             also=('blimp', 'probe_sst2', 'probe_conll2000', 'finetune_mrpc', 'finetune_rte', 'finetune_sick'))

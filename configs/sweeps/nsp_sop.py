@@ -9,4 +9,5 @@ from configs import axes
 BASE = 'configs/bert_tiny.py'
 RUNS = axes.product({'objectives': [{'mlm': 1.0}, {'mlm': 1.0, 'nsp': 1.0}, {'mlm': 1.0, 'sop': 1.0}],
                      'seed': [0, 1, 2]})
-TABLE = dict(rows='objectives', columns='mask', value='finetune_rte', also=('finetune_mrpc', 'finetune_sst2'))
+EVALUATE = (dict(program='finetune', tasks=('rte', 'mrpc', 'sst2'), finetune_mask='same', limit=2_000),)
+TABLE = dict(rows='objectives', value='finetune_rte', also=('finetune_mrpc', 'finetune_sst2'))
