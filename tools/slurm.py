@@ -60,7 +60,7 @@ def submit(runs: Sequence[Run], options: list[str], directory: Path) -> dict[str
   said = dict(job=None, tasks=[run.folder.name for run in runs], queued=[run.folder.name for run in queued])
   if not runs:
     return said
-  tasks = [dict(folder=run.folder.name, command=run.command(), log=str(run.folder.with_suffix('.log'))) for run in runs]
+  tasks = [dict(folder=run.folder.name, command=run.command(), log=str(run.log)) for run in runs]
   path = next(path for path in (folder / f'array_{n}.json' for n in itertools.count()) if not path.exists())
   executor = submitit.SlurmExecutor(folder=folder)
   executor.update_parameters(**parameters)
