@@ -11,7 +11,7 @@ from configs import base
 def get_config(arg: str = ''):
   config = base.get_config()
   config.name = 'synthetic'
-  config.steps = 2_000
+  config.steps = 1_000
   config.batch_size = 32
   config.objectives = dict(mlm=1.0)
   config.mlm.rate = 0.3
@@ -26,10 +26,11 @@ def get_config(arg: str = ''):
   config.model.vocab_size = 32
   config.model.layers = 2
   config.model.width = 64
-  config.model.heads = 4
+  config.model.heads = 2
   config.model.feed_forward = 256
   config.model.max_length = 32
   config.model.positions = 'rotary'
+  config.model.rotary_base = 30.0  # the longest wave is a few documents: 10,000 blurs which neighbour is meant
   config.model.segment_types = 0
   config.model.norm_position = 'pre'
   config.model.embedding_norm = False

@@ -26,7 +26,6 @@ class Language:
     step_WxZxZ: p(word, next state | state), as [word, state, next state].
     end_Z: 1 where a document may end, else 0; documents are drawn given that theirs does.
     length: words of every document.
-    period: words after which positions have the same meaning again; 0 = they never do.
   """
 
   words: tuple[str, ...]
@@ -34,7 +33,6 @@ class Language:
   step_WxZxZ: np.ndarray
   end_Z: np.ndarray
   length: int
-  period: int = 0
 
   def hope_TxZ(self) -> np.ndarray:
     """p(the document can end | state before word t), for t from 0 to `length`: a row more than there are words."""
@@ -95,7 +93,7 @@ def ambiguous(clauses: int = LENGTH // 5) -> Language:
         step_WxZxZ[number[word], 2 + 2 * place + sense, 4 + 2 * place + sense] = 1 / 2
     for word in cues[sense]:
       step_WxZxZ[number[word], 6 + sense, 0] = 1 / len(cues[sense])
-  return Language(words, np.eye(8)[0], step_WxZxZ, np.ones(8), 5 * clauses, period=5)
+  return Language(words, np.eye(8)[0], step_WxZxZ, np.ones(8), 5 * clauses)
 
 
 def hidden_markov(length: int = LENGTH, topics: int = 3, stays: float = 0.9, own: float = 0.8) -> Language:
@@ -114,34 +112,27 @@ def hidden_markov(length: int = LENGTH, topics: int = 3, stays: float = 0.9, own
   return Language(words, np.full(topics, 1 / topics), step_WxZxZ, np.ones(topics), length)
 
 
-def brackets(length: int = LENGTH, kinds: int = 3, depth: int = 3, between: float = 0.2) -> Language:
-  """Nests of brackets, with a letter here and there between them: `( [ ] ) x { } ( ( { } ) )`.
+def brackets(nests: int = LENGTH // 5, kinds: int = 4) -> Language:
+  """Two nested brackets of any kinds, and a letter, again and again: `( [ ] ) x { { } } y`.
 
-  A nest opens one bracket after the other, at most `depth`, and closes them all. A closing bracket is of the kind of
-  its opening one, which a left-only reader has seen; how many will open and of which kinds stands to the right.
-  The states are the stacks, and whether they are being emptied.
-
-  Args:
-    between: probability that a letter comes where a nest could begin.
+  A closing bracket is of the kind of its opening one. A left-only reader has seen that one, so it knows every closing
+  bracket and no opening one; to a reader of both sides they are the same. The states are the stacks.
   """
   pairs, letters = ('()', '[]', '{}', '<>')[:kinds], ('x', 'y')
-  words = (*letters, *(pair[0] for pair in pairs), *(pair[1] for pair in pairs))
-  stacks = [stack for d in range(depth + 1) for stack in itertools.product(range(kinds), repeat=d)]
-  states = [(stack, closing) for stack in stacks for closing in (False, True)[:2 if 0 < len(stack) < depth else 1]]
+  words = (*(pair[0] for pair in pairs), *(pair[1] for pair in pairs), *letters)
+  one, two = [(a,) for a in range(kinds)], list(itertools.product(range(kinds), repeat=2))
+  states = ['begin', *one, *two, *(('close', *stack) for stack in one), 'letter']
   number = {state: index for index, state in enumerate(states)}
   step_WxZxZ = np.zeros((len(words), len(states), len(states)))
-  for (stack, closing), z in number.items():
-    opens = 0.0 if closing or len(stack) == depth else 1 / 2
-    if not stack:
-      step_WxZxZ[:len(letters), z, z] = between / len(letters)
-      opens = 1 - between
-    if opens:
-      for kind in range(kinds):
-        step_WxZxZ[len(letters) + kind, z, number[(*stack, kind), False]] = opens / kinds
-    if stack:
-      step_WxZxZ[len(letters) + kinds + stack[-1], z, number[stack[:-1], len(stack) > 1]] = 1 - opens
-  empty_Z = np.eye(len(states))[0]
-  return Language(words, empty_Z, step_WxZxZ, empty_Z, length)
+  for a in range(kinds):
+    step_WxZxZ[a, number['begin'], number[a,]] = 1 / kinds
+    step_WxZxZ[kinds + a, number['close', a], number['letter']] = 1
+    for b in range(kinds):
+      step_WxZxZ[b, number[a,], number[a, b]] = 1 / kinds
+      step_WxZxZ[kinds + b, number[a, b], number['close', a]] = 1
+  step_WxZxZ[2 * kinds:, number['letter'], number['begin']] = 1 / len(letters)
+  begin_Z = np.eye(len(states))[0]
+  return Language(words, begin_Z, step_WxZxZ, begin_Z, 5 * nests)
 
 
 LANGUAGES: dict[str, Callable[[], Language]] = dict(

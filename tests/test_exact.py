@@ -39,33 +39,17 @@ def markov_strings(length, stays=0.9, own=0.8):
     yield string, total
 
 
-def bracket_strings(length, depth):
-  weights = {}
-  for string in itertools.product('xy([)]', repeat=length):
-    stack, closing, p = [], False, 1.0
-    for word in string:
-      opens = 0.8 if not stack else 0.0 if closing or len(stack) == depth else 0.5
-      if word in 'xy':
-        p *= 0.0 if stack else 0.2 / 2
-      elif word in '([':
-        p *= opens / 2
-        stack, closing = [*stack, word], False
-      else:
-        matches = stack and stack[-1] == {')': '(', ']': '['}[word]
-        p *= 1 - opens if matches else 0.0
-        stack, closing = stack[:-1], len(stack) > 1
-      if not p:
-        break
-    if p and not stack:
-      weights[string] = p
-  total = math.fsum(weights.values())
-  yield from ((string, p / total) for string, p in weights.items())
+def bracket_strings():
+  """Two nests of two kinds of brackets."""
+  closes = {'(': ')', '[': ']'}
+  for a, b, letter, c, d, last in itertools.product('([', '([', 'xy', '([', '([', 'xy'):
+    yield (a, b, closes[b], closes[a], letter, c, d, closes[d], closes[c], last), 1 / 2**6
 
 
 CASES = {
     'ambiguous': lambda: (synthetic.ambiguous(clauses=2), ambiguous_strings()),
     'hidden_markov': lambda: (synthetic.hidden_markov(length=4), markov_strings(4)),
-    'brackets': lambda: (synthetic.brackets(length=6, kinds=2, depth=2), bracket_strings(6, 2)),
+    'brackets': lambda: (synthetic.brackets(nests=2, kinds=2), bracket_strings()),
 }
 
 

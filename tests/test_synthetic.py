@@ -2,7 +2,6 @@
 
 from collections import Counter
 import hashlib
-import re
 
 import numpy as np
 import pytest
@@ -15,7 +14,7 @@ from data.errors import DataError
 SHA256 = dict(
     ambiguous='115093d0493b2aa38cc99c263470b7a884a22ac17bf095025360491737b04275',
     hidden_markov='5e89ed61385ba9398e3c6472d46d71b30897a5039ebe43e453abfc67cf2bfc03',
-    brackets='ac2e3bdc224100971871b0fbe2ef9f1e2e6cd54c00680be39ba374257557cbe6')
+    brackets='ba3a2e81c9f9a07be548bb46375360fca8398784c1ce2c13b6318780469179cd')
 
 
 @pytest.fixture(params=synthetic.LANGUAGES)
@@ -39,19 +38,14 @@ def test_documents_never_change(name):
   assert next(synthetic.documents(language, seed=1, count=1)) != text.split('\n')[0]
 
 
-def test_brackets_are_balanced_nests_and_not_too_deep():
-  depths = Counter()
+def test_brackets_are_balanced_and_of_all_kinds():
+  nests = Counter()
   for document in synthetic.documents(synthetic.brackets(), count=2_000):
-    assert len(document.split()) == 30
-    for nest in re.findall('[^xy ]+', re.sub(' ', '', document).replace('x', ' ').replace('y', ' ')):
-      while nest:  # neighbouring nests: cut where the first one has emptied
-        opening = re.match('[([{]+', nest)[0]
-        closing = nest[len(opening):2 * len(opening)]
-        assert [opening[::-1][i] + closing[i] in ('()', '[]', '{}') for i in range(len(opening))].count(False) == 0
-        nest = nest[2 * len(opening):]
-        depths[len(opening)] += 1
-  total = depths.total()
-  assert set(depths) == {1, 2, 3} and depths[1] / total == pytest.approx(1 / 2, abs=0.05)
+    words = document.split()
+    for one, two, three, four, letter in zip(*(words[slot::5] for slot in range(5)), strict=True):
+      assert {one + four, two + three} <= {'()', '[]', '{}', '<>'} and letter in 'xy'
+      nests[one, two, letter] += 1
+  assert len(nests) == 32 and all(abs(count / 12_000 - 1 / 32) < 0.01 for count in nests.values())
 
 
 def test_the_last_word_of_a_clause_settles_the_sense():
