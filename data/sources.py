@@ -95,9 +95,9 @@ def open_corpus(name: str, cache: Path) -> Corpus:
     identity = text_files.identity(files, cache)
     return Corpus(name, identity, False, lambda counts, progress: text_files.read(files, counts, progress))
   if kind == 'synthetic' and argument in synthetic.LANGUAGES:
-    identity = f'{name}, version {synthetic.VERSION}'
-    return Corpus(name, identity, False, lambda *_: synthetic.documents(
-        synthetic.open_language(argument), synthetic.DOCUMENTS))
+    language, count = synthetic.open_language(argument), synthetic.DOCUMENTS
+    identity = f'{language.sha256} {count} {synthetic.VERSION}'
+    return Corpus(name, identity, False, lambda *_: synthetic.documents(language, count))
   if name in TFDS or (kind == 'tfds' and argument):
     from data import tfds_text  # imports tensorflow_datasets, which takes seconds
 

@@ -6,13 +6,15 @@ states. What the best reader can know is exact inference over the states: evalua
 
 from collections.abc import Callable, Iterator
 import dataclasses
+import hashlib
 import itertools
+import json
 
 import numpy as np
 
 DOCUMENTS = 50_000  # of a corpus
 LENGTH = 30  # words of a document; with the two tokens that frame it, a row of 32
-VERSION = 1  # raise it when any probability or draw below changes
+VERSION = 1  # of the draws: raise it when other documents come out of the same language
 _CHUNK = 1_000  # documents drawn at once
 
 
@@ -33,6 +35,12 @@ class Language:
   step_WxZxZ: np.ndarray
   end_Z: np.ndarray
   length: int
+
+  @property
+  def sha256(self) -> str:
+    """Of all that decides a document but how it is drawn, so that no cache outlives a change."""
+    said = [self.words, self.length, *(x.round(12).tolist() for x in (self.start_Z, self.step_WxZxZ, self.end_Z))]
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
 
   def hope_TxZ(self) -> np.ndarray:
     """p(the document can end | state before word t), for t from 0 to `length`: a row more than there are words."""

@@ -85,6 +85,13 @@ def test_a_corpus_of_one_token_a_word_and_one_document_a_row(name, tmp_path, mon
   assert prepared.report['documents'] == 300 and prepared.report['unknown_share'] == 0
 
 
+def test_another_language_of_the_same_name_is_another_corpus(tmp_path, monkeypatch):
+  before = sources.open_corpus('synthetic:brackets', tmp_path).identity
+  assert sources.open_corpus('synthetic:brackets', tmp_path).identity == before
+  monkeypatch.setitem(synthetic.LANGUAGES, 'brackets', lambda: synthetic.brackets(kinds=3))
+  assert sources.open_corpus('synthetic:brackets', tmp_path).identity != before
+
+
 def test_an_unknown_language_names_those_there_are(tmp_path):
   with pytest.raises(DataError, match='did you mean synthetic:brackets'):
     sources.open_corpus('synthetic:bracket', tmp_path)
