@@ -82,7 +82,7 @@ def _figure(measured: Measured) -> str:
   panels[-1].set_xticks(position_T, measured.example, rotation=90, fontsize=8)
   panels[-1].set_xlabel('position in the document, with the words of one document')
   file = io.StringIO()
-  figure.savefig(file, format='svg')
+  figure.savefig(file, format='svg', metadata=dict(Creator=None, Date=None))
   return file.getvalue()[file.getvalue().index('<svg'):]
 
 
