@@ -124,5 +124,5 @@ def test_bert_and_gpt_reach_their_own_bounds(tmp_path):
   assert left['loss_by_position'][1] == pytest.approx(ln2, abs=0.05)  # the first bank: nobody has seen its cue
   assert both['loss_by_position'][1] < 0.6 * ln2
   assert (tmp_path / 'bounds.html').exists()
-  refused = runs.run([sys.executable, '-m', 'tools.bounds', str(tmp_path / 'none')])
+  refused = runs.run([sys.executable, '-m', 'tools.bounds', str(tmp_path / 'none'), f'--out={tmp_path / "b"}'])
   assert refused.returncode == 3 and 'holds no run' in refused.stderr
