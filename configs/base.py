@@ -42,9 +42,9 @@ def get_config() -> ml_collections.ConfigDict:
   )
 
   config.data = dict(
-      corpus='wiki_leads',  # wiki_leads | gutenberg | text:PATH | tfds:NAME | a name in data/sources.py
+      corpus='wiki_leads',  # wiki_leads | gutenberg | text:PATH | tfds:NAME | synthetic:NAME | more in data/sources.py
       cache='~/.cache/onemask',  # downloads and tokenised rows, keyed by content
-      tokenizer='wordpiece',  # train: wordpiece | bpe; or load: PATH/vocab.txt | PATH/tokenizer.json
+      tokenizer='wordpiece',  # train: wordpiece | bpe | words (between spaces); or load: vocab.txt | tokenizer.json
       lowercase=True,  # wordpiece: lower-case and strip accents
       sequence_length=128,  # T, tokens a row
       short_length=0,  # T of the first phase (BERT: 128 before 512); 0 = one phase only

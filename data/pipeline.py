@@ -140,7 +140,7 @@ def batches(
 
 def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) -> tokenizer_lib.Tokenizer:
   kind = data.tokenizer
-  if kind not in ('wordpiece', 'bpe'):
+  if kind not in ('wordpiece', 'bpe', 'words'):
     return tokenizer_lib.load(kind, data.lowercase)
   parts = dict(
       corpus=corpus.identity, share=data.validation_share, kind=kind, size=vocab_size, version=VERSION
@@ -161,6 +161,8 @@ def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) ->
     progress(f'training the {kind} vocabulary', 0, None)
     if kind == 'bpe':
       tokenizer = vocabulary.train_bpe(texts, vocab_size)
+    elif kind == 'words':
+      tokenizer = vocabulary.train_words(texts, vocab_size)
     else:
       tokenizer = vocabulary.train_wordpiece(texts, vocab_size, data.lowercase)
     tokenizer.save(folder / 'tokenizer.json')

@@ -7,7 +7,7 @@ import difflib
 from pathlib import Path
 import re
 
-from data import text_files, wheels
+from data import synthetic, text_files, wheels
 from data.errors import DataError
 
 WHEELS = {
@@ -94,6 +94,10 @@ def open_corpus(name: str, cache: Path) -> Corpus:
     files = text_files.list_files(Path(argument).expanduser())
     identity = text_files.identity(files, cache)
     return Corpus(name, identity, False, lambda counts, progress: text_files.read(files, counts, progress))
+  if kind == 'synthetic' and argument in synthetic.LANGUAGES:
+    language, count = synthetic.open_language(argument), synthetic.DOCUMENTS
+    identity = f'{language.sha256} {count} {synthetic.VERSION}'
+    return Corpus(name, identity, False, lambda *_: synthetic.documents(language, count))
   if name in TFDS or (kind == 'tfds' and argument):
     from data import tfds_text  # imports tensorflow_datasets, which takes seconds
 
@@ -101,7 +105,7 @@ def open_corpus(name: str, cache: Path) -> Corpus:
     identity, read = tfds_text.open_builders(names)
     shuffled = any(each.split('/')[0] in SENTENCES_SHUFFLED for each in names)
     return Corpus(name, identity, shuffled, read)
-  names = [*WHEELS, *TFDS, 'text:PATH', 'tfds:NAME']
+  names = [*WHEELS, *TFDS, *(f'synthetic:{one}' for one in synthetic.LANGUAGES), 'text:PATH', 'tfds:NAME']
   near = difflib.get_close_matches(name, names, 1)
   meant = f' (did you mean {near[0]}?)' if near else ''
   raise DataError(f'data.corpus={name!r} is not a corpus{meant}; there are {", ".join(names)}')

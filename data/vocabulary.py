@@ -86,3 +86,19 @@ def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
   )
   tokenizer.train_from_iterator(_sentences(texts), trainer)
   return tokenizer_lib.Tokenizer(tokenizer)
+
+
+def train_words(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
+  """A token a word, for text that is tokenised already: what white space separates, the `size` most frequent."""
+  least = len(tokenizer_lib.WORDPIECE_SPECIALS) + 1
+  if size < least:
+    raise DataError(f'model.vocab_size={size:,} holds no word: words need at least {least:,}')
+  frequency = Counter(word for text in texts for word in text.split())
+  for special in tokenizer_lib.WORDPIECE_SPECIALS:
+    frequency.pop(special, None)  # text that looks like one is unknown
+  ranked = sorted(frequency, key=lambda word: (-frequency[word], word))[:size - least + 1]
+  vocabulary = {word: index for index, word in enumerate([*tokenizer_lib.WORDPIECE_SPECIALS, *ranked])}
+  tokenizer = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token='[UNK]'))
+  tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+  tokenizer.add_special_tokens(list(tokenizer_lib.WORDPIECE_SPECIALS))
+  return tokenizer_lib.Tokenizer(tokenizer)
