@@ -59,7 +59,7 @@ def test_a_mistake_on_the_command_line_is_explained_within_three_seconds(args, w
     ('config.steps = "many"', 'config.py:4: '),
     ('config.steps = nonsense', "config.py:4: name 'nonsense' is not defined"),
     ('config.mlm = dict(rate=0.2, maskd=0.8)', 'Did you mean config.mlm.masked?'),
-    ('config.mlm = dict(rate=0.2)', 'config.mlm.masked is missing'),
+    ('config.mlm = dict(rate=0.2)', 'config.mlm.final_rate is missing'),
     ('config.unlock().stepps = 3', 'Did you mean config.steps?'),
 ])
 def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_path):

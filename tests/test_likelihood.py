@@ -177,8 +177,8 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
   batch = dict(token=row.copy(), segment=row.copy(), type=row.copy(), id=np.zeros(1, np.int32))
   batch['token'][0, :sum(map(len, framed))] = np.concatenate(framed)
   batch['segment'][0, :sum(map(len, framed))] = np.repeat([1, 2], [len(text) for text in framed])
-  masking = Masking(rate=0.15, masked=1.0, random=0.0, unit='token', span_mean=1.0, span_max=1,
-                    random_from_specials=True)
+  masking = Masking(rate=0.15, final_rate=0.0, static=0, masked=1.0, random=0.0, unit='token', span_mean=1.0,
+                    span_max=1, random_from_specials=True)
   setup = Setup(jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V), -1, masking, 2_048)
   objective = make_objective(dict(clm=1.0), setup)
   network, params = small.network('gpt2_small', mask='causal', packed=True, heads=('clm',), vocab_size=tokenizer.size)

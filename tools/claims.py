@@ -24,8 +24,8 @@ from evaluation.claims import Answer, Claim, ClaimError
 from models.config import ModelConfig
 from models.network import make_network, parameter_shapes
 from objectives.corrupt import Masking
-from tools import reporting, sweeping
-from training import cost, summary, workdir
+from tools import reporting
+from training import budget, cost, summary, workdir
 from training.console import Console, duration
 from training.errors import StateError
 
@@ -226,7 +226,7 @@ def config_of(claim: Claim):
 
 def _effort(claim: Claim, config) -> str:
   """FLOPs of the run, and how long steps would take here, from a matrix product measured now."""
-  flops = sweeping.Run(claim.measure['config'], {}, config, check.resolve(config), Path()).flops()
+  flops = budget.spending(config)['flops']
   return f'{flops:.2g} FLOPs or about {duration(flops / _speed(config.model.width))} on this machine'
 
 
