@@ -1,4 +1,4 @@
-"""The grid: which mask, which objective? Cells share trunk, vocabulary, and rows in one order.
+"""The grid: which mask, which objective? Cells share trunk, vocabulary, and rows in one order; an hour on two cores.
 
 What the studies say: T5 Table 2 has prefix-LM between encoder-decoder and decoder, BERT Table 5 puts causal ("LTR")
 below masked on understanding. A column asks one question of three masks, so compare down a column; across columns
@@ -13,10 +13,11 @@ CELLS = axes.where(
     axes.product({'mask': ['bidirectional', 'prefix', 'causal'],
                   'objectives': [{'mlm': 1.0}, {'mntp': 1.0}, {'clm': 1.0}]}),
     lambda run: not (run['mask'] == 'bidirectional' and 'clm' in run['objectives']))  # sees its answers
-RUNS = axes.times(SEEDS, CELLS)  # whole grids one after another
+SIZE = {'steps': 1_000, 'validation.every': 250}
+RUNS = axes.times(axes.times(SEEDS, CELLS), [SIZE])  # whole grids one after another
 EVALUATE = (
     dict(program='eval', tasks=('blimp',), task_limit=20),  # pairs of each of the 67 paradigms
-    dict(program='eval', tasks=('probe_sst2', 'probe_conll2000'), task_limit=1_000),
+    dict(program='eval', tasks=('probe_sst2', 'probe_conll2000'), task_limit=250),
     dict(program='finetune', tasks=('sick',), finetune_mask='same', steps=100, batch_size=16, max_length=48,
          limit=1_000),
 )
