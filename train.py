@@ -40,7 +40,7 @@ def main():
                         allow_change=tuple(flags.allow_change))
   else:
     console.say('this run is finished; nothing to do')
-  console.table('result', summary.result_rows(result, directory))
+  console.table('result', summary.result_rows(result, directory, config))
 
 
 if __name__ == '__main__':

@@ -67,12 +67,17 @@ def stages(config) -> tuple[Stage, ...]:
   for share, _ in entries:
     total += share
     ends.append(total)
+  if shared and len({cell for _, cell in entries}) < len(entries):
+    raise ValueError('name each cell once, with all its rows')
   if shared:
     return (Stage(0, config.steps, tuple(
         Part(cell, end - share, share, total) for (share, cell), end in zip(entries, ends))),)
   bounds = [0, *(round(config.steps * end / total) for end in ends)]
+  for (share, cell), first, end in zip(entries, bounds, bounds[1:]):
+    if first == end:
+      raise ValueError(f"'{share} {cell}' has no step: {config.steps} steps are too few for {total} shares")
   return tuple(Stage(first, end, (Part(cell, 0, 1, 1),))
-               for (_, cell), first, end in zip(entries, bounds, bounds[1:]) if first < end)
+               for (_, cell), first, end in zip(entries, bounds, bounds[1:]))
 
 
 def also(config) -> tuple[Cell, ...]:
@@ -106,6 +111,12 @@ def check(config):
                      'for every cell or for none.')
   if {*PAIRED} <= {name for cell in wanted for name in cell.names}:
     raise ValueError('config.objectives: nsp and sop draw different wrong pairs: name one of them.')
+  if {'mlm', 'mntp'} <= {name for cell in sources for name in cell.names}:
+    raise ValueError(f'config.schedule={config.schedule!r}: mlm and mntp read one head at different positions: name '
+                     'one of them.')
+  if config.mlm.static and {*PAIRED} & {name for cell in wanted for name in cell.names}:
+    raise ValueError(f'config.mlm.static={config.mlm.static}: sentence pairs are drawn anew each time, so what is '
+                     'hidden of them cannot be the same; use 0, or leave nsp and sop out.')
   heads = {_head(config, name) for cell in sources for name in cell.names}
   for cell in (main, *more):
     if missing := {name for name in cell.names if _head(config, name) not in heads}:

@@ -51,7 +51,7 @@ def make_evaluator(apply: Callable, objective: Objective, *, seed: int, place: C
       results[f'{name}_{kind}'] = total / max(weight, 1.0)
       if kind == 'loss':
         results['loss'] += objective.weights[name] * total / max(weight, 1.0)
-        if name != 'nsp':
+        if name not in ('nsp', 'sop'):  # which have two answers, and no vocabulary
           results[f'{name}_perplexity'] = perplexity(total / max(weight, 1.0))
     if hashes:
       digests = ''.join(hashes[name].hexdigest() for name in sorted(hashes))

@@ -27,10 +27,15 @@ def rows(results: dict[str, float | str]) -> dict[str, str]:
   """Results as words, with their units."""
   meaning = dict(
       mlm_loss='nats a masked token', mlm_accuracy='of masked tokens', mlm_perplexity='a masked token, both sides seen',
-      nsp_loss='nats a pair', nsp_accuracy='of pairs; half are random', clm_loss='nats a token',
+      nsp_loss='nats a pair', nsp_accuracy='of pairs; half are wrong', clm_loss='nats a token',
       clm_accuracy='of next tokens', clm_perplexity='a token, left side seen', clm_word_perplexity='a word',
       bits_per_byte='of text, special tokens not counted', loss='weighted sum of the objectives',
       unigram_entropy='nats a token, what frequencies alone would give',
       mask_sha256='of the frozen masks', validation_sha256='of the validation rows')
-  return {name: (f'{value:.4f}' if isinstance(value, float) else value[:16]) + f'  {meaning[name]}'
-          for name, value in results.items()}
+  alike = dict(mntp='mlm', sop='nsp')  # asked in the same units
+  words = {}
+  for name, value in results.items():
+    objective, _, kind = name.partition('_')
+    known = meaning[name if name in meaning else f'{alike[objective]}_{kind}']
+    words[name] = (f'{value:.4f}' if isinstance(value, float) else value[:16]) + f'  {known}'
+  return words

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Iterable
 import difflib
 
-from evaluation import blimp
+from evaluation import blimp, text
 from evaluation.errors import TaskError
 from evaluation.probe import PROBES
 from evaluation.subject import Subject
 
 TASKS: dict[str, Callable[[Subject], dict[str, dict]]] = dict(
     blimp=blimp.run,
+    likelihood=text.run,
     **PROBES,
 )
 
@@ -29,7 +30,7 @@ def rows(results: dict[str, dict]) -> dict[str, str]:
   for name, result in results.items():
     lines[name] = f'{_number(result)}  {result["unit"]}'
     for baseline, value in result.get('baselines', {}).items():
-      lines[f'  baseline: {baseline}'] = f'{value:.4f}'
+      lines[f'  {name} of {baseline} alone'] = f'{value:.4f}'
     for part, found in result.get('terms', {}).items():
       lines[f'  {part}'] = _number(dict(found, value=found['accuracy']))
   return lines

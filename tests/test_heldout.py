@@ -8,6 +8,8 @@ import pytest
 import runs
 
 from configs import base, bert_tiny, gpt_tiny
+from configs.cells import OBJECTIVES, PAIRED
+from evaluation import suite
 from evaluation.heldout import make_evaluator, perplexity
 from training import sharding
 from training.assemble import assemble, make_run_state, phases_of
@@ -91,3 +93,10 @@ def test_bert_trains_short_before_it_trains_long(short, share, phases):
   config.steps = 1_000
   config.data.update(sequence_length=512, short_length=short, short_share=share)
   assert phases_of(config) == phases
+
+
+@pytest.mark.parametrize('name', OBJECTIVES)
+def test_every_number_of_every_objective_has_words(name):
+  kinds = ['loss', 'accuracy'] + ['perplexity'] * (name not in PAIRED)
+  words = suite.rows({f'{name}_{kind}': 1.0 for kind in kinds})
+  assert len(words) == len(kinds) and all(len(text) > len('1.0000  ') for text in words.values())

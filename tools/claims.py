@@ -33,10 +33,12 @@ FOLDER = Path(__file__).resolve().parents[1] / 'claims'
 # A run of a claim's config may differ in these; what may change when a run resumes is no part of the claim either,
 # but for what decides the result.
 _FREE = ({*FREE_ON_RESUME, 'name', 'seed'} - {'steps', 'optimizer.learning_rate', 'optimizer.final_share'})
+_SPLITS = dict(development='validation', validation='validation', test='test')  # a claim's word: ours
 _PASSES = 3  # forward passes that training/cost.py counts a step as: the backward pass is two
 # What writes a name of evaluations.json, by its beginning, and the tasks that it knows.
 _WRITERS = {
-    'finetune_': ('python -m tools.finetune {workdir} --tasks={task} --task_data=DIR --finetune_mask=same',
+    'finetune_': ('python -m tools.finetune {workdir} --tasks={task} --task_data=DIR --finetune_mask=same '
+                  '--split={split}',
                   ('sst2', 'mrpc', 'rte', 'sick', 'conll2000')),
     'probe_': ('python eval.py --workdir={workdir} --tasks=probe_{task} --task_data=DIR',
                ('sst2', 'mrpc', 'rte', 'sick', 'conll2000')),
@@ -135,7 +137,7 @@ def _validation(claim: Claim, directory: str | None) -> Answer:
 
 def _task(claim: Claim, directory: str | None) -> Answer:
   config, name = config_of(claim), claim.measure['name']
-  writer = _writer(name, directory or 'DIR')
+  writer = _writer(name, directory or 'DIR', _SPLITS.get(claim.split, 'test'))
   if writer is None and (directory is None or name not in _evaluations(Path(directory))):
     return published.cannot(claim, f'no program of this repository measures {name}')
   if refused := _other_run(claim, config, directory):
@@ -147,13 +149,17 @@ def _task(claim: Claim, directory: str | None) -> Answer:
   if value is None:
     return published.cannot(claim, f'{name} of {directory} is {entry.get("unit")!r}, the claim is {claim.metric!r} '
                                    f'in {claim.unit!r}')
+  wanted = _SPLITS.get(claim.split)
+  if wanted and entry.get('split') != wanted:
+    return published.cannot(claim, f'{name} of {directory} is of split {entry.get("split")!r}, the claim is of '
+                                   f'{wanted!r}', writer)
   return published.judge(claim, value, f'{name} of {directory}' + (
       f', split {entry["split"]}' if 'split' in entry else ''))
 
 
 def _sign(claim: Claim, directory: str | None) -> Answer:
   said = claim.measure
-  writer = _writer(said['name'], 'RUN')
+  writer = _writer(said['name'], 'RUN', _SPLITS.get(claim.split, 'test'))
   if directory is None:
     sweep = f'python -m tools.sweep configs/sweeps/{said["sweep"]}.py --workdir=DIR'
     return published.cannot(
@@ -166,6 +172,8 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
       value = _in_unit(_evaluations(Path(directory) / run.folder).get(said['name'], {}), claim)
     for side, values in zip((said['higher'], said['lower']), sides):
       if value is not None and all(_matches(run.changes.get(field), wanted) for field, wanted in side.items()):
+        if run.seed in values:
+          return published.cannot(claim, f'{directory} has several runs of {side} with seed {run.seed}')
         values[run.seed] = value
   seeds = sorted(sides[0].keys() & sides[1].keys())
   if not seeds:
@@ -245,11 +253,11 @@ def _command(claim: Claim, directory: str) -> str:
   return ' '.join(['python train.py', config, *fields, f'--workdir={directory}'])
 
 
-def _writer(name: str, directory: str) -> str | None:
+def _writer(name: str, directory: str, split: str) -> str | None:
   """The command that puts a name into evaluations.json; None where no program here does."""
   for prefix, (command, tasks) in _WRITERS.items():
     if name.startswith(prefix) and name.removeprefix(prefix) in tasks:
-      return command.format(workdir=directory, task=name.removeprefix(prefix))
+      return command.format(workdir=directory, task=name.removeprefix(prefix), split=split)
   return None
 
 

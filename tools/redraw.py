@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from configs import cells
@@ -32,7 +34,9 @@ def draw(directory: str, step: int, progress) -> dict[str, Any]:
   stage = next(stage for stage in cells.stages(config) if stage.first <= step < stage.end)
   rows, masks = [], 0
   for work in experiment.works(stage):
-    seen = prepare(work, batch, seed=config.seed, step=step, steps=config.steps, static=config.mlm.static)
+    # Compiled, as in the run: a rate that falls is a number of 32 bits there.
+    seen = jax.jit(lambda batch, step, work=work: prepare(
+        work, batch, seed=config.seed, step=step, steps=config.steps, static=config.mlm.static))(batch, jnp.int32(step))
     masks += int(mask_hash(seen))
     rows += _rows(experiment, work.part, {name: np.asarray(x) for name, x in seen.items()}, batch)
   logged = [row for row in metrics.read(directory) if row['step'] == step and 'batch_hash' in row]

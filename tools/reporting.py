@@ -26,13 +26,13 @@ EQUAL = {
 _BY_STEP = ('rows_sha256', 'masks_sha256')  # over all steps: runs of different lengths cannot agree
 # What `budget` says is held equal, and how far apart two numbers may be: a step is the smallest unit there is.
 BUDGETS = {'steps': ('tokens', 0.0), 'tokens': ('tokens', 0.0), 'flops': ('flops', 0.01),
-           'predictions': ('predictions', 0.01)}
+           'predictions': ('planned_predictions', 0.01)}  # of full rows; padding takes its share of the real ones
 _BUDGET_AXES = ('data.', 'steps', 'batch_size', 'budget')
 # Of an entry of evaluations.json: what must be the same for every run.
-_ASKED = ('unit', 'higher_is_better', 'side', 'split', 'rows', 'limit', 'data_sha256', 'pooling', 'seeds', 'steps',
-          'epochs', 'batch_size', 'learning_rate')
-_STORED = ('data', 'tokenizer', 'validation_sha256', 'initial_sha256', 'rows_sha256', 'masks_sha256', 'tokens', 'flops',
-           'predictions', 'steps', 'budget')
+_ASKED = ('unit', 'higher_is_better', 'side', 'split', 'rows', 'limit', 'train_rows', 'pooling', 'seeds', 'steps',
+          'batch_size', 'learning_rate', 'warmup_share', 'weight_decay')
+_STORED = ('data', 'tokenizer', 'validation_sha256', 'validation_masks_sha256', 'initial_sha256', 'rows_sha256',
+           'masks_sha256', 'tokens', 'flops', 'predictions', 'steps', 'budget')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -174,11 +174,12 @@ def _finished(folder: Path, said: dict[str, Any], certified: bool) -> Finished |
   batches = {row['step']: row['batch_hash'] for row in rows if 'batch_hash' in row}
   if certified:
     stored = json.loads((folder / 'certificate.json').read_text())
-    if missing := [name for name in _STORED if name not in stored]:
+    if stored.get('budget') not in BUDGETS:
+      raise StateError(f'{folder}/certificate.json: budget {stored.get("budget")!r} is none of {", ".join(BUDGETS)}.')
+    wanted = dict.fromkeys((*_STORED, BUDGETS[stored['budget']][0]))
+    if missing := [name for name in wanted if name not in stored]:
       raise StateError(f'{folder}/certificate.json says nothing of {", ".join(missing)}.')
-    if stored['budget'] not in BUDGETS:
-      raise StateError(f'{folder}/certificate.json: budget {stored["budget"]!r} is none of {", ".join(BUDGETS)}.')
-    certificate = {name: stored[name] for name in _STORED}
+    certificate = {name: stored[name] for name in wanted}
   else:
     stream = hashlib.sha256(' '.join(row['batch_hash'] for row in rows if 'batch_hash' in row).encode()).hexdigest()
     certificate = dict(data=data['data'], tokenizer=data['tokenizer'], tokens=result['tokens'],

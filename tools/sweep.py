@@ -46,6 +46,9 @@ def main():
     _plan(sweep, console, unanswered)
     return
   if flags.slurm is not None:
+    if task_data:
+      raise ConfigError('--slurm trains only: leave --task_data out, and when the runs are finished give the same '
+                        'command with --task_data and without --slurm.')
     from tools import slurm
     return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
   sweeping.note(sweep, directory)

@@ -62,6 +62,7 @@ class Table:
     down, across: whether its cells compare within a column, within a row.
     effects: of the axes, on each largest part of the table that is complete.
     silence: why there are none.
+    asked: what validation asked of a cell, where losses of a column are of different questions.
   """
 
   value: Value
@@ -74,11 +75,12 @@ class Table:
   differences: list[dict[str, Any]]
   effects: list[Effects]
   silence: str
+  asked: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
 
   def best(self, column: str) -> tuple[str | None, bool]:
     """(the row with the best mean of a column, whether it beats every other row: p < 0.05 after Holm's correction)."""
     there = [row for row in self.rows if (row, column) in self.cells]
-    if not self.down or len(there) < 2:
+    if not self.down or len(there) < 2 or len({self.asked.get((row, column)) for row in there}) > 1:
       return None, False
     sign = -1 if self.value.higher_is_better else 1
     if len({self.cells[one, column].mean for one in there}) == 1:
@@ -162,9 +164,20 @@ def tables(sweep: Sweep) -> list[Table]:
           'No two rows and two columns are complete, with two seeds or more in each cell: nothing to decompose.')
     scores = {(label(sweep, run, 'rows'), label(sweep, run, 'columns')): run.evaluations[value.name]['score']
               for run in sweep.runs if value.scores and 'score' in run.evaluations.get(value.name, {})}
+    asked = {} if value.one_question else _questions(sweep)
+    if apart := [column for column in columns if len({asked.get((row, column)) for row in rows} - {None}) > 1]:
+      silence += (f' In {", ".join(apart)} not all rows are asked the same either: behind a prefix fewer tokens are '
+                  'predicted, and easier ones. Their losses are not compared.')
     made.append(Table(value, rows, columns, cells, scores, down, across,
-                      differences(rows, columns, cells) if down else [], found, silence))
+                      differences(rows, columns, cells, asked) if down else [], found, silence.strip(), asked))
   return made
+
+
+def _questions(sweep: Sweep) -> dict[tuple[str, str], str]:
+  """What clm was spared in a cell: the prefixes of validation, in its first seed. Elsewhere '', all are asked alike."""
+  return {(label(sweep, run, 'rows'), label(sweep, run, 'columns')):
+          run.certificate.get('validation_masks_sha256', '') if 'clm_loss' in run.validation else ''
+          for run in sorted(sweep.runs, key=lambda run: -run.seed)}
 
 
 def _silence(sweep: Sweep, value: Value, comparable: bool, rows: Sequence[str], columns: Sequence[str]) -> str:
@@ -178,7 +191,8 @@ def _silence(sweep: Sweep, value: Value, comparable: bool, rows: Sequence[str], 
   return ''
 
 
-def differences(rows: Sequence[str], columns: Sequence[str], cells: Cells) -> list[dict[str, Any]]:
+def differences(rows: Sequence[str], columns: Sequence[str], cells: Cells,
+                asked: dict[tuple[str, str], str]) -> list[dict[str, Any]]:
   """Every pair of rows in every column, over the seeds that both have.
 
   Each: mean difference, half of its 95% interval, p of a paired t-test, and p after Holm's correction for all of them.
@@ -188,6 +202,8 @@ def differences(rows: Sequence[str], columns: Sequence[str], cells: Cells) -> li
     there = [row for row in rows if (row, column) in cells]
     for index, one in enumerate(there):
       for other in there[index + 1:]:
+        if asked.get((one, column)) != asked.get((other, column)):
+          continue
         a, b = cells[one, column].by_seed, cells[other, column].by_seed
         seeds = sorted(a.keys() & b.keys())
         if len(seeds) > 1:

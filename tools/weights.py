@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import jax
 
-from configs import base, check
+from configs import base, cells, check
 from configs.cli import FLAGS
 from data import tokenizer as tokenizers
 from interop import families, files, huggingface
@@ -141,8 +141,9 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Weight
     with jax.set_mesh(mesh):
       params, step = load_params(config, network, directory, mesh, step=step)
     source = f'{directory}, step {step:,}'
+  shifted = any('mntp' in cell.names for cell in (*cells.trained(config), cells.main_cell(config)))
   return Weights(model, mask, heads, network, params, _tokenizer(directory, model),
-                 bool(about.get('framed', True)), source, int('mntp' in config.objectives))
+                 bool(about.get('framed', True)), source, int(shifted))
 
 
 def _own_tensors(directory: Path, network: Network):

@@ -76,5 +76,5 @@ def settle(config):
 def _predictions(config, cell: cells.Cell, T: int, progress: float) -> float:
   """Of a full row: tokens that are predicted; answers about sentences are not counted."""
   if 'clm' in cell.names:
-    return (T - 1) * (0.5 if cell.mask == 'prefix' else 1.0)  # on average half of a document is prefix
+    return (T - 1) * (0.5 + 1 / T if cell.mask == 'prefix' else 1.0)  # a prefix has 0 to T - 1 tokens, each as often
   return float({'mlm', 'mntp'} & {*cell.names} and round(Masking(**config.mlm.to_dict()).rate_at(progress) * T))

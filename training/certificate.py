@@ -39,12 +39,13 @@ def write(directory: epath.Path, config, trail: Trail, validation: dict, validat
     validation: results of the last validation.
   """
   fingerprint = json.loads((directory / 'data.json').read_text())
+  planned = budget.spending(config)
   said = dict(
       data=fingerprint['data'], tokenizer=fingerprint['tokenizer'], validation_sha256=validation_sha256,
       validation_masks_sha256=validation['mask_sha256'] if 'mask_sha256' in validation else '',
       initial_sha256=json.loads((directory / 'initial.json').read_text())['sha256'],
       rows_sha256=trail.rows, masks_sha256=trail.masks, budget=config.budget, steps=config.steps, tokens=trail.tokens,
-      flops=budget.spending(config)['flops'], predictions=trail.predictions)
+      flops=planned['flops'], predictions=trail.predictions, planned_predictions=planned['predictions'])
   (directory / 'certificate.json').write_text(json.dumps(said, indent=1))
   return said
 

@@ -63,15 +63,16 @@ def device_memory() -> int:
 
 
 def choose_accumulate(config: ModelConfig, *, batch_size: int, T: int, chunk: int, devices: int, params: int,
-                      average: bool, flops_a_token: float, platform: str, memory: int) -> int:
+                      average: bool, flops_a_token: float, platform: str, memory: int, period: int = 1) -> int:
   """The fewest micro-batches that fit: in memory, and on a CPU in a few seconds each.
 
   Args:
     batch_size: rows of the global batch; `devices` share them.
     memory: bytes of one device.
+    period: rows that the cells of a schedule share; each part must divide.
   """
-  rows = batch_size // devices
-  for accumulate in (a for a in range(1, rows + 1) if rows % a == 0):
+  rows, periods = batch_size // devices, batch_size // devices // period
+  for accumulate in (a for a in range(1, periods + 1) if periods % a == 0):
     micro = rows // accumulate
     fits = state_bytes(params, average) + activation_bytes(config, micro, T, chunk) < _MEMORY_SHARE * memory
     quick = platform != 'cpu' or micro * devices * T * flops_a_token < _CPU_MICRO_BATCH_FLOPS

@@ -88,7 +88,7 @@ class _Probe:
     changed = []
     for key in range(_T):
       table_VxE = params['embeddings']['token'].copy()
-      table_VxE[key] += np.random.default_rng(key).normal(size=table_VxE.shape[1])
+      table_VxE[key] += np.random.default_rng((1, key)).normal(size=table_VxE.shape[1])
       after = read(params | dict(embeddings=params['embeddings'] | dict(token=table_VxE)))
       changed.append([np.asarray(one_TxE != other_TxE).any(axis=1) for one_TxE, other_TxE in zip(before, after)])
     found = [np.stack(columns, axis=1) for columns in zip(*changed)]

@@ -52,9 +52,9 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
     (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
     console.say(format_report(prepared.report))
     faults.mark(directory, 'proof')
-    for cell, made in experiment.cells.items():
-      leaks.prove(experiment.model, mask=cell.mask, packed=not experiment.pairs, heads=made.objective.heads,
-                  answers_seen=config.negative_control)
+    for mask, heads in dict.fromkeys((cell.mask, made.objective.heads) for cell, made in experiment.cells.items()):
+      leaks.prove(experiment.model, mask=mask, packed=not experiment.pairs, heads=heads,
+                  answers_seen=mask == 'bidirectional' and 'clm' in heads)
     masks = ', '.join(dict.fromkeys(cell.mask for cell in experiment.cells))
     console.say(f'mask {masks}: on a probe of this network each output depends on what the mask shows, and on '
                 'nothing else.')
@@ -127,9 +127,12 @@ class _Run:
       row = dict(step=step)
       if validate and not stop.requested.is_set():
         row |= self.validate(step)
-      if (save or stop.requested.is_set()) and step != self.saved:
+      stopping = stop.requested.is_set()  # asked once: it may be set at any moment
+      if pending and stopping:
+        pending = self.finish(*pending)
+      if (save or stopping) and step != self.saved:
         self.save(step)
-      if stop.requested.is_set() and not last:
+      if stopping and not (last and 'val/loss' in row):
         raise Preempted(f'stopped at step {step:,}, with a checkpoint. The same command goes on from there.')
       if last:
         return self.result(row)

@@ -6,7 +6,8 @@ import json
 from etils import epath
 import jax
 
-from training import budget, certificate, cost
+from configs import cells, check
+from training import budget, certificate, cost, workdir
 from training.assemble import Experiment
 from training.console import duration
 
@@ -47,7 +48,8 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
         experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk,
         devices=mesh.shape['data'] * mesh.shape['fsdp'],
         params=parameters, average=bool(config.optimizer.average), flops_a_token=flops[T],
-        platform=jax.default_backend(), memory=cost.device_memory())
+        platform=jax.default_backend(), memory=cost.device_memory(),
+        period=max(part.period for stage in cells.stages(config) for part in stage.parts))
   path.write_text(json.dumps(dict(accumulate=accumulate)))
   # The CPU devices of a process share its cores.
   speed = expected_speed(experiment.model.width) * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
@@ -91,15 +93,17 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
   return rows
 
 
-def result_rows(result: dict, directory: epath.PathLike) -> dict[str, str]:
+def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, str]:
   """The table a run ends with."""
   rows = {name: f'{value:.4f}' if isinstance(value, float) else value[:16]
           for name, value in result['validation'].items()}
-  return rows | {
+  rows |= {
       'unigram entropy': f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone would give',
       'validation set': f'{result["validation_rows"]:,} rows, sha256 {result["validation_sha256"][:16]}',
       'trained': f'{result["step"]:,} steps, {result["tokens"]:,} tokens',
       **certificate.rows(result['certificate']),
       'evaluate': f'python eval.py --workdir={directory}',
-      'go on': f'the same command with more steps: --config.steps={2 * result["step"]} --allow_change=steps',
   }
+  if config.budget == 'steps' and not workdir.fixed_length(check.resolve(config)):
+    rows['go on'] = f'the same command with more steps: --config.steps={2 * result["step"]} --allow_change=steps'
+  return rows

@@ -157,8 +157,16 @@ def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow
     advice = f'--allow_change={",".join(free)} accepts it. ' if len(free) == len(refused) else ''
     raise StateError(f'{directory} holds a run with another config:\n{lines}\n{advice}'
                      'Name another --workdir, or pass --restart, which moves the old run aside.')
+  if any(field == 'steps' for field, *_ in differences) and fixed_length(old):
+    raise StateError(f'{directory}: the number of steps decides which cell, mask rate or length each past step had, so '
+                     f'this run cannot be extended. Begin another with config.start_from={directory}.')
   if differences:
     _write(path, config)
+
+
+def fixed_length(config: dict) -> bool:
+  """Whether another number of steps would change what the first ones were."""
+  return bool(config['schedule'] or config['mlm']['final_rate'] or config['data']['short_length'])
 
 
 def read_config(directory: epath.PathLike):

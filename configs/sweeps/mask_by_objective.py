@@ -1,8 +1,8 @@
 """The grid: which mask, which objective? Cells share trunk, vocabulary, and rows in one order; an hour on two cores.
 
 What the studies say: T5 Table 2 has prefix-LM between encoder-decoder and decoder, BERT Table 5 puts causal ("LTR")
-below masked on understanding. A column asks one question of three masks, so compare down a column; across columns
-the questions differ, and so do the losses.
+below masked on understanding. Losses compare down a column, where three masks are asked one question; across columns
+the questions differ, and under clm a prefix model is asked only for what follows its prefix.
 """
 
 from configs import axes

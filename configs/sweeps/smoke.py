@@ -10,7 +10,7 @@ BASE = 'configs/bert_tiny.py'
 CELLS = axes.where(
     axes.product({'mask': ['bidirectional', 'prefix', 'causal'], 'objectives': [{'mlm': 1.0}, {'clm': 1.0}]}),
     lambda run: not (run['mask'] == 'bidirectional' and 'clm' in run['objectives']))  # sees its answers
-SMALL = {'steps': 600, 'batch_size': 16, 'data.sequence_length': 64, 'model.max_length': 64, 'validation.every': 100,
+SMALL = {'steps': 600, 'batch_size': 16, 'data.sequence_length': 64, 'model.max_length': 64, 'validation.every': 300,
          'validation.batch_size': 128, 'log.tensorboard': False, 'log.every': 10}
 RUNS = axes.times(axes.times(CELLS, axes.product({'seed': [0, 1]})), [SMALL])
 TABLE = dict(rows='mask', columns='objectives', value='loss')
