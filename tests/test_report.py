@@ -14,7 +14,8 @@ from training.errors import StateError
 
 def finished(mask, seed, loss, objective='mlm', evaluations=None, **certificate):
   same = dict(data='d', tokenizer='t', validation_sha256='v', tokens=5, rows_sha256=f'r{seed}', initial_sha256='i',
-              masks_sha256=f'm{seed}{objective}', flops=100.0, predictions=9, steps=2, budget='steps')
+              masks_sha256=f'm{seed}{objective}', flops=100.0, predictions=9, planned_predictions=9, steps=2,
+              validation_masks_sha256='', budget='steps')
   return reporting.Finished(f'{mask}-{objective}-{seed}', {'mask': mask, 'objectives': {objective: 1.0}, 'seed': seed},
                             {'loss': loss}, same | certificate, [(0, 9.0), (3, 8.0), (5, loss)], evaluations or {},
                             {0: f'x{seed}', 1: f'y{seed}'})
@@ -97,13 +98,13 @@ def test_questions_about_sentences_have_rows_of_their_own():
 
 @pytest.mark.parametrize('budget, name, allowed, refused', [
     ('steps', 'tokens', 5, 6), ('tokens', 'tokens', 5, 6), ('flops', 'flops', 100.9, 101.1),
-    ('predictions', 'predictions', 9.08, 9.1)])
+    ('predictions', 'planned_predictions', 9.08, 9.1)])
 def test_the_budget_says_what_is_equal(budget, name, allowed, refused):
   one = finished('a', 0, 1.0, budget=budget)
   assert reporting.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **{name: allowed}))) == []
   [line] = reporting.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **{name: refused})))
   assert line.startswith(f'{name}: ') and str(refused) in line
-  others = {'tokens': 4, 'flops': 1.0, 'predictions': 1}
+  others = {'tokens': 4, 'flops': 1.0, 'planned_predictions': 1}
   del others[name]
   assert reporting.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **others))) == []
   mixed = sweep_of(one, finished('b', 0, 1.0, budget='flops' if budget != 'flops' else 'tokens'))
@@ -241,6 +242,18 @@ def test_every_number_leads_to_its_runs_and_every_run_to_its_files(tmp_path):
   assert not re.search(r'(src|href)="?(https?:)?//', page) and '<script' not in page
   text = report_text.markdown(sweep, found, both, 'sweep')
   assert '3.1000 ± 0.2484' in text and '3.1000' in page and '(sweep/causal-clm-1)' in text
+
+
+def test_clm_losses_of_prefix_and_causal_are_not_compared_for_a_prefix_is_spared():
+  def run(mask, seed, loss, prefixes=''):
+    made = finished(mask, seed, loss, 'clm', validation_masks_sha256=prefixes)
+    return dataclasses.replace(made, validation=dict(loss=loss, clm_loss=loss))
+
+  causal = [run('causal', 0, 2.0), run('causal', 1, 2.1)]
+  [alike] = tables.tables(sweep_of(*causal, run('window', 0, 1.0), run('window', 1, 1.15)))
+  assert len(alike.differences) == 1 and alike.best('clm')[0] == 'window'
+  [apart] = tables.tables(sweep_of(*causal, run('prefix', 0, 1.0, 'p'), run('prefix', 1, 1.15, 'p')))
+  assert not apart.differences and apart.best('clm') == (None, False) and 'prefix' in apart.silence
 
 
 def test_a_certificate_of_the_run_is_read_and_an_incomplete_one_is_refused(tmp_path):
