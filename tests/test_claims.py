@@ -198,7 +198,7 @@ def test_a_model_that_is_not_here_is_said_with_the_command_that_makes_it(tmp_pat
   task = LOSS.replace('kind: validation', 'kind: task').replace('mlm_loss}', 'finetune_mrpc, weights: trained}')
   assert measured(tmp_path, task).command.endswith(
       '&& python -m tools.finetune DIR --tasks=mrpc --task_data=DIR --finetune_mask=same '
-      '--split=test')
+      '--split=validation')
   answer = measured(tmp_path, task, ('finetune_mrpc', 'finetune_nothing'))
   assert answer.reason == 'no program of this repository measures finetune_nothing' and answer.command is None
   answer = measured(tmp_path, LOSS, ('provenance: V', 'provenance: V\n    needs: a telescope'))

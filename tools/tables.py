@@ -167,7 +167,7 @@ def tables(sweep: Sweep) -> list[Table]:
     asked = {} if value.one_question else _questions(sweep)
     if apart := [column for column in columns if len({asked.get((row, column)) for row in rows} - {None}) > 1]:
       silence += (f' In {", ".join(apart)} not all rows are asked the same either: behind a prefix fewer tokens are '
-                  'predicted, and easier ones. Their losses are not compared.')
+                  'predicted. Their losses are not compared.')
     made.append(Table(value, rows, columns, cells, scores, down, across,
                       differences(rows, columns, cells, asked) if down else [], found, silence.strip(), asked))
   return made
