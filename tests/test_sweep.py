@@ -99,7 +99,7 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
 
   def ask(sweep, task_data):
     said = []
-    return list(sweeping.execute(sweep, list(sweep.runs), 1, task_data, said.append)), said
+    return list(sweeping.execute(sweep, list(sweep.runs), [None], task_data, said.append)), said
 
   one = sweep('a', 'b')
   [run] = one.runs
@@ -118,6 +118,22 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   assert log[0] == 'asked a,b of DATA' and log[1] == 'asked c,never of DATA'
 
 
+def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypatch):
+  (tmp_path / 'program.py').write_text('import os, time\nprint(os.environ["CUDA_VISIBLE_DEVICES"])\ntime.sleep(1)\n')
+  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}', '{}'))
+  (tmp_path / 'sweep.py').write_text(
+      "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': seed} for seed in range(4)]\n"
+      "TABLE = dict(rows='seed', value='loss')\nEVALUATE = [dict(program='own', tasks=('a',))]\n")
+  sweep = sweeping.load(tmp_path / 'sweep.py', tmp_path)
+  for run in sweep.runs:
+    run.folder.mkdir()
+    (run.folder / 'config.json').write_text(json.dumps(run.resolved))
+    (run.folder / 'result.json').write_text(json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5))))
+  list(sweeping.execute(sweep, list(sweep.runs), ['0,1', '2,3'], 'DATA', lambda what: None))
+  seen = [run.folder.with_name(f'{run.folder.name}-own.log').read_text().strip() for run in sweep.runs]
+  assert set(seen) == {'0,1', '2,3'} and set(seen[:2]) == {'0,1', '2,3'}
+
+
 def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkeypatch):
   (tmp_path / 'program.py').write_text('import time\nprint("here", flush=True)\ntime.sleep(60)\n')
   monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}', '{}'))
@@ -134,7 +150,7 @@ def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkey
   monkeypatch.setattr(sweeping, 'wait', lambda *args, **kwargs: _stop_when(log))
   began = time.monotonic()
   with pytest.raises(SystemExit):
-    list(sweeping.execute(sweep, list(sweep.runs), 1, 'DATA', said.append))
+    list(sweeping.execute(sweep, list(sweep.runs), [None], 'DATA', said.append))
   time.sleep(0.5)
   assert time.monotonic() - began < 30 and said == ['seed=1: a'] and log.read_text() == 'here\n'
   assert not second.folder.with_name(f'{second.folder.name}-own.log').exists()

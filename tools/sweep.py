@@ -19,6 +19,7 @@ cli.flags.DEFINE_string('sweep', None, 'A file of configs/sweeps.')
 cli.flags.DEFINE_string('workdir', None, 'The folder of the sweep; each run has a folder in it.')
 cli.flags.DEFINE_string('task_data', None, 'The folder with the files of the tasks: sst2/, mrpc/, blimp/ ...')
 cli.flags.DEFINE_integer('jobs', 1, 'Runs at a time. They share this machine.', lower_bound=1)
+cli.flags.DEFINE_list('devices', [], 'A run at a time on each of these accelerators, as in 0,1,2; or groups, 0+1,2+3.')
 cli.flags.DEFINE_bool('dry_run', False, 'Only say what would run, and the predicted cost.')
 cli.flags.DEFINE_bool('list', False, 'Only say which runs are finished, begun or waiting.')
 cli.flags.DEFINE_list('slurm', None, 'Submit to SLURM: time=MINUTES,partition=NAME,cpus=8,gpus=1,parallel=16 ...')
@@ -51,6 +52,9 @@ def main():
                         'command with --task_data and without --slurm.')
     from tools import slurm
     return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
+  places = [group.replace('+', ',') for group in flags.devices] or [None] * flags.jobs
+  if flags.devices and flags.jobs > 1:
+    raise ConfigError('--devices says how many runs go at a time: leave --jobs out.')
   sweeping.note(sweep, directory)
   console.say(f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(training)} to train, '
               f'{sum(map(len, unanswered.values())) if task_data else 0} evaluations to run')
@@ -59,7 +63,7 @@ def main():
     console.say(f'without --task_data=DIR these evaluations are left out: {", ".join(names)}')
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that the programs below are told to end too
   failed, started = [], time.monotonic()
-  done = sweeping.execute(sweep, left, flags.jobs, task_data, lambda what: console.say(f'  {what} ...'))
+  done = sweeping.execute(sweep, left, places, task_data, lambda what: console.say(f'  {what} ...'))
   for number, (run, errors) in enumerate(done, start=1):
     taken = time.monotonic() - started
     failed += errors

@@ -5,7 +5,9 @@ from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 import dataclasses
 import importlib.util
 import json
+import os
 from pathlib import Path
+import queue
 import subprocess
 import sys
 import threading
@@ -17,6 +19,8 @@ from tools import evaluating
 from tools.evaluating import Evaluation
 from training import budget, summary, workdir
 
+# What tells a process which accelerators are its own, for NVIDIA, for AMD and for TPU.
+_VISIBLE = ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'TPU_VISIBLE_CHIPS')
 ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -134,16 +138,20 @@ def seconds(runs: Sequence[Run]) -> list[float]:
   return [run.flops() / speeds[run.config.model.width] for run in runs]
 
 
-def execute(sweep: Sweep, runs: list[Run], jobs: int, task_data: str | None,
+def execute(sweep: Sweep, runs: list[Run], places: Sequence[str | None], task_data: str | None,
             began: Callable[[str], None]) -> Iterator[tuple[Run, list[str]]]:
-  """Trains and evaluates the runs, `jobs` at a time; yields (run, what failed) as they end.
+  """Trains and evaluates the runs, as many at a time as there are places; yields (run, what failed) as they end.
 
   Every program is a process with its own log beside the run's folder. A run that was begun is resumed, one that is
   finished is only evaluated. When the caller stops, running ones get SIGTERM, and trainers leave a checkpoint.
 
   Args:
+    places: the numbers of the accelerators that a run may see, as in '0' or '0,1'; None: all that there are.
     task_data: the folder with the files of the tasks; without it nothing is evaluated.
   """
+  free: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+  for place in places:
+    free.put(place)
   processes: list[subprocess.Popen] = []
   stopped = threading.Event()
 
@@ -151,9 +159,12 @@ def execute(sweep: Sweep, runs: list[Run], jobs: int, task_data: str | None,
     if stopped.is_set():  # what was running has ended by a signal, and nothing may follow it
       return [f'{what}: not begun']
     began(what)
+    place = free.get()  # never waits: there are as many threads as places
+    seen = {} if place is None else dict.fromkeys(_VISIBLE, place)
     with path.open('a') as log:
-      processes.append(running := subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log))
+      processes.append(running := subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | seen))
       code = running.wait()
+    free.put(place)
     return [f'{what} failed with exit code {code}, see {path.name}'] if code else []
 
   def one(run: Run) -> tuple[Run, list[str]]:
@@ -168,7 +179,7 @@ def execute(sweep: Sweep, runs: list[Run], jobs: int, task_data: str | None,
             for _ in evaluation.left(run.folder)[:1]]
     return run, failed
 
-  pool = ThreadPoolExecutor(jobs)
+  pool = ThreadPoolExecutor(len(places))
   waiting = {pool.submit(one, run) for run in runs}
   try:
     while waiting:
