@@ -27,6 +27,7 @@ def prove(config='gpt2_small', mask='causal', packed=True, heads=('clm',), **cha
     ('prefix', True, ('mlm',), {}),
     ('causal', True, ('clm',), dict(positions='rotary', kv_heads=2)),
     ('prefix', True, ('clm',), dict(attention='reference')),
+    ('causal', True, ('clm',), dict(layers=1, norm='rms', positions='rotary')),  # a norm hides a change of length alone
 ])
 def test_honest_networks_pass(mask, packed, heads, changes):
   prove('bert_base' if heads[0] == 'mlm' else 'gpt2_small', mask, packed, heads, **changes)

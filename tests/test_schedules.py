@@ -81,3 +81,9 @@ def test_another_tokenizer_or_another_trunk_is_refused(mixed):
   wide = runs.run(runs.command('bert_tiny', folder / 'wide', text, **{
       'start_from': folder / 'mixed', 'model.feed_forward': 96, 'objectives': "{'mlm': 1.0}"}))
   assert wide.returncode == 3 and 'feed_forward' in wide.stderr and 'same sizes' in wide.stderr
+
+
+def test_a_run_whose_steps_decide_what_its_past_was_is_not_extended(mixed):
+  folder, text = mixed
+  more = runs.run([*runs.command('bert_tiny', folder / 'mixed', text, **MIXED, steps=24), '--allow_change=steps'])
+  assert more.returncode == 3 and 'cannot be extended' in more.stderr and 'config.start_from=' in more.stderr
