@@ -243,7 +243,12 @@ def test_a_run_speaks_for_the_claim_of_its_own_config_and_for_no_other(tmp_path)
   said = dict(finetune_mrpc=dict(value=0.704, unit='accuracy, over 4 seeds', higher_is_better=True, split='test'))
   (work / 'evaluations.json').write_text(json.dumps(said))
   answer = measured(tmp_path, task, directory=work)
-  assert answer.verdict == 'confirmed' and answer.measured == pytest.approx(70.4) and 'split test' in answer.reason
+  assert answer.verdict == 'not runnable' and "of split 'test', the claim is of 'validation'" in answer.reason
+  said['finetune_mrpc']['split'] = 'validation'
+  (work / 'evaluations.json').write_text(json.dumps(said))
+  answer = measured(tmp_path, task, directory=work)
+  assert answer.verdict == 'confirmed' and answer.measured == pytest.approx(70.4)
+  assert 'split validation' in answer.reason
   answer = measured(tmp_path, task, ('metric: accuracy', 'metric: F1'), directory=work)
   assert answer.verdict == 'not runnable' and "is 'accuracy, over 4 seeds', the claim is 'F1'" in answer.reason
   answer = measured(tmp_path, task, ('weights: trained', 'weights: published'), directory=work)
@@ -281,7 +286,8 @@ def test_a_sign_is_measured_in_a_sweep_within_each_seed(tmp_path):
   answer = measured(tmp_path, sign, ('objectives: [mlm]}, name', 'objectives: [clm]}, name'), directory=out)
   assert answer.verdict == 'not runnable' and 'no seed' in answer.reason
   answer = measured(tmp_path, sign, ('name: mlm_loss', 'name: finetune_mrpc'), directory=out)
-  assert 'no seed' in answer.reason and answer.command == 'python -m tools.finetune RUN --tasks=mrpc --task_data=DIR'
+  assert 'no seed' in answer.reason and answer.command == (
+      'python -m tools.finetune RUN --tasks=mrpc --task_data=DIR --finetune_mask=same --split=validation')
 
 
 @pytest.mark.slow
