@@ -80,6 +80,16 @@ def stages(config) -> tuple[Stage, ...]:
                for (_, cell), first, end in zip(entries, bounds, bounds[1:]))
 
 
+def stage_at(stages: tuple[Stage, ...], step: int) -> Stage:
+  """The stage that a step belongs to."""
+  return next(stage for stage in stages if stage.first <= step < stage.end)
+
+
+def period(config) -> int:
+  """Rows of a batch among which every cell has its share; 1 where a cell has them all."""
+  return max(part.period for stage in stages(config) for part in stage.parts)
+
+
 def also(config) -> tuple[Cell, ...]:
   """The cells that validation scores besides the one that the run is for."""
   return tuple(cell_of(text) for text in filter(None, map(str.strip, config.validation.also.split(','))))
@@ -122,9 +132,8 @@ def check(config):
     if missing := {name for name in cell.names if _head(config, name) not in heads}:
       raise ValueError(f'{cell} is to be scored, and nothing that trains has the head of {" or ".join(missing)}: train '
                        'it at some step, or let clm and mlm share one with config.model.shared_head=True.')
-  period = max(part.period for stage in stages(config) for part in stage.parts)
-  if config.batch_size % period:
-    raise ValueError(f'config.batch_size={config.batch_size}: config.schedule divides each batch by {period}.')
+  if config.batch_size % period(config):
+    raise ValueError(f'config.batch_size={config.batch_size}: config.schedule divides each batch by {period(config)}.')
 
 
 def _check_cell(cell: Cell, negative_control: bool):

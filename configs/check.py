@@ -102,7 +102,7 @@ def check_devices(config, devices: int, processes: int, platform: str):
     raise ConfigError(f'config.mesh: data={mesh.data} x fsdp={mesh.fsdp} x tensor={mesh.tensor} does not '
                       f'make {devices} devices. With fsdp=1 and tensor=1, data=-1 takes them all.')
   rows, micro = data * mesh.fsdp, max(1, config.accumulate)
-  period = max(part.period for stage in cells.stages(config) for part in stage.parts)
+  period = cells.period(config)
   unit = period * math.lcm(rows * micro, processes)
   if config.batch_size % unit:
     below = config.batch_size // unit * unit

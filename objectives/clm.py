@@ -21,7 +21,8 @@ def shifted(token_BxT, segment_BxT, prefix_BxT=None):
   return target_BxT, counts_BxT.at[:, -1].set(False).astype(jnp.float32)
 
 
-def _targets(batch):
+def targets(batch):
+  """(target_BxT, weight_BxT) of a prepared batch."""
   return shifted(batch['token'], batch['segment'], batch['prefix'] if 'prefix' in batch else None)
 
 
@@ -30,16 +31,16 @@ def prepare(key, batch, index_B, setup: Setup):
 
 
 def weight(batch):
-  return _targets(batch)[1].sum()
+  return targets(batch)[1].sum()
 
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
-  return projected_cross_entropy(outputs['clm'], *_targets(batch), chunk=setup.chunk)
+  return projected_cross_entropy(outputs['clm'], *targets(batch), chunk=setup.chunk)
 
 
 def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
   """Terms, and `text`: the nats of ordinary tokens alone, for units that no tokenizer can flatter."""
-  target_BxT, weight_BxT = _targets(batch)
+  target_BxT, weight_BxT = targets(batch)
   nats_BxT, hit_BxT = projected_nats(outputs['clm'], target_BxT, chunk=setup.chunk)
   text_BxT = weight_BxT * ~setup.special_V[target_BxT]
   kinds = [('loss', nats_BxT, weight_BxT), ('accuracy', hit_BxT, weight_BxT)]

@@ -14,20 +14,17 @@ from pathlib import Path
 import re
 from typing import Any
 
-import numpy as np
-from scipy import stats
-
 from configs import check
 from configs.base import FREE_ON_RESUME
+from data.tasks import TASKS
 from evaluation import claims as published
 from evaluation.claims import Answer, Claim, ClaimError
 from models.config import ModelConfig
 from models.network import make_network, parameter_shapes
 from objectives.corrupt import Masking
-from tools import reporting
+from tools import effects, evaluating, reporting
 from training import budget, cost, summary, workdir
 from training.console import Console, duration
-from training.errors import StateError
 
 FOLDER = Path(__file__).resolve().parents[1] / 'claims'
 # A run of a claim's config may differ in these; what may change when a run resumes is no part of the claim either,
@@ -39,9 +36,9 @@ _PASSES = 3  # forward passes that training/cost.py counts a step as: the backwa
 _WRITERS = {
     'finetune_': ('python -m tools.finetune {workdir} --tasks={task} --task_data=DIR --finetune_mask=same '
                   '--split={split}',
-                  ('sst2', 'mrpc', 'rte', 'sick', 'conll2000')),
+                  tuple(TASKS)),
     'probe_': ('python eval.py --workdir={workdir} --tasks=probe_{task} --task_data=DIR',
-               ('sst2', 'mrpc', 'rte', 'sick', 'conll2000')),
+               tuple(TASKS)),
     'blimp': ('python eval.py --workdir={workdir} --tasks=blimp --task_data=DIR', ('',)),
 }
 
@@ -138,11 +135,11 @@ def _validation(claim: Claim, directory: str | None) -> Answer:
 def _task(claim: Claim, directory: str | None) -> Answer:
   config, name = config_of(claim), claim.measure['name']
   writer = _writer(name, directory or 'DIR', _SPLITS.get(claim.split, 'test'))
-  if writer is None and (directory is None or name not in _evaluations(Path(directory))):
+  if writer is None and (directory is None or name not in evaluating.read(Path(directory))):
     return published.cannot(claim, f'no program of this repository measures {name}')
   if refused := _other_run(claim, config, directory):
     return dataclasses.replace(refused, command=f'{refused.command} && {writer}')
-  entry = _evaluations(Path(directory)).get(name)
+  entry = evaluating.read(Path(directory)).get(name)
   if entry is None:
     return published.cannot(claim, f'evaluations.json of {directory} has no {name}', writer)
   value = _in_unit(entry, claim)
@@ -169,7 +166,7 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
   for run in reporting.load(Path(directory)).runs:
     value = run.validation.get(said['name'])
     if value is None:
-      value = _in_unit(_evaluations(Path(directory) / run.folder).get(said['name'], {}), claim)
+      value = _in_unit(evaluating.read(Path(directory) / run.folder).get(said['name'], {}), claim)
     for side, values in zip((said['higher'], said['lower']), sides):
       if value is not None and all(_matches(run.changes.get(field), wanted) for field, wanted in side.items()):
         if run.seed in values:
@@ -179,10 +176,8 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
   if not seeds:
     return published.cannot(
         claim, f'no seed of {directory} has {said["name"]}, the {claim.metric}, on both sides', writer)
-  paired_N = np.array([sides[0][seed] - sides[1][seed] for seed in seeds])
-  N = len(seeds)
-  half = float(stats.t.ppf(0.975, N - 1) * paired_N.std(ddof=1) / N**0.5) if N > 1 else None
-  return published.judge_sign(claim, float(paired_N.mean()), half, f'{said["name"]} of {directory}, {N} seeds')
+  paired = effects.Mean(tuple(sides[0][seed] - sides[1][seed] for seed in seeds), tuple(seeds))
+  return published.judge_sign(claim, paired.mean, paired.half, f'{said["name"]} of {directory}, {len(seeds)} seeds')
 
 
 def _matches(value: Any, wanted: Any) -> bool:
@@ -259,17 +254,6 @@ def _writer(name: str, directory: str, split: str) -> str | None:
     if name.startswith(prefix) and name.removeprefix(prefix) in tasks:
       return command.format(workdir=directory, task=name.removeprefix(prefix), split=split)
   return None
-
-
-def _evaluations(directory: Path) -> dict[str, Any]:
-  path = directory / 'evaluations.json'
-  if not path.is_file():
-    return {}
-  try:
-    said = json.loads(path.read_text(encoding='utf-8'))
-  except ValueError as error:
-    raise StateError(f'{path} is damaged: it holds no JSON.') from error
-  return said if isinstance(said, dict) else {}
 
 
 def _in_unit(entry: dict[str, Any], claim: Claim) -> float | None:

@@ -92,6 +92,8 @@ def read(folder: Path) -> dict[str, dict[str, Any]]:
     entries = json.loads(path.read_text())
   except ValueError as error:
     raise StateError(f'{path} is damaged: {error}. Remove it, and evaluate again.') from error
+  if not isinstance(entries, dict):
+    raise StateError(f'{path} is damaged: it holds no JSON object. Remove it, and evaluate again.')
   for name, entry in entries.items():
     if not isinstance(entry, dict) or not isinstance(entry.get('value'), int | float):
       raise StateError(f'{path}: {name} has no number as its value. Remove it, and evaluate again.')

@@ -9,6 +9,7 @@ import numpy as np
 from configs import cells
 from configs.check import ConfigError
 from data.tokenizer import Tokenizer
+from objectives import clm
 from training import metrics, workdir
 from training.assemble import Experiment, assemble
 from training.step import mask_hash, prepare
@@ -31,7 +32,7 @@ def draw(directory: str, step: int, progress) -> dict[str, Any]:
   prepared = experiment.prepared
   workdir.check_fingerprint(directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256))
   batch = experiment.batches(experiment.length_at(step))[step]
-  stage = next(stage for stage in cells.stages(config) if stage.first <= step < stage.end)
+  stage = cells.stage_at(cells.stages(config), step)
   rows, masks = [], 0
   for work in experiment.works(stage):
     # Compiled, as in the run: a rate that falls is a number of 32 bits there.
@@ -72,9 +73,7 @@ def _words(tokenizer: Tokenizer, cell: cells.Cell, row: dict[str, np.ndarray], o
       if weight:
         targets[int(position) + ahead] = tokenizer.readable(target)
   if 'clm' in cell.names:
-    follows_T = (segment_T[1:] == segment_T[:-1]) & (segment_T[1:] > 0)
-    if 'prefix' in row:
-      follows_T &= ~row['prefix'][1:].astype(bool)
-    targets = {int(at) + 1: tokenizer.readable(row['token'][at + 1]) for at in np.flatnonzero(follows_T)}
+    target_1xT, weight_1xT = clm.targets({name: x[None] for name, x in row.items()})
+    targets = {int(at) + 1: tokenizer.readable(target_1xT[0, at]) for at in np.flatnonzero(weight_1xT[0])}
   label = dict(label=int(row['label'])) if 'label' in row else {}
   return dict(text=' '.join(written), targets=dict(sorted(targets.items())), **label)

@@ -155,7 +155,7 @@ class _Run:
 
   def step_at(self, step: int):
     """(the training step of the stage that a step belongs to, whether it is yet to be compiled)."""
-    stage = next(stage for stage in self.stages if stage.first <= step < stage.end)
+    stage = cells.stage_at(self.stages, step)
     key = stage.parts, self.experiment.length_at(step)
     new = key not in self.train_steps
     if new:

@@ -69,7 +69,7 @@ def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, sch
   """
 
   def train_step(state: State, batch):
-    _, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), state.step))
+    _, dropout_key = _keys(seed, state.step)
 
     def measure(number, work):
       prepared = prepare(work, batch, seed=seed, step=state.step, steps=steps, static=static)
@@ -137,8 +137,13 @@ def prepare(work: Work, batch, *, seed: int, step, steps: int, static: int):
     key = jax.random.key(seed)
     index_B = rows['id'] * static + rows['look'] % static
   else:
-    key, _ = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+    key, _ = _keys(seed, step)
   return work.objective.prepare(key, rows, index_B, step / max(1, steps - 1))
+
+
+def _keys(seed: int, step):
+  """(key of what is hidden, key of dropout) of a step."""
+  return jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
 
 
 def mask_hash(prepared) -> jax.Array:

@@ -49,7 +49,7 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
         devices=mesh.shape['data'] * mesh.shape['fsdp'],
         params=parameters, average=bool(config.optimizer.average), flops_a_token=flops[T],
         platform=jax.default_backend(), memory=cost.device_memory(),
-        period=max(part.period for stage in cells.stages(config) for part in stage.parts))
+        period=cells.period(config))
   path.write_text(json.dumps(dict(accumulate=accumulate)))
   # The CPU devices of a process share its cores.
   speed = expected_speed(experiment.model.width) * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
