@@ -56,7 +56,8 @@ def examine(directory: Path, console: Console) -> dict[str, dict]:
       flags.score, console.stage)
   results = {}
   for name in flags.tasks:
-    found = {key: value | dict(source=weights.source) for key, value in tasks.TASKS[name](subject).items()}
+    said = dict(source=weights.source, asked=cli.asked())
+    found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
     workdir.note_evaluations(directory, found)
     results |= found
   console.table(weights.source, tasks.rows(results))

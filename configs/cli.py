@@ -28,6 +28,15 @@ def define_config(default: str | None = None):
       'of it is a flag as well: --config.steps=10.', lock_config=True)
 
 
+# Where a program looks, and how it says what it found: no part of what it is asked.
+_PLACES = ('workdir', 'weights', 'tasks', 'task_data', 'json', 'debug')
+
+
+def asked() -> dict[str, str | int | float | bool]:
+  """The flags of this command line that decide its result: {name: value}."""
+  return {name: FLAGS[name].value for name in FLAGS if FLAGS[name].present and name not in _PLACES}
+
+
 def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: str | None = None):
   """Parses flags, calls `main`, and ends the process with the documented code.
 

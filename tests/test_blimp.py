@@ -224,6 +224,7 @@ def test_eval_asks_a_run_for_blimp_and_keeps_what_it_found(tmp_path, folder):
   result = printed['tasks']['blimp']
   assert json.loads((tmp_path / 'run' / 'evaluations.json').read_text()) == dict(blimp=result)
   assert result['pairs'] == 5 and result['score'] == 'causal' and 0 <= result['value'] <= 1
+  assert result['asked'] == dict(task_limit=2)
   assert printed['step'] == 12 and 'clm_loss' in printed
   table = runs.run([*asked, '--tasks=blimp', '--task_limit=1'])
   assert table.returncode == 0 and 'causal log-likelihood' in table.stdout and 'islands' in table.stdout

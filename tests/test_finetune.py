@@ -201,6 +201,7 @@ def test_the_program_writes_what_it_prints(folder):
   assert printed == json.loads((folder / 'model/evaluations.json').read_text())
   found = printed['finetune_sst2']
   assert (found['finetune_mask'], found['pretrained_mask'], found['pooling']) == ('causal', 'causal', 'last')
+  assert found['asked'] == dict(finetune_mask='same', steps=2, seeds=2, pooling='last')
   assert len(found['values']) == 2 and found['source'].startswith(str(folder))
 
 

@@ -76,12 +76,13 @@ def test_evaluations_that_make_no_sense_are_refused_before_anything_runs(text, w
 PROGRAM = """
 import json, pathlib, sys
 flags = dict(arg.lstrip('-').split('=') for arg in sys.argv[1:])
+asked = {'unit': flags['unit']}
 run = pathlib.Path(flags['workdir'])
 path = run / 'evaluations.json'
 entries = json.loads(path.read_text()) if path.exists() else {}
 for task in set(flags['tasks'].split(',')) - {'never'}:
   loss = json.loads((run / 'result.json').read_text())['validation']['loss']
-  entries[task] = dict(value=loss, unit=flags['unit'], higher_is_better=False, side='generation')
+  entries[task] = dict(value=loss, unit=flags['unit'], higher_is_better=False, side='generation', asked=asked)
 path.write_text(json.dumps(entries))
 print('asked', flags['tasks'], 'of', flags['task_data'])
 """
@@ -89,12 +90,12 @@ print('asked', flags['tasks'], 'of', flags['task_data'])
 
 def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_path, monkeypatch):
   (tmp_path / 'program.py').write_text(PROGRAM)
-  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}', '{}'))
+  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}'))
   file = tmp_path / 'sweep.py'
 
-  def sweep(*tasks):
+  def sweep(*tasks, unit='nats'):
     file.write_text("BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}]\nTABLE = dict(rows='seed', value='loss')\n"
-                    f"EVALUATE = [dict(program='own', tasks={tasks!r}, unit='nats')]\n")
+                    f"EVALUATE = [dict(program='own', tasks={tasks!r}, unit={unit!r})]\n")
     return sweeping.load(file, tmp_path)
 
   def ask(sweep, task_data):
@@ -108,7 +109,7 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   (run.folder / 'result.json').write_text(json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5))))
   assert ask(one, None) == ([(run, [])], []) and sweeping.unanswered(one, run) == ['a', 'b']
   assert ask(one, 'DATA') == ([(run, [])], ['seed=1: a, b'])
-  entry = dict(value=2.5, unit='nats', higher_is_better=False, side='generation')
+  entry = dict(value=2.5, unit='nats', higher_is_better=False, side='generation', asked=dict(unit='nats'))
   assert evaluating.read(run.folder) == dict(a=entry, b=entry) and sweeping.unanswered(one, run) == []
   assert ask(one, 'DATA') == ([(run, [])], [])
   more = sweep('a', 'c', 'never')
@@ -116,11 +117,20 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   assert 'no answer' in failed and 'never' in failed and sweeping.unanswered(more, run) == ['never']
   log = run.folder.with_name(f'{run.folder.name}-own.log').read_text().splitlines()
   assert log[0] == 'asked a,b of DATA' and log[1] == 'asked c,never of DATA'
+  other = sweep('a', unit='bits')  # the old answer is one to another question
+  assert sweeping.unanswered(other, run) == ['a'] and ask(other, 'DATA')[1] == ['seed=1: a']
+  assert evaluating.read(run.folder)['a']['unit'] == 'bits' and not sweeping.unanswered(other, run)
+
+
+def test_one_task_may_be_fine_tuned_under_several_masks():
+  asked = [dict(program='finetune', tasks=('mrpc',), finetune_mask=mask) for mask in ('same', 'causal')]
+  names = [one.name('mrpc') for one in evaluating.parse(asked, 'here')]
+  assert names == ['finetune_mrpc', 'finetune_mrpc_causal']
 
 
 def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypatch):
   (tmp_path / 'program.py').write_text('import os, time\nprint(os.environ["CUDA_VISIBLE_DEVICES"])\ntime.sleep(1)\n')
-  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}', '{}'))
+  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}'))
   (tmp_path / 'sweep.py').write_text(
       "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': seed} for seed in range(4)]\n"
       "TABLE = dict(rows='seed', value='loss')\nEVALUATE = [dict(program='own', tasks=('a',))]\n")
@@ -136,7 +146,7 @@ def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypat
 
 def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkeypatch):
   (tmp_path / 'program.py').write_text('import time\nprint("here", flush=True)\ntime.sleep(60)\n')
-  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}', '{}'))
+  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}'))
   (tmp_path / 'sweep.py').write_text(
       "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}, {'seed': 2}]\nTABLE = dict(rows='seed', value='loss')\n"
       "EVALUATE = [dict(program='own', tasks=('a',)), dict(program='own', tasks=('b',))]\n")

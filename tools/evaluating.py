@@ -12,11 +12,16 @@ from training.errors import StateError
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = 'evaluations.json'
-# program: its command before the flags, the flag or position of the run's folder, and how it names a task in FILE.
+# program: its command before the flags, and the flag or position of the run's folder.
 PROGRAMS = {
-    'eval': ((str(ROOT / 'eval.py'),), '--workdir={}', '{}'),
-    'finetune': (('-m', 'tools.finetune'), '{}', 'finetune_{}'),
+    'eval': ((str(ROOT / 'eval.py'),), '--workdir={}'),
+    'finetune': (('-m', 'tools.finetune'), '{}'),
 }
+
+
+def finetuned(task: str, mask: str) -> str:
+  """Of a fine-tuning's entry in evaluations.json; `mask` as asked, where 'same' is that of the pre-training."""
+  return f'finetune_{task}' + (f'_{mask}' if mask != 'same' else '')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,16 +40,16 @@ class Evaluation:
 
   def name(self, task: str) -> str:
     """Of a task's entry in evaluations.json."""
-    return PROGRAMS[self.program][2].format(task)
+    return finetuned(task, self.flags.get('finetune_mask', 'same')) if self.program == 'finetune' else task
 
   def left(self, folder: Path) -> tuple[str, ...]:
-    """The tasks without an answer so far."""
+    """The tasks without an answer to this very question so far: one that was asked with other flags is another."""
     there = read(folder)
-    return tuple(task for task in self.tasks if self.name(task) not in there)
+    return tuple(task for task in self.tasks if there.get(self.name(task), {}).get('asked') != self.flags)
 
   def command(self, folder: Path, task_data: str) -> list[str]:
     """For the tasks that are left."""
-    program, place, _ = PROGRAMS[self.program]
+    program, place = PROGRAMS[self.program]
     flags = [f'--{name}={value}' for name, value in self.flags.items()]
     return [sys.executable, *program, place.format(folder), f'--tasks={",".join(self.left(folder))}',
             f'--task_data={task_data}', *flags]

@@ -3,7 +3,8 @@
 
 DIR is the workdir of a run, or a Hugging Face directory. FOLDER holds sst2/, mrpc/, rte/, sick/ and conll2000/ with
 their published files (docs/finetuning.md); --task_data=tfds takes GLUE's from TensorFlow Datasets. The result goes into
-DIR/evaluations.json: mean and spread over seeds, and the share of runs that do not beat the majority class.
+DIR/evaluations.json: mean and spread over seeds, and the share of runs that do not beat the majority class. A mask
+other than `same` is part of its name there, as in finetune_mrpc_causal, so that one task may be asked under several.
 """
 
 import json
@@ -44,6 +45,7 @@ def main():
                       'different results.')
 
   from data import tasks as labelled
+  from tools import evaluating
   from tools import weights as loading
   from training import finetune, workdir
   from training.console import Console
@@ -71,8 +73,9 @@ def main():
           split=flags.split or ('test' if 'test' in task.splits else 'validation'))
     finally:
       console.end()
-    results[f'finetune_{task.name}'] = result | dict(pretrained_mask=weights.mask, source=weights.source)
-    workdir.note_evaluations(directory, {f'finetune_{task.name}': results[f'finetune_{task.name}']})
+    name = evaluating.finetuned(task.name, flags.finetune_mask)
+    results[name] = result | dict(pretrained_mask=weights.mask, source=weights.source, asked=cli.asked())
+    workdir.note_evaluations(directory, {name: results[name]})
     if not flags.json:
       console.table(f'{task.name}: {result["rows"]:,} rows of {result["split"]}, trained on {result["train_rows"]:,}',
                     _rows(result))
