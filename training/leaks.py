@@ -5,6 +5,8 @@ names says so. What should be visible is written here once more, in numpy, so th
 cannot excuse itself.
 """
 
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 import dataclasses
 
 import jax
@@ -24,6 +26,12 @@ _PROMPT = 3  # tokens that a cache gets at once
 _T = len(_SEGMENT)
 _SHOWN = 8
 _QUICK = dict(xla_backend_optimization_level=0, xla_llvm_disable_expensive_passes=True)
+
+
+def prove_all(config: ModelConfig, cells: Iterable[tuple[str, tuple[str, ...], bool]], *, packed: bool):
+  """`prove` for each (mask, heads, answers_seen), side by side: most of it is compiling, which needs one core each."""
+  with ThreadPoolExecutor() as pool:
+    list(pool.map(lambda cell: prove(config, mask=cell[0], packed=packed, heads=cell[1], answers_seen=cell[2]), cells))
 
 
 def prove(config: ModelConfig, *, mask: str, packed: bool, heads: tuple[str, ...], answers_seen: bool = False):
@@ -64,7 +72,7 @@ class _Probe:
         config, vocab_size=_T, layers=min(2, config.layers), width=8, heads=2,
         kv_heads=2 if config.G == config.heads else 1, head_width=4, feed_forward=8,
         embedding_width=4 if config.E != config.width else 0, max_length=_T + config.position_offset,
-        dropout=0.0, attention_dropout=0.0, dtype='float32', remat='none')
+        dropout=0.0, attention_dropout=0.0, dtype='float32', remat='none', scan=True)
     self.head = next((head for head in ('clm', 'mlm') if head in heads), None)
     self.network = make_network(self.config, mask=mask, packed=packed, heads=(self.head,) if self.head else ())
     self.writes = self.head == 'clm' and mask != 'bidirectional'
@@ -131,9 +139,7 @@ def _compare(found_TxT: np.ndarray, visible_TxT: np.ndarray, what: str):
 
 def _hides_answers(found_TxT: np.ndarray, *, prefix: bool):
   """No output depends on the token that CLM asks it for."""
-  token_BxT = jnp.arange(_T)[None]
-  target_BxT, weight_BxT = clm.shifted(token_BxT, jnp.asarray(_SEGMENT)[None],
-                                       jnp.asarray(_PREFIX)[None] if prefix else None)
+  target_BxT, weight_BxT = jax.jit(clm.shifted)(np.arange(_T)[None], _SEGMENT[None], _PREFIX[None] if prefix else None)
   for query, (target, weight) in enumerate(zip(np.asarray(target_BxT)[0], np.asarray(weight_BxT)[0])):
     if weight and found_TxT[query, target]:
       raise LeakError(f'clm asks output {query} for input {target}, and it depends on that input: the answer is seen. '

@@ -52,9 +52,9 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
     (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
     console.say(format_report(prepared.report))
     faults.mark(directory, 'proof')
-    for mask, heads in dict.fromkeys((cell.mask, made.objective.heads) for cell, made in experiment.cells.items()):
-      leaks.prove(experiment.model, mask=mask, packed=not experiment.pairs, heads=heads,
-                  answers_seen=mask == 'bidirectional' and 'clm' in heads)
+    shown = dict.fromkeys((cell.mask, made.objective.heads) for cell, made in experiment.cells.items())
+    leaks.prove_all(experiment.model, packed=not experiment.pairs,
+                    cells=[(mask, heads, mask == 'bidirectional' and 'clm' in heads) for mask, heads in shown])
     masks = ', '.join(dict.fromkeys(cell.mask for cell in experiment.cells))
     console.say(f'mask {masks}: on a probe of this network each output depends on what the mask shows, and on '
                 'nothing else.')
