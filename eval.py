@@ -7,9 +7,11 @@ without a run: a Hugging Face directory, or what tools.convert wrote.
 """
 
 import json
+from os import PathLike
 from pathlib import Path
 
 from configs import check, cli
+from training import storage
 from training.console import Console
 
 cli.flags.DEFINE_string('workdir', None, 'The folder of a run of train.py.')
@@ -29,17 +31,18 @@ def main():
     return claims.answer(flags.claim, flags.workdir, as_json=flags.json)
   if not flags.workdir:
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
+  directory = storage.place(flags.workdir)
   console = Console(quiet=flags.json)
   result = dict(workdir=flags.workdir)
   if flags.tasks:
-    result['tasks'] = examine(Path(flags.workdir), console)
-  if not flags.tasks or (Path(flags.workdir) / 'checkpoints').exists():
-    result |= validate(flags.workdir, console)
+    result['tasks'] = examine(directory, console)
+  if not flags.tasks or (directory / 'checkpoints').exists():
+    result |= validate(directory, console)
   if flags.json:
     print(json.dumps(result))
 
 
-def examine(directory: Path, console: Console) -> dict[str, dict]:
+def examine(directory: PathLike, console: Console) -> dict[str, dict]:
   """Runs the tasks that are asked for, and keeps what each found as soon as it is found."""
   flags = cli.FLAGS
 
@@ -64,7 +67,7 @@ def examine(directory: Path, console: Console) -> dict[str, dict]:
   return results
 
 
-def validate(directory: str, console: Console) -> dict:
+def validate(directory: PathLike, console: Console) -> dict:
   """Scores the validation set of a run."""
   flags = cli.FLAGS
 

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 import warnings
 
+from etils import epath
 import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
@@ -116,7 +117,7 @@ class Tokenizer:
     return copy.to_str(pretty=True)
 
   def save(self, path: str | Path):
-    Path(path).write_text(self.plain_json(), encoding='utf-8')
+    epath.Path(path).write_text(self.plain_json())
 
   def _ordinary(self, ids: np.ndarray) -> np.ndarray:
     """Unigram models match special tokens inside text; there they are unknown text."""
@@ -130,12 +131,12 @@ class Tokenizer:
 
 def load(path: str | Path, lowercase: bool) -> Tokenizer:
   """A tokenizer from BERT's `vocab.txt` or a `tokenizer.json`, which has its own rule about case."""
-  path = Path(path).expanduser()
+  path = epath.Path(path).expanduser()
   if not path.exists():
     raise DataError(f'data.tokenizer={str(path)!r}: no such file; it is wordpiece, bpe or words, trained on '
                     'the corpus, or the path of a vocab.txt or tokenizer.json')
   try:
-    text = path.read_text(encoding='utf-8')
+    text = path.read_text()
     if path.suffix == '.json':
       return from_json(text, str(path))
     return from_vocabulary(text.rstrip('\n').split('\n'), lowercase)

@@ -35,8 +35,9 @@ def read_json(path: Path) -> dict[str, Any]:
   """
   if not path.is_file():
     raise WeightsError(f'{path.parent} has no {path.name}.')
-  if path.stat().st_size > _JSON_BYTES:
-    raise WeightsError(f'{path} has {path.stat().st_size:,} bytes; a {path.name} is small.')
+  size = getattr(path.stat(), 'length', None) or path.stat().st_size  # of a path on a store, of one here
+  if size > _JSON_BYTES:
+    raise WeightsError(f'{path} has {size:,} bytes; a {path.name} is small.')
   try:
     value = json.loads(path.read_text(encoding='utf-8'))
   except (ValueError, RecursionError) as error:

@@ -38,12 +38,13 @@ def main():
 
   from tools import weights as loading
   from tools.attention_map import draw, look, page, sharpest
+  from training import storage
   from training.console import Console
 
   first = loading.flag()
   seen = [look(loading.load(first, step=flags.step), flags.text)]
   if flags.compare:
-    seen.append(look(loading.load(Path(flags.compare).expanduser()), flags.text))
+    seen.append(look(loading.load(storage.place(flags.compare, '--compare')), flags.text))
   elif flags.mask:
     seen.append(look(loading.load(first, step=flags.step, mask=flags.mask), flags.text))
   if out.suffix == '.html':

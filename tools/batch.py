@@ -23,11 +23,12 @@ def main():
     raise ConfigError('a run and a step are needed: python -m tools.batch runs/mine --step=100')
 
   from tools import redraw
+  from training import storage
   from training.console import Console
   from training.errors import StateError
 
   console = Console(quiet=flags.json)
-  drawn = redraw.draw(flags.run, flags.step, console.stage)
+  drawn = redraw.draw(storage.place(flags.run, '--run'), flags.step, console.stage)
   logged = drawn['logged']
   differ = [name for name in logged or {} if logged[name] != drawn[name]]
   if flags.json:

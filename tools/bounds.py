@@ -6,10 +6,10 @@ each model pays, position by position, on held-out documents.
 """
 
 import json
-from pathlib import Path
 
 from configs import cli
 from configs.check import ConfigError
+from training import storage
 
 cli.flags.DEFINE_string('runs', None, 'Folders of runs or sweeps, separated by commas.')
 cli.flags.DEFINE_integer('documents', 2_000, 'Held-out documents that each is measured on.', lower_bound=2)
@@ -21,9 +21,9 @@ def main():
   flags = cli.FLAGS
   if not flags.runs:
     raise ConfigError('a run on a synthetic language is needed: python -m tools.bounds runs/mine')
-  directories = [Path(name).expanduser() for name in flags.runs.split(',')]
-  out = Path(flags.out).expanduser() if flags.out else directories[0] / 'bounds'
-  if not out.absolute().parent.is_dir():
+  directories = [storage.place(name, '--runs') for name in flags.runs.split(',')]
+  out = storage.place(flags.out, '--out') if flags.out else directories[0] / 'bounds'
+  if not storage.remote(out) and not out.absolute().parent.is_dir():
     raise ConfigError(f'--out={out}: there is no such folder.')
 
   from tools import bounding, bounds_page

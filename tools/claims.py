@@ -23,7 +23,7 @@ from models.config import ModelConfig
 from models.network import make_network, parameter_shapes
 from objectives.corrupt import Masking
 from tools import effects, evaluating, reporting
-from training import budget, cost, summary, workdir
+from training import budget, cost, storage, summary, workdir
 from training.console import Console, duration
 
 FOLDER = Path(__file__).resolve().parents[1] / 'claims'
@@ -135,11 +135,11 @@ def _validation(claim: Claim, directory: str | None) -> Answer:
 def _task(claim: Claim, directory: str | None) -> Answer:
   config, name = config_of(claim), claim.measure['name']
   writer = _writer(name, directory or 'DIR', _SPLITS.get(claim.split, 'test'))
-  if writer is None and (directory is None or name not in evaluating.read(Path(directory))):
+  if writer is None and (directory is None or name not in evaluating.read(storage.place(directory))):
     return published.cannot(claim, f'no program of this repository measures {name}')
   if refused := _other_run(claim, config, directory):
     return dataclasses.replace(refused, command=f'{refused.command} && {writer}')
-  entry = evaluating.read(Path(directory)).get(name)
+  entry = evaluating.read(storage.place(directory)).get(name)
   if entry is None:
     return published.cannot(claim, f'evaluations.json of {directory} has no {name}', writer)
   value = _in_unit(entry, claim)
@@ -163,10 +163,10 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
         claim, 'it needs the folder of a sweep that holds both sides, several seeds each: --workdir=DIR names it',
         sweep + (f', then for each RUN in it {writer}' if writer else ''))
   sides: list[dict[int, float]] = [{}, {}]
-  for run in reporting.load(Path(directory)).runs:
+  for run in reporting.load(storage.place(directory)).runs:
     value = run.validation.get(said['name'])
     if value is None:
-      value = _in_unit(evaluating.read(Path(directory) / run.folder).get(said['name'], {}), claim)
+      value = _in_unit(evaluating.read(storage.place(directory) / run.folder).get(said['name'], {}), claim)
     for side, values in zip((said['higher'], said['lower']), sides):
       if value is not None and all(_matches(run.changes.get(field), wanted) for field, wanted in side.items()):
         if run.seed in values:

@@ -28,11 +28,14 @@ def main():
 
   from tools import weights as loading
   from tools.export import export
+  from training import storage
   from training.console import Console
 
-  to = Path(flags.to).expanduser()
+  to = storage.place(flags.to, '--to')
+  if storage.remote(to):
+    raise ConfigError(f'--to={to}: a model is written to a folder here, to be copied from there.')
   if source:
-    weights = loading.load_huggingface(_directory(Path(source).expanduser()))
+    weights = loading.load_huggingface(_directory(storage.place(source, '--from')))
     loading.save(weights, to)
   else:
     step = None

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from etils import epath
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +16,7 @@ from training.assemble import Experiment, assemble
 from training.step import mask_hash, prepare
 
 
-def draw(directory: str, step: int, progress) -> dict[str, Any]:
+def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
   """{'step', 'batch_hash', 'mask_hash', 'logged', 'rows'} of the batch of a step; hashes in hexadecimal.
 
   'logged' has the two hashes that the run wrote, or is None where it wrote none for this step; each row is {'row':

@@ -8,8 +8,6 @@ with what differs.
 
 import dataclasses
 import json
-import os
-from pathlib import Path
 
 from configs import cli
 from configs.check import ConfigError
@@ -25,17 +23,18 @@ def main():
     raise ConfigError('the folder of a sweep is needed: python -m tools.report sweeps/mine')
 
   from tools import plane, report_page, report_text, reporting, tables
+  from training import storage
 
-  directory = Path(flags.sweep).expanduser().absolute()
+  directory = storage.place(flags.sweep, '--sweep')
   sweep = reporting.load(directory)
   found = tables.tables(sweep)
   both = plane.plane(sweep)
-  out = (Path(flags.out).expanduser() if flags.out else directory / 'report').absolute()
+  out = storage.place(flags.out, '--out') if flags.out else directory / 'report'
   out = out.with_suffix('') if out.suffix in ('.md', '.html') else out
-  if not out.parent.is_dir():
+  if not storage.remote(out) and not out.absolute().parent.is_dir():
     raise ConfigError(f'--out={flags.out}: there is no such folder.')
   markdown, page = (out.with_name(out.name + ending) for ending in ('.md', '.html'))
-  text = report_text.markdown(sweep, found, both, os.path.relpath(directory, out.parent))
+  text = report_text.markdown(sweep, found, both, storage.link(directory, out.parent))
   markdown.write_text(text, encoding='utf-8')
   page.write_text(report_page.page(sweep, found, both, directory, out.parent), encoding='utf-8')
   if flags.json:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from html import escape
-import os
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,6 +11,7 @@ from tools.effects import Effects
 from tools.plane import Plane
 from tools.reporting import Finished, Sweep
 from tools.tables import Table, axis, label, labels
+from training import storage
 
 _STYLE = Path(__file__).parent / 'report.css'
 
@@ -144,7 +144,7 @@ def _runs(sweep: Sweep, tables: Sequence[Table], directory: Path, out: Path) -> 
 
 def _run(sweep: Sweep, run: Finished, tables: Sequence[Table], apart: list[str], directory: Path, out: Path) -> str:
   place = ' · '.join(filter(None, (label(sweep, run, 'rows'), label(sweep, run, 'columns'))))
-  href = lambda name: quote(os.path.relpath(directory / run.folder / name, out))
+  href = lambda name: quote(storage.link(directory / run.folder / name, out))
   there = [name for name in text.FILES if (directory / run.folder / name).is_file()]
   links = ' '.join(f'<a href="{href(name)}">{name.partition(".")[0]}</a>' for name in there)
   numbers = [table.value.of(run) for table in tables]

@@ -1,7 +1,6 @@
 """A sweep's report in words: what the page and the Markdown say alike, and the Markdown itself."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from tools.effects import Effects
@@ -151,8 +150,9 @@ def markdown(sweep: Sweep, tables: Sequence[Table], plane: Plane | None, folder:
   shared, apart = certificates(sweep)
   lines += ['## Runs and their certificates', '', 'Equal in every run: '
             + ', '.join(f'{name} {compact(value)}' for name, value in shared.items()) + '.', '']
+  where = '' if folder == '.' else f'{folder}/'
   lines += _table(['run', axis_names(sweep), 'value', *apart], [
-      [f'[{run.folder}]({(Path(folder) / run.folder).as_posix()})',
+      [f'[{run.folder}]({where}{run.folder})',
        ' · '.join(filter(None, (label(sweep, run, 'rows'), label(sweep, run, 'columns'), beside(sweep, run)))),
        _number(tables[0].value.of(run)), *(compact(run.certificate[name]) for name in apart)] for run in sweep.runs])
   return '\n'.join(lines) + '\n'

@@ -32,9 +32,12 @@ def main():
     raise ConfigError('a sweep and a folder are needed: configs/sweeps/mask_by_objective.py --workdir=sweeps/mine')
 
   from tools import evaluating, sweeping
+  from training import storage
   from training.console import Console, duration
 
-  directory = Path(flags.workdir).expanduser().absolute()
+  directory = storage.place(flags.workdir)
+  if not storage.remote(directory):
+    directory = directory.absolute()
   sweep = sweeping.load(Path(flags.sweep), directory)
   task_data = flags.task_data and str(Path(flags.task_data).expanduser().absolute())
   if task_data and not Path(task_data).is_dir():
@@ -50,6 +53,8 @@ def main():
     if task_data:
       raise ConfigError('--slurm trains only: leave --task_data out, and when the runs are finished give the same '
                         'command with --task_data and without --slurm.')
+    if storage.remote(directory):
+      raise ConfigError(f'--slurm keeps its batch files in --workdir={directory}: name a folder that the nodes share.')
     from tools import slurm
     return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
   places = [group.replace('+', ',') for group in flags.devices] or [None] * flags.jobs

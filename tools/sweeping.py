@@ -17,7 +17,7 @@ from configs import check
 from configs.check import ConfigError
 from tools import evaluating
 from tools.evaluating import Evaluation
-from training import budget, summary, workdir
+from training import budget, storage, summary, workdir
 
 # What tells a process which accelerators are its own, for NVIDIA, for AMD and for TPU.
 _VISIBLE = ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'TPU_VISIBLE_CHIPS')
@@ -124,7 +124,7 @@ def load(path: Path, directory: Path) -> Sweep:
 
 def note(sweep: Sweep, directory: Path):
   """Writes sweep.json, from which a report knows what the folders beside it are."""
-  directory.mkdir(parents=True, exist_ok=True)
+  storage.make(directory)
   runs = [dict(changes=run.changes, folder=run.folder.name, config_hash=check.config_hash(run.resolved))
           for run in sweep.runs]
   (directory / 'sweep.json').write_text(json.dumps(
@@ -161,7 +161,7 @@ def execute(sweep: Sweep, runs: list[Run], places: Sequence[str | None], task_da
     began(what)
     place = free.get()  # never waits: there are as many threads as places
     seen = {} if place is None else dict.fromkeys(_VISIBLE, place)
-    with path.open('a') as log:
+    with storage.appending(path) as log:
       processes.append(running := subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | seen))
       code = running.wait()
     free.put(place)

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from etils import epath
 import jax
 
 from configs import base, cells, check
@@ -13,7 +14,7 @@ from interop import families, files, huggingface
 from interop.errors import WeightsError
 from models.config import ModelConfig
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
-from training import sharding, workdir
+from training import sharding, storage, workdir
 from training.assemble import load_params, trained_heads
 
 
@@ -54,11 +55,11 @@ class Weights(NamedTuple):
     return self.config.max_length - self.config.position_offset
 
 
-def flag() -> Path:
+def flag() -> Path | epath.Path:
   """--weights (or --workdir), as a flag that must be set."""
   if not FLAGS.weights:
     raise check.ConfigError('--weights=DIR is missing: a Hugging Face directory, or the workdir of a run.')
-  return Path(FLAGS.weights).expanduser()
+  return storage.place(FLAGS.weights, '--weights')
 
 
 def load(directory: Path, *, step: int | None = None, mask: str | None = None) -> Weights:
@@ -86,7 +87,7 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Weights:
   """
   theirs = files.read_json(directory / 'config.json')
   family, fields = families.read(theirs, str(directory / 'config.json'))
-  tensors = huggingface.plain_names(family, files.open_tensors(directory))
+  tensors = huggingface.plain_names(family, files.open_tensors(storage.local(directory)))
   named = theirs.get('architectures')
   heads = huggingface.heads_in(family, tensors, str(named[0]) if isinstance(named, list) and named else '')
   fields |= huggingface.classes_in(family, tensors, heads)
@@ -147,7 +148,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Weight
 
 
 def _own_tensors(directory: Path, network: Network):
-  tensors, shapes = files.open_tensors(directory), parameter_shapes(network)
+  tensors, shapes = files.open_tensors(storage.local(directory)), parameter_shapes(network)
   found = {path: tensor.shape for path, tensor in tensors.items()}
   if found != shapes:
     wrong = sorted(path for path in found.keys() | shapes.keys() if found.get(path) != shapes.get(path))

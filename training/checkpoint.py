@@ -5,7 +5,7 @@
                             manifest.json  SHA-256 and size of every file; written last, it is the commit
 
 A folder without a manifest was cut off while it was written: it is no checkpoint, and its step can be saved
-again. This needs no rename, which object stores do not have.
+again. This needs no rename of a folder, which object stores do not have.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from training import faults
+from training import faults, storage
 from training.errors import NumericalError, StateError
 
 _STEP = re.compile(r'step_\d{8,}')
@@ -45,25 +45,26 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
       raise NumericalError(f'step {step}: {name} is not finite; no checkpoint was written, older ones stay.')
   folder = folder_of(directory, step)
   if folder.exists():
-    folder.rmtree()
+    _remove(folder)
   try:
     folder.mkdir(parents=True)
     with _checkpointer() as checkpointer:
       checkpointer.save(folder / 'state', args=ocp.args.PyTreeSave(arrays))
     faults.maybe_die('die_in_save', _saves)
     (folder / 'extra.json').write_text(json.dumps(extra | {'digest': digest(state)}, indent=1))
-    commit = folder / 'manifest.json.tmp'
-    commit.write_text(json.dumps(_manifest(folder), indent=1))
-    commit.rename(folder / 'manifest.json')
+    storage.write(folder / 'manifest.json', json.dumps(_manifest(folder), indent=1))
   except Exception as error:
     with contextlib.suppress(OSError):  # the writer's threads may still add files; it has no manifest
       folder.rmtree(missing_ok=True)
+    if storage.remote(directory):
+      reason = ' '.join(str(error).split())[:300]
+      raise OSError(f'checkpoint of step {step} not written, older ones stay. {reason}') from error
     if number := _errno(error):
       reason = f'{os.strerror(number)}: it needs {_bytes(arrays):,} bytes, {_free(directory):,} are free'
       raise OSError(number, f'checkpoint of step {step} not written, older ones stay. {reason}') from error
     raise
   for old in available(directory)[:-keep]:
-    folder_of(directory, old).rmtree()
+    _remove(folder_of(directory, old))
 
 
 def available(directory: epath.PathLike) -> list[int]:
@@ -102,7 +103,7 @@ def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str
           'trying an older one.')
       if corrupt.exists():
         corrupt.rmtree()
-      folder.rename(corrupt)
+      storage.move(folder, corrupt)
       continue
     return *restore(directory, step, abstract_state), step
   if any(child.name.endswith('.corrupt') for child in directory.iterdir()):
@@ -148,7 +149,7 @@ def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
   Args:
     directory: where they will be; those that are there already take no more room.
   """
-  if '://' in str(directory):
+  if storage.remote(directory):
     return
   needed, free = (keep + 1 - min(keep, len(available(directory)))) * state_bytes, _free(directory)
   if free < needed:
@@ -169,7 +170,13 @@ def digest(state) -> str:
 def folder_of(directory: epath.PathLike, step: int) -> epath.Path:
   """Where the checkpoint of a step is."""
   path = epath.Path(directory) / f'step_{step:08d}'
-  return path if '://' in str(path) else path.absolute()  # orbax takes no relative path
+  return path if storage.remote(path) else path.absolute()  # orbax takes no relative path
+
+
+def _remove(folder: epath.Path):
+  """The manifest first: what a kill leaves is then no checkpoint."""
+  (folder / 'manifest.json').unlink(missing_ok=True)
+  folder.rmtree()
 
 
 @contextlib.contextmanager

@@ -1,5 +1,6 @@
 """The curves of a run, as one picture."""
 
+import io
 import math
 import os
 
@@ -59,8 +60,9 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
     axes.margins(x=0.01)
   figure.align_ylabels()
   figure.suptitle(title, x=0.01, ha='left', fontsize=13, fontweight='bold', color=_INK)
-  with (epath.Path(directory) / 'curves.png').open('wb') as file:
-    figure.savefig(file, dpi=130, format='png')
+  drawn = io.BytesIO()
+  figure.savefig(drawn, dpi=130, format='png')
+  (epath.Path(directory) / 'curves.png').write_bytes(drawn.getvalue())
   plt.close(figure)
 
 

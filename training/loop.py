@@ -1,6 +1,7 @@
 """The loop: evaluate and save before the step, dispatch step n, then read the metrics of n - 1."""
 
 import dataclasses
+import io
 import json
 import time
 
@@ -11,7 +12,7 @@ import numpy as np
 from configs import cells, check
 from data.report import format_report
 from evaluation.heldout import make_evaluator
-from training import certificate, checkpoint, curves, faults, leaks, metrics, sharding, start, summary, workdir
+from training import certificate, checkpoint, curves, faults, leaks, metrics, sharding, start, storage, summary, workdir
 from training.ahead import Ahead
 from training.assemble import Experiment, assemble, make_run_state
 from training.certificate import Trail
@@ -37,7 +38,7 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
   Raises:
     ConfigError, DataError, StateError, NumericalError, Preempted, OSError: configs/cli.py has the exit codes.
   """
-  directory = epath.Path(directory)
+  directory = epath.Path(storage.place(directory))
   with workdir.locked(directory, console.say) as release:
     stop.on_exit(release)
     workdir.open_config(directory, check.resolve(config), restart=restart, allow_change=allow_change, say=console.say)
@@ -230,8 +231,9 @@ class _Run:
   def explain_nan(self, step: int, batch: dict, measured: dict):
     """Leaves the batch, says where the gradient broke, and ends the run before the update counts."""
     path = self.directory / f'nan_step_{step:08d}.npz'
-    with path.open('wb') as file:
-      np.savez(file, **batch)
+    held = io.BytesIO()
+    np.savez(held, **batch)
+    path.write_bytes(held.getvalue())
     blocks = {name: np.asarray(norm).round(4).tolist() for name, norm in measured['block_gradient_norm'].items()}
     raise NumericalError(
         f'step {step:,}: loss {measured["train/loss"]}, gradient norm {measured["gradient_norm"]}; '
@@ -250,6 +252,7 @@ class _Run:
         unigram_entropy=report['unigram_entropy'],
         validation_sha256=report['validation']['sha256'], config_hash=self.config_hash,
         validation_rows=self.experiment.validation(1).rows, seconds=time.monotonic() - self.console.started)
+    self.log.flush()
     curves.draw(self.directory, metrics.read(self.directory), title=self.config.name,
                 unigram_entropy=report['unigram_entropy'])
     (self.directory / 'result.json').write_text(json.dumps(result, indent=1))

@@ -3,8 +3,13 @@
 The row of step n holds what was measured at n: validation (val/...) on the parameters before update n, then
 the update itself (train/...). The last row, at step = steps, has validation only. Rows are written once and
 in order, so `step` is strictly increasing; a resumed run first drops the rows that it will write again.
+
+Nothing can be added to an object of a store. There the rows lie in metrics/STEP.jsonl, parts named by their first
+step; the newest is written again, whole, now and then and before each checkpoint. TensorBoard's files only ever
+grow, so a store has none.
 """
 
+from collections.abc import Iterable
 import hashlib
 import json
 import math
@@ -17,28 +22,25 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 
-_FILE = 'metrics.jsonl'
+from training import storage
+
+_FILE, _PARTS = 'metrics.jsonl', 'metrics'
 _FLUSH_EVERY_S = 2
+_PART_EVERY_S, _PART_BYTES = 30, 1 << 20  # of a store: when the newest part is written, and when it is full
 
 
 class MetricsLog:
   """Appends rows; floats are written so that a float32 can be read back exactly."""
 
   def __init__(self, directory: epath.PathLike, *, resume_step: int, tensorboard: bool):
-    path = epath.Path(directory) / _FILE
-    if path.exists():
-      kept = ''.join(json.dumps(row) + '\n' for row in read(directory) if row['step'] < resume_step)
-      new = path.with_name(_FILE + '.new')  # a kill between truncating and writing would lose them all
-      new.write_text(kept)
-      new.replace(path)
-    self._file = path.open('a')
+    remote = storage.remote(directory)
+    self._file = (_Parts if remote else _File)(epath.Path(directory), resume_step)
     self._board = None
-    if tensorboard and '://' not in str(directory):
+    if tensorboard and not remote:
       self._board = _Board(epath.Path(directory) / 'tensorboard', resume_step)
 
   def write(self, row: dict):
-    self._file.write(json.dumps({name: _plain(value) for name, value in row.items()}) + '\n')
-    self._file.flush()
+    self._file.write({name: _plain(value) for name, value in row.items()})
     if self._board is not None:
       self._board.write(row)
 
@@ -52,6 +54,53 @@ class MetricsLog:
     self._file.close()
     if self._board is not None:
       self._board.close()
+
+
+class _File:
+  """metrics.jsonl: a line a row, there as soon as it is written."""
+
+  def __init__(self, folder: epath.Path, resume_step: int):
+    path = folder / _FILE
+    if path.exists():  # a kill between truncating and writing would lose them all
+      storage.write(path, _lines(row for row in read(folder) if row['step'] < resume_step))
+    self._file = path.open('a')
+    self.flush, self.close = self._file.flush, self._file.close
+
+  def write(self, row: dict):
+    self._file.write(_lines([row]))
+    self._file.flush()
+
+
+class _Parts:
+  """The same lines as objects of a store."""
+
+  def __init__(self, folder: epath.Path, resume_step: int):
+    self._folder = folder / _PARTS
+    self._rows: list[dict] = []
+    for path in reversed(_parts(folder)):  # from the end: a kill in between leaves no gap
+      rows = _parse(path.read_text())
+      kept = [row for row in rows if row['step'] < resume_step]
+      if kept:
+        self._rows = kept if len(kept) < len(rows) else []  # that part is written again below
+        break
+      path.unlink()
+    self.flush()
+
+  def write(self, row: dict):
+    self._rows.append(row)
+    if time.monotonic() - self._flushed > _PART_EVERY_S:
+      self.flush()
+
+  def flush(self):
+    self._flushed = time.monotonic()
+    if not self._rows:
+      return
+    text = _lines(self._rows)
+    (self._folder / f'{self._rows[0]["step"]:08d}.jsonl').write_text(text)
+    if len(text) > _PART_BYTES:
+      self._rows = []
+
+  close = flush
 
 
 class _Board:
@@ -83,9 +132,25 @@ class _Board:
 
 def read(directory: epath.PathLike) -> list[dict]:
   """The rows of a run; a last line that was cut off in the middle is left out."""
-  path = epath.Path(directory) / _FILE
+  directory = epath.Path(directory)
+  if storage.remote(directory):
+    return [row for path in _parts(directory) for row in _parse(path.read_text())]
+  path = directory / _FILE
+  return _parse(path.read_text()) if path.exists() else []
+
+
+def _parts(folder: epath.Path) -> list[epath.Path]:
+  folder = folder / _PARTS
+  return sorted(folder.iterdir(), key=lambda path: int(path.stem)) if folder.exists() else []
+
+
+def _lines(rows: Iterable[dict]) -> str:
+  return ''.join(json.dumps(row) + '\n' for row in rows)
+
+
+def _parse(text: str) -> list[dict]:
   rows = []
-  for line in path.read_text().splitlines() if path.exists() else []:
+  for line in text.splitlines():
     try:
       row = json.loads(line)
     except ValueError:

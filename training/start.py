@@ -12,7 +12,7 @@ from safetensors import numpy as safetensors
 from data import tokenizer as tokenizers
 from models.config import ModelConfig
 from models.network import by_path, from_paths, make_network
-from training import workdir
+from training import storage, workdir
 from training.assemble import Experiment, load_params, trained_heads
 from training.errors import StateError
 
@@ -30,11 +30,11 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   Raises:
     StateError: it has no parameters, another tokenizer, or another trunk.
   """
-  folder = epath.Path(source)
+  folder = epath.Path(storage.place(source, 'config.start_from'))
   _same_tokenizer(folder, experiment)
   config = workdir.read_config(source)
   if (folder / 'model.safetensors').exists():
-    theirs, origin = safetensors.load_file(folder / 'model.safetensors'), str(folder)
+    theirs, origin = safetensors.load((folder / 'model.safetensors').read_bytes()), str(folder)
   else:
     network = make_network(ModelConfig(**config.model.to_dict()), mask=config.mask, packed=False,
                            heads=trained_heads(config))

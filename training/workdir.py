@@ -16,6 +16,7 @@ import jax
 
 from configs import check
 from configs.base import FREE_ON_RESUME
+from training import storage
 from training.errors import StateError
 
 _HEARTBEAT_S = 10
@@ -42,25 +43,28 @@ def locked(directory: epath.PathLike, say=print):
   directory = epath.Path(directory)
   if directory.exists() and not directory.is_dir():
     raise check.ConfigError(f'--workdir={directory} is a file. Name a folder.')
-  directory.mkdir(parents=True, exist_ok=True)
+  storage.make(directory)
   path = directory / 'lock.json'
   mine = dict(host=socket.gethostname(), pid=os.getpid(), start=time.strftime('%Y-%m-%d %H:%M:%S'))
   if path.exists():
     _take_over(path, say)
   try:
-    with open(path, 'x') if '://' not in str(path) else path.open('w') as file:  # 'x': one of two racers wins
-      json.dump(mine, file)
+    storage.claim(path, json.dumps(mine))
   except FileExistsError:
     raise StateError(f'{directory} was taken by another process just now.') from None
   done = threading.Event()
 
   def beat():
     while not done.wait(_HEARTBEAT_S):
-      if _read(path) not in (mine, None):  # this machine slept, and another process went on with the run
+      try:
+        holder = _read(path)
+      except Exception:  # each store has its own; one that does not answer now may answer next time
+        continue
+      if holder not in (mine, None):  # this machine slept, and another process went on with the run
         print(f'{directory} was taken over by another process; this one ends.', file=sys.stderr, flush=True)
         os._exit(StateError.exit_code)
-      with contextlib.suppress(OSError):
-        os.utime(path)
+      with contextlib.suppress(Exception):
+        storage.refresh(path, json.dumps(mine))
 
   def release():
     done.set()
@@ -92,6 +96,10 @@ def _take_over(path: epath.Path, say):
   if not dead and age < _STALE_S:
     raise StateError(f'{path.parent} is in use by process {pid} on {host}, started {start}. Wait for it, '
                      'stop it, or name another --workdir.')
+  if storage.remote(path):  # of two, the slower may remove the new lock of the faster, which its heartbeat finds out
+    path.unlink(missing_ok=True)
+    say(f'taking over the lock of process {pid} on {host}, which is gone')
+    return
   # Of two processes that come to this point, the slower must not remove the new lock of the faster.
   aside = path.with_name(f'lock.json.{os.getpid()}')
   with contextlib.suppress(FileNotFoundError):
@@ -134,9 +142,8 @@ def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow
   if restart and mine:
     aside = next(path for number in itertools.count(1)
                  if not (path := directory / f'before-{number}').exists())
-    aside.mkdir()
     for child in mine:
-      child.rename(aside / child.name)
+      storage.move(child, aside / child.name)
     say(f'--restart: the files of the earlier run are in {aside}')
     mine = []
   path = directory / 'config.json'
@@ -240,6 +247,4 @@ def _read(path: epath.Path) -> dict | None:
 
 def _write(path: epath.Path, value: dict):
   """Whole or not at all, whenever the process is killed."""
-  new = path.with_name(path.name + '.new')
-  new.write_text(json.dumps(value, indent=1) + '\n')
-  new.replace(path)
+  storage.write(path, json.dumps(value, indent=1) + '\n')
