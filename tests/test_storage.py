@@ -1,0 +1,201 @@
+"""A workdir on a store of objects: nothing is appended, renamed in place or opened around training/storage.py."""
+
+import ast
+import datetime
+import json
+import os
+from pathlib import Path
+import socket
+
+import bucket
+import pytest
+
+from configs import base, check
+from configs.check import ConfigError
+from training import metrics, storage, workdir
+from training.errors import StateError
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = [ROOT / 'train.py', ROOT / 'eval.py', *(
+    path for folder in ('training', 'evaluation', 'tools') for path in sorted((ROOT / folder).glob('*.py')))]
+# What may use the file system of this machine, and why; everything else goes through a path that may be gs://.
+ALLOWED = {
+    'training/storage.py': 'the one place that knows both',
+    'training/checkpoint.py: shutil': 'free room, asked only where the folder is on a disk of this machine',
+    'eval.py: Path(flags.task_data)': 'data of tasks, not a workdir',
+    'evaluation/claims.py: Path(file)': 'the files of claims/',
+    'tools/claims.py: Path(check.__file__)': 'the configs of this tree',
+    'tools/attention.py: Path(flags.out)': 'a picture for the person at this machine',
+    'tools/attention_map.py: Path(seen.title.partition(\',\')[0].partition(\' (\')[0])': 'the name of a model, cut short',
+    'tools/embed.py: Path(flags.input)': 'text of a person',
+    'tools/embed.py: Path(flags.output)': 'vectors for a person',
+    'tools/generate.py: Path(flags.prompts)': 'prompts of a person',
+    'tools/grid.py: Path(\'docs/grid.png\')': 'a picture of the documentation',
+    'tools/sweep.py: Path(flags.sweep)': 'a file of configs/sweeps',
+    'tools/sweep.py: Path(flags.task_data)': 'data of tasks, not a workdir',
+    'tools/sweep.py: Path(task_data)': 'data of tasks, not a workdir',
+    'tools/slurm.py: shutil': 'looks for programs; a sweep on gs:// is refused before',
+    'tools/slurm_task.py: open(task[\'log\'], \'a\')': 'a folder that the nodes of a cluster share; see tools/slurm.py',
+    'tools/slurm_task.py: Path(path)': 'the same',
+    'tools/bench_cases.py: Path(sys.argv[2])': 'scratch of a benchmark',
+    'tools/bench_peer.py: Path(sys.argv[2])': 'scratch of a benchmark',
+}
+_OS = ('path', 'rename', 'replace', 'remove', 'unlink', 'utime', 'listdir', 'scandir', 'walk', 'stat', 'mkdir', 'makedirs',
+       'link', 'symlink', 'rmdir')
+
+
+def local_only(path: Path) -> set[str]:
+  """What a file does that works on a disk of this machine only, as written."""
+  found = set()
+  for node in ast.walk(ast.parse(path.read_text())):
+    if isinstance(node, ast.Import | ast.ImportFrom):
+      names = [alias.name for alias in node.names] + [getattr(node, 'module', None)]
+      found |= {name for name in names if name in ('shutil', 'tempfile', 'os.path')}
+    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ('open', 'Path'):
+      if '__file__' not in ast.unparse(node) or node.args and ast.unparse(node.args[0]) != '__file__':
+        found.add(ast.unparse(node))
+    elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith(tuple(f'os.{name}' for name in _OS)):
+      found.add(ast.unparse(node))
+  return found
+
+
+def test_no_path_of_a_run_is_opened_around_the_store():
+  seen = set()
+  for path in CODE:
+    name = str(path.relative_to(ROOT))
+    for use in local_only(path):
+      allowed = {name, f'{name}: {use}'} & ALLOWED.keys()
+      assert allowed, f'{name}: {use} works on no gs://; use training/storage.py'
+      seen |= allowed
+  assert seen == ALLOWED.keys(), 'these exceptions are not needed any more'
+
+
+def test_the_rule_catches_what_it_is_for(tmp_path):
+  file = tmp_path / 'x.py'
+  file.write_text("import shutil\nopen(workdir / 'x')\nPath(workdir)\nos.replace(a, b)\nos.environ['X']\npath.open('w')\n")
+  assert local_only(file) == {'shutil', "open(workdir / 'x')", 'Path(workdir)', 'os.replace'}
+
+
+@pytest.fixture
+def run(monkeypatch):
+  bucket.mount(monkeypatch)
+  return storage.place('gs://bucket/runs/mine')
+
+
+def names(folder) -> set[str]:
+  return {path.name for path in folder.iterdir()}
+
+
+def test_a_store_that_is_not_known_or_not_installed_is_one_line(monkeypatch):
+  with pytest.raises(ConfigError, match='--workdir=memory://x: memory:// is no store that is known; there are gs://'):
+    storage.place('memory://x')
+  monkeypatch.setattr(storage, 'SCHEMES', {'gs': ('no_such_package', 'gcs')})
+  with pytest.raises(ConfigError, match=r"--weights=gs://a: gs:// needs no_such_package: pip install -e '.\[gcs\]'"):
+    storage.place('gs://a', '--weights')
+
+
+def test_paths_of_this_machine_stay_what_they_were(tmp_path):
+  assert storage.place(str(tmp_path)) == tmp_path and not storage.remote(tmp_path)
+  assert storage.place('~/x') == Path.home() / 'x'
+
+
+def test_of_two_that_claim_an_object_one_wins(run):
+  storage.claim(run / 'lock.json', 'first')
+  with pytest.raises(FileExistsError):
+    storage.claim(run / 'lock.json', 'second')
+  assert (run / 'lock.json').read_text() == 'first'
+
+
+def age(path, seconds: float):
+  kept = bucket.Bucket.store[bucket.Bucket._strip_protocol(path)]
+  kept.modified = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=seconds)
+
+
+def test_a_run_on_a_store_is_locked_kept_alive_and_released(run, monkeypatch):
+  monkeypatch.setattr(workdir, '_HEARTBEAT_S', 0.05)
+  with workdir.locked(run):
+    age(run / 'lock.json', 1_000)
+    end = datetime.datetime.now() + datetime.timedelta(seconds=20)
+    while datetime.datetime.now().timestamp() - (run / 'lock.json').stat().mtime > 500:
+      assert datetime.datetime.now() < end, 'no heartbeat'
+    assert json.loads((run / 'lock.json').read_text())['pid'] == os.getpid()
+  assert not (run / 'lock.json').exists()
+
+
+def test_a_lock_on_a_store_is_respected_while_its_heartbeat_is_young(run):
+  holder = dict(host=f'not-{socket.gethostname()}', pid=7, start='noon')
+  storage.claim(run / 'lock.json', json.dumps(holder))
+  with pytest.raises(StateError, match='in use by process 7 on not-'), workdir.locked(run):
+    pass
+  age(run / 'lock.json', 400)
+  said = []
+  with workdir.locked(run, said.append):
+    pass
+  assert said == [f'taking over the lock of process 7 on {holder["host"]}, which is gone']
+
+
+def test_metrics_lie_in_parts_that_are_whole_objects(run, monkeypatch):
+  monkeypatch.setattr(metrics, '_PART_BYTES', 40)
+  log = metrics.MetricsLog(run, resume_step=0, tensorboard=True)
+  for step in range(8):
+    log.write(dict(step=step, x=0.5))
+    if step % 2:
+      log.flush()  # and then it is killed: nothing is closed
+  assert metrics.read(run) == [dict(step=step, x=0.5) for step in range(8)]
+  assert names(run) == {'metrics'} and len(names(run / 'metrics')) > 1
+
+
+@pytest.mark.parametrize('resume', [0, 1, 4, 5, 8])
+def test_a_resumed_run_on_a_store_drops_what_it_will_write_again(run, monkeypatch, resume):
+  monkeypatch.setattr(metrics, '_PART_BYTES', 40)
+  log = metrics.MetricsLog(run, resume_step=0, tensorboard=False)
+  for step in range(8):
+    log.write(dict(step=step, x=0.5))
+    if step % 3 == 2:
+      log.flush()
+  log.close()
+  again = metrics.MetricsLog(run, resume_step=resume, tensorboard=False)
+  assert [row['step'] for row in metrics.read(run)] == list(range(resume))
+  for step in range(resume, 9):
+    again.write(dict(step=step, x=0.25))
+  again.close()
+  assert [(row['step'], row['x']) for row in metrics.read(run)] == [
+      (step, 0.5 if step < resume else 0.25) for step in range(9)]
+
+
+def test_rows_that_a_checkpoint_covers_survive_a_kill_while_the_log_is_cut(run, monkeypatch):
+  log = metrics.MetricsLog(run, resume_step=0, tensorboard=False)
+  for step in range(6):
+    log.write(dict(step=step))
+  log.close()
+  path = type(run / 'metrics')
+  killed = lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt)
+  with monkeypatch.context() as patch:
+    patch.setattr(path, 'write_text', killed)
+    with pytest.raises(KeyboardInterrupt):
+      metrics.MetricsLog(run, resume_step=4, tensorboard=False)
+  assert [row['step'] for row in metrics.read(run)][:4] == [0, 1, 2, 3]
+
+
+def test_restart_moves_the_objects_of_an_earlier_run_aside(run):
+  config = check.resolve(base.get_config())
+  workdir.open_config(run, config, restart=False)
+  (run / 'checkpoints' / 'step_00000004' / 'manifest.json').write_text('{}')
+  workdir.open_config(run, config | dict(steps=7), restart=True)
+  assert names(run) == {'before-1', 'config.json'}
+  assert json.loads((run / 'before-1' / 'config.json').read_text()) == config
+  assert (run / 'before-1' / 'checkpoints' / 'step_00000004' / 'manifest.json').read_text() == '{}'
+  assert workdir.read_config(run).steps == 7
+
+
+def test_a_program_may_write_its_log_to_a_store(run):
+  for text in ('one\n', 'two\n'):
+    with storage.appending(run / 'a.log') as log:
+      os.write(log.fileno(), text.encode())
+  assert (run / 'a.log').read_text() == 'one\ntwo\n'
+
+
+def test_links_lead_from_a_page_to_a_run(tmp_path, run):
+  assert storage.link(tmp_path / 'a' / 'b', tmp_path / 'c') == '../a/b'
+  assert storage.link(run / 'x.json', run / 'report') == '../x.json'
+  assert storage.link(run, tmp_path) == 'gs://bucket/runs/mine'
