@@ -4,6 +4,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterator
 import contextlib
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -27,45 +28,81 @@ def position(text: str) -> float:
   return _hash(text) / _HASHES
 
 
+@dataclasses.dataclass
+class Counts:
+  """What was counted in some documents; of two parts of a corpus it can be added up.
+
+  Attributes:
+    splits: of each split, `_COUNTED`.
+    frequency_V: how often the training documents have each token.
+    hashes: 8 bytes a document, for an exact count of duplicates.
+  """
+
+  frequency_V: np.ndarray
+  splits: dict[str, Counter] = dataclasses.field(default_factory=lambda: {split: Counter() for split in SPLITS})
+  replaced: Counter = dataclasses.field(default_factory=Counter)
+  dropped: Counter = dataclasses.field(default_factory=Counter)
+  hashes: array = dataclasses.field(default_factory=lambda: array('Q'))
+
+  def add(self, other: 'Counts'):
+    for split in SPLITS:
+      self.splits[split].update(other.splits[split])
+    self.replaced.update(other.replaced)
+    self.dropped.update(other.dropped)
+    self.frequency_V += other.frequency_V
+    self.hashes.extend(other.hashes)
+
+  def report(self, sha256: dict[str, str]) -> dict:
+    """As JSON.
+
+    Args:
+      sha256: of the records of each split.
+    """
+    hashes = np.frombuffer(self.hashes, np.uint64) if self.hashes else np.zeros(0, np.uint64)
+    return dict(
+        splits={split: {name: self.splits[split][name] for name in _COUNTED} for split in SPLITS},
+        sha256=sha256,
+        replaced=dict(sorted(self.replaced.items())),
+        dropped=dict(sorted(self.dropped.items())),
+        duplicates=len(hashes) - len(np.unique(hashes)),
+        unigram_entropy=_entropy(self.frequency_V),
+        lowest_position=int(hashes.min()) / _HASHES if len(hashes) else 1.0,
+    )
+
+
 def tokenise(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_share: float, progress) -> dict:
   """Writes `SPLIT.arrayrecord` for both splits; returns what was counted on the way."""
+  counts, sha256 = tokenise_part(corpus, tokenizer, folder, validation_share, progress)
+  return counts.report(sha256)
+
+
+def tokenise_part(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_share: float, progress,
+                  first: int = 0, last: int | None = None) -> tuple[Counts, dict[str, str]]:
+  """The same of the documents from `first` up to, not including, `last`; (counts, SHA-256 of each split)."""
   dtype = records.token_dtype(tokenizer.size)
-  replaced, dropped, counts = Counter(), Counter(), {split: Counter() for split in SPLITS}
-  frequency_V = np.zeros(tokenizer.size, np.int64)
-  hashes, lowest = array('Q'), 1.0  # 8 bytes a document, for an exact count of duplicates
+  counts = Counts(np.zeros(tokenizer.size, np.int64))
   with contextlib.ExitStack() as stack:
     writers = {
         split: stack.enter_context(records.Writer(folder / f'{split}.arrayrecord', dtype)) for split in SPLITS
     }
-    for chunk in _chunks(corpus.documents(replaced, dropped, progress)):
+    for chunk in _chunks(corpus.documents(counts.replaced, counts.dropped, progress, first, last)):
       split_texts = [sentences.split(text) for text in chunk]
       ids = iter(tokenizer.encode([sentence for texts in split_texts for sentence in texts]))
       for text, texts in zip(chunk, split_texts):
         pieces = [piece for piece in (next(ids) for _ in texts) if len(piece)]
         if not pieces:
-          dropped['no tokens'] += 1
+          counts.dropped['no tokens'] += 1
           continue
-        hashes.append(_hash(text))
-        place = hashes[-1] / _HASHES
-        lowest = min(lowest, place)
-        split = SPLITS[place < validation_share]
+        counts.hashes.append(_hash(text))
+        split = SPLITS[counts.hashes[-1] / _HASHES < validation_share]
         writers[split].write(pieces)
         tokens = np.concatenate(pieces)
         if split == 'train':
-          np.add.at(frequency_V, tokens, 1)
+          np.add.at(counts.frequency_V, tokens, 1)
         unknown = 0 if tokenizer.unknown is None else int((tokens == tokenizer.unknown).sum())
         measured = (1, len(pieces), len(tokens), len(text.encode()), len(text.split()), unknown)
-        counts[split].update(dict(zip(_COUNTED, measured)))
-  duplicates = len(hashes) - len(np.unique(np.frombuffer(hashes, np.uint64)))
-  return dict(
-      splits={split: {name: counts[split][name] for name in _COUNTED} for split in SPLITS},
-      sha256={split: writers[split].summary()['sha256'] for split in SPLITS},
-      replaced=dict(replaced),
-      dropped=dict(dropped),
-      duplicates=duplicates,
-      unigram_entropy=_entropy(frequency_V),
-      lowest_position=lowest,
-  )
+        counts.splits[split].update(dict(zip(_COUNTED, measured)))
+  return counts, {split: writers[split].summary()['sha256'] for split in SPLITS}
 
 
 def _hash(text: str) -> int:

@@ -52,6 +52,7 @@ def prepare(
     sequence_lengths: tuple[int, ...],
     pairs: str | None,
     progress: Progress = silent,
+    tokenise: Callable[..., dict] = documents.tokenise,
 ) -> Prepared:
   """Fetches, tokenises and cuts into rows whatever of it is not in the cache yet.
 
@@ -60,6 +61,7 @@ def prepare(
     vocab_size: rows of the embedding; no id may reach it.
     sequence_lengths: T of every phase of the training.
     pairs: rows are sentence pairs, of which half are wrong in this way (`data.pairs.WRONG`); None: packed documents.
+    tokenise: another way to the same records, as in tools/prepare.py.
 
   Raises:
     DataError: the corpus cannot be used as asked.
@@ -77,7 +79,7 @@ def prepare(
   tokens = root / 'tokens' / cache.key(**parts)
   counted = cache.build(
       tokens,
-      lambda folder: documents.tokenise(
+      lambda folder: tokenise(
           corpus, tokenizer, folder, data.validation_share, _stage(progress, 'tokenising')
       ),
   )

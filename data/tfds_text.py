@@ -9,8 +9,8 @@ from data.errors import DataError
 TEXT_FEATURES = ('text', 'book_text')
 
 
-def open_builders(names: tuple[str, ...]) -> tuple[str, Callable[..., Iterator[str]]]:
-  """(identity, reader) of the training splits of these sets, one after another."""
+def open_builders(names: tuple[str, ...]) -> tuple[str, Callable[..., Iterator[str]], int]:
+  """(identity, reader, number of documents) of the training splits of these sets, one after another."""
   builders = [_prepared(name) for name in names]
   identity = ' '.join(
       f'{builder.info.full_name} {builder.info.splits["train"].num_examples}'
@@ -18,21 +18,25 @@ def open_builders(names: tuple[str, ...]) -> tuple[str, Callable[..., Iterator[s
       for builder in builders
   )
 
-  def read(_, progress) -> Iterator[str]:
-    total = sum(builder.info.splits['train'].num_examples for builder in builders)
-    done = 0
+  total = sum(builder.info.splits['train'].num_examples for builder in builders)
+
+  def read(_, progress, first: int, last: int | None) -> Iterator[str]:
+    last = total if last is None else min(last, total)
+    before, done = 0, first
     for builder in builders:
       feature = _text_feature(builder)
       source = builder.as_data_source('train')
-      for start in range(0, len(source), 64):
-        for example in source.__getitems__(range(start, min(start + 64, len(source)))):
+      begin, end = max(first - before, 0), min(last - before, len(source))
+      before += len(source)
+      for start in range(begin, end, 64):
+        for example in source.__getitems__(range(start, min(start + 64, end))):
           done += 1
           text = example[feature]
           # Text features come out as bytes; invalid ones are counted when the document is cleaned.
           yield text.decode('utf-8', 'surrogateescape') if isinstance(text, bytes) else str(text)
         progress('reading', done, total)
 
-  return identity, read
+  return identity, read, total
 
 
 def _prepared(name: str):

@@ -36,6 +36,7 @@ WAISTS = {
     'safetensors': {'training/start.py'},
     'yaml': {'evaluation/claims.py'},
     'submitit': {'tools/slurm.py'},
+    'apache_beam': {'tools/prepare.py'},
     'flax': {'training/step.py', 'training/sharding.py'},
 }
 # The other side of a benchmark: nothing imports it, it is a process of its own.

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 HEAVY = ('tensorflow', 'tensorflow-cpu', 'tf-nightly', 'torch', 'torchvision', 'keras', 'tf-keras')
 NOT_CODE = ('tests', 'build', 'runs')
 # Modules that no distribution installed here provides: of a later standard library, and of an extra.
-ELSEWHERE = ('compression', 'torch', 'transformers', 'submitit', 'libtpu')
+ELSEWHERE = ('compression', 'torch', 'transformers', 'submitit', 'libtpu', 'apache_beam')
 
 
 def setup() -> configparser.ConfigParser:
@@ -143,4 +143,4 @@ def test_packages_are_listed_by_name():
 
 
 def test_extras():
-  assert {'test', 'parity', 'tpu', 'cuda', 'slurm'} <= set(setup()['options.extras_require'])
+  assert {'test', 'parity', 'tpu', 'cuda', 'slurm', 'gcs', 'beam'} <= set(setup()['options.extras_require'])

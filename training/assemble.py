@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from configs import cells as grid
 from configs.cells import Cell
 from configs.check import ConfigError
-from data import pipeline
+from data import documents, pipeline
 from data.tokenizer import Tokenizer
 from models.config import ModelConfig
 from models.network import Network, example_batch, make_network
@@ -84,6 +84,16 @@ class Experiment:
                             pairs=self.pairs, batch_size=batch_size, seed=config.validation.seed, **place)
 
 
+def prepare_data(config, progress=pipeline.silent, tokenise=documents.tokenise) -> pipeline.Prepared:
+  """The rows that a config trains on; `tokenise` as in `pipeline.prepare`."""
+  cells = (*grid.trained(config), grid.main_cell(config), *grid.also(config))
+  asked = {name for cell in cells for name in cell.names}
+  return pipeline.prepare(
+      config.data, vocab_size=config.model.vocab_size, progress=progress, tokenise=tokenise,
+      pairs='random' if 'nsp' in asked else 'swapped' if 'sop' in asked else None,
+      sequence_lengths=tuple({T for _, T in phases_of(config)} | {config.data.sequence_length}))
+
+
 def assemble(config, progress=pipeline.silent) -> Experiment:
   """Prepares the data (the slow part, once) and builds network and objectives around its tokenizer.
 
@@ -94,9 +104,8 @@ def assemble(config, progress=pipeline.silent) -> Experiment:
   main, phases = grid.main_cell(config), phases_of(config)
   wanted = tuple(dict.fromkeys((*grid.trained(config), main, *grid.also(config))))
   asked = {name for cell in wanted for name in cell.names}
-  pairs = 'random' if 'nsp' in asked else 'swapped' if 'sop' in asked else None
-  prepared = pipeline.prepare(config.data, vocab_size=config.model.vocab_size, pairs=pairs, progress=progress,
-                              sequence_lengths=tuple({T for _, T in phases} | {config.data.sequence_length}))
+  prepared = prepare_data(config, progress)
+  pairs = prepared.pairs
   model = ModelConfig(**config.model.to_dict())
   masking = Masking(**config.mlm.to_dict())
   frozen = Masking(rate=config.validation.rate, final_rate=0.0, static=0, masked=0.8, random=0.1, unit='token',

@@ -1,0 +1,114 @@
+"""A corpus that many processes tokenise gives the bytes that one gives, however it is cut and whenever it is killed."""
+
+from importlib import util
+import json
+import os
+from pathlib import Path
+import subprocess
+import sys
+
+import pytest
+import runs
+
+from configs import bert_tiny
+from data import cache, documents, pipeline, shards, sources, tokenizer
+from data.errors import DataError
+from training import assemble
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope='module')
+def text(tmp_path_factory):
+  path = runs.corpus(tmp_path_factory.mktemp('corpus'))
+  # What is dropped, replaced or there twice is counted too.
+  path.write_text(path.read_text() + '\n\n\u200b\n\nA line\r\nand a copy.\n\nA line\r\nand a copy.\n')
+  return path
+
+
+def config(text: Path, folder: Path):
+  made = bert_tiny.get_config()
+  made.data.update(corpus=f'text:{text}', cache=str(folder), tokenizer='bpe', sequence_length=32, max_unknown_share=1.0,
+                   validation_share=0.1)
+  made.model.vocab_size = 300
+  return made
+
+
+def content(folder: Path) -> dict[str, bytes]:
+  return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob('*')
+          if path.is_file() and path.parent.parent.name in ('tokens', 'rows', 'tokenizers')}
+
+
+@pytest.fixture(scope='module')
+def alone(text, tmp_path_factory):
+  """(the cache that one process fills, its fingerprint)"""
+  folder = tmp_path_factory.mktemp('alone')
+  return folder, assemble.prepare_data(config(text, folder)).fingerprint
+
+
+def by_shards(count: int, order=lambda left: left):
+  """`documents.tokenise` in shards, made in some order."""
+
+  def tokenise(corpus, tokens, folder, share, progress):
+    job = shards.job(corpus, tokens, folder.parents[1], share, count, pipeline.VERSION)
+    for index in order(list(range(count))):
+      shards.work(index, json.loads(json.dumps(job)))
+    assert shards.finished(job) == list(range(count))
+    return shards.merge(job, folder, tokens.size, progress)
+
+  return tokenise
+
+
+@pytest.mark.parametrize('count', [1, 3, 100])
+def test_shards_give_the_bytes_of_one_process(count, text, alone, tmp_path):
+  made = assemble.prepare_data(config(text, tmp_path), tokenise=by_shards(count, order=lambda left: left[::-1]))
+  assert made.fingerprint == alone[1]
+  assert content(tmp_path) == content(alone[0])
+
+
+def test_shards_cover_every_document_once(text, tmp_path):
+  corpus = sources.open_corpus(f'text:{text}', tmp_path)
+  whole = list(corpus.documents(*[documents.Counter()] * 2, pipeline.silent))
+  parts = shards.plan(corpus, 7)
+  cut = [corpus.documents(*[documents.Counter()] * 2, pipeline.silent, *part) for part in parts]
+  assert [text for part in cut for text in part] == whole
+  assert parts[0][0] == 0 and parts[-1][1] == corpus.count() > len(whole)  # one of them is blank
+
+
+def test_a_finished_shard_is_kept_and_another_text_is_refused(text, tmp_path):
+  corpus = sources.open_corpus(f'text:{text}', tmp_path)
+  words = tokenizer.from_vocabulary(['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a'], True)
+  job = shards.job(corpus, words, tmp_path, 0.1, 4, 1)
+  shards.work(2, job)
+  made = os.stat(shards.folders(job)[2] / cache.MANIFEST).st_mtime_ns
+  shards.work(2, job)
+  assert os.stat(shards.folders(job)[2] / cache.MANIFEST).st_mtime_ns == made and shards.finished(job) == [2]
+  with pytest.raises(DataError, match='holds other documents for this process'):
+    shards.work(1, job | dict(identity='another'))
+
+
+def prepare(text: Path, folder: Path, *more: str) -> subprocess.CompletedProcess:
+  fields = {'corpus': f'text:{text}', 'cache': folder, 'tokenizer': 'bpe', 'sequence_length': 32,
+            'max_unknown_share': 1.0, 'validation_share': 0.1}
+  return subprocess.run([sys.executable, '-m', 'tools.prepare', f'--config={ROOT}/configs/bert_tiny.py',
+                         *(f'--config.data.{name}={value}' for name, value in fields.items()),
+                         '--config.model.vocab_size=300', *more], cwd=ROOT, capture_output=True, text=True, timeout=240)
+
+
+def test_without_beam_the_error_names_the_extra(text, tmp_path):
+  if util.find_spec('apache_beam'):
+    pytest.skip('Apache Beam is installed')
+  refused = prepare(text, tmp_path, '--runner=DirectRunner')
+  assert refused.returncode == 2 and "pip install -e '.[beam]'" in refused.stderr
+  assert 'Traceback' not in refused.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('runner', ['processes', 'DirectRunner'])
+def test_processes_and_beam_give_the_bytes_of_one_process(runner, text, alone, tmp_path):
+  if runner != 'processes' and not util.find_spec('apache_beam'):
+    pytest.skip('the extra beam is not installed')
+  made = prepare(text, tmp_path, f'--runner={runner}', '--workers=2', '--shards=3', '--json')
+  assert made.returncode == 0, made.stderr
+  assert json.loads(made.stdout.splitlines()[-1])['fingerprint'] == alone[1]
+  assert content(tmp_path) == content(alone[0])
