@@ -6,6 +6,7 @@ gcloud is a script here, which does what ssh would do: it runs the command, as m
 import json
 import os
 from pathlib import Path
+import re
 import shlex
 import shutil
 import subprocess
@@ -14,6 +15,11 @@ import time
 
 import pytest
 import runs
+import yaml
+
+from configs.check import ConfigError
+from data.errors import DataError
+from training.errors import DeviceError, NumericalError, Preempted, StateError
 
 ROOT = Path(__file__).resolve().parents[1]
 GCLOUD = r"""#!/bin/bash
@@ -146,3 +152,43 @@ def test_a_job_that_slurm_stops_goes_back_into_the_queue_and_ends_in_the_same_bi
   assert 'start 2 on' in log.read_text() and 'resuming' in log.read_text()
   assert runs.digest(parts) == runs.digest(whole)
   assert [json.dumps(row) for row in runs.rows(parts)] == [json.dumps(row) for row in runs.rows(whole)]
+
+
+def manifests() -> list[dict]:
+  page = (ROOT / 'docs/pods.md').read_text()
+  return [yaml.safe_load(block.partition('```')[0]) for block in page.split('```yaml\n')[1:]]
+
+
+def test_the_manifest_of_the_page_is_one_run_that_restarts_whole_and_stops_for_good_where_we_say_so():
+  [jobset] = manifests()
+  assert (jobset['apiVersion'], jobset['kind']) == ('jobset.x-k8s.io/v1alpha2', 'JobSet')
+  [slices] = jobset['spec']['replicatedJobs']
+  job = slices['template']['spec']
+  assert job['parallelism'] == job['completions'] and job['completionMode'] == 'Indexed' and job['backoffLimit'] == 0
+  pod = job['template']['spec']
+  assert pod['restartPolicy'] == 'Never'  # which Kubernetes asks for where there is a podFailurePolicy
+  [rule], [stop] = job['podFailurePolicy']['rules'], jobset['spec']['failurePolicy']['rules']
+  final = {one.exit_code for one in (ConfigError, StateError, DataError, NumericalError)}
+  assert rule['action'] == 'FailJob' and {*rule['onExitCodes']['values']} == final
+  assert not final & {Preempted.exit_code, DeviceError.exit_code}
+  assert (stop['action'], stop['onJobFailureReasons']) == ('FailJobSet', ['PodFailurePolicy'])
+  [container] = pod['containers']
+  assert container['name'] == rule['onExitCodes']['containerName']
+  rows, columns = map(int, pod['nodeSelector']['cloud.google.com/gke-tpu-topology'].split('x'))
+  assert rows * columns == job['parallelism'] * container['resources']['limits']['google.com/tpu']
+
+
+def test_commands_of_the_page_have_only_flags_that_there_are():
+  page = (ROOT / 'docs/pods.md').read_text()
+  [jobset] = manifests()
+  container = jobset['spec']['replicatedJobs'][0]['template']['spec']['template']['spec']['containers'][0]
+  said = ' '.join([*container['command'], *container['args']])
+  commands = {said, *re.findall(r'train\.py((?: --[\w.]+=[^\s"`]+)+)', page), *re.findall(
+      r'slurm\.sbatch((?: --[\w.]+=[^\s"`]+)+)', page)}
+  assert len(commands) >= 4
+  known = (ROOT / 'train.py').read_text()
+  for command in commands:
+    for flag, value in re.findall(r'--([\w.]+)=(\S+)', command):
+      there = f"('{flag}'" in known or (flag == 'coordinator' and not (ROOT / 'training/distributed.py').exists())
+      assert flag == 'config' or there, flag
+      assert flag != 'config' or (ROOT / value).is_file(), value
