@@ -5,8 +5,8 @@ the name that etils asks for; tests/test_object_store.py runs whole processes ag
 """
 
 from etils.epath import backend
-import fsspec
 from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 
 from training import storage
 
@@ -48,5 +48,5 @@ def mount(monkeypatch):
   monkeypatch.setattr(Bucket, 'store', {})
   monkeypatch.setattr(Bucket, 'pseudo_dirs', [''])
   for name in Bucket.protocol:
-    monkeypatch.setitem(fsspec.registry._registry, name, Bucket)
+    monkeypatch.setitem(_registry, name, Bucket)
   monkeypatch.setattr(storage, 'SCHEMES', {'gs': ('fsspec', 'gcs')})

@@ -112,3 +112,40 @@ def test_processes_and_beam_give_the_bytes_of_one_process(runner, text, alone, t
   assert made.returncode == 0, made.stderr
   assert json.loads(made.stdout.splitlines()[-1])['fingerprint'] == alone[1]
   assert content(tmp_path) == content(alone[0])
+
+
+# A set as TFDS has Wikipedia: made by Beam, kept as ArrayRecord, known to other processes by its files alone.
+BUILDER = '''
+import sys
+import apache_beam as beam
+import tensorflow_datasets as tfds
+
+class OnemaskBeamText(tfds.core.BeamBasedBuilder):
+  VERSION = tfds.core.Version('1.0.0')
+
+  def _info(self):
+    return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict({'text': tfds.features.Text()}))
+
+  def _split_generators(self, manager, pipeline):
+    return {'train': self._generate_examples()}
+
+  def _generate_examples(self):
+    texts = [text for text in open(sys.argv[1], newline='').read().split('\\n\\n') if text]
+    return beam.Create(list(enumerate(texts))) | beam.Map(lambda pair: (pair[0], {'text': pair[1]}))
+
+OnemaskBeamText(data_dir=sys.argv[2], file_format='array_record').download_and_prepare()
+'''
+
+
+@pytest.mark.slow
+def test_a_set_that_tfds_made_with_beam_gives_the_same_rows_in_one_shard_and_in_many(text, tmp_path, monkeypatch):
+  pytest.importorskip('apache_beam', reason='the extra beam is not installed')
+  (tmp_path / 'builder.py').write_text(BUILDER)
+  subprocess.run([sys.executable, tmp_path / 'builder.py', text, tmp_path / 'tfds'], check=True, timeout=200)
+  monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'tfds'))
+  ways, found = {'one': ('--workers=1', '--shards=1'), 'beam': ('--runner=DirectRunner', '--workers=2', '--shards=4')}, {}
+  for name, more in ways.items():
+    made = prepare(text, tmp_path / name, '--config.data.corpus=tfds:onemask_beam_text', '--json', *more)
+    assert made.returncode == 0, made.stderr
+    found[name] = json.loads(made.stdout.splitlines()[-1])['fingerprint'], content(tmp_path / name)
+  assert found['one'] == found['beam']

@@ -31,6 +31,8 @@ ALLOWED = {
     'tools/embed.py: Path(flags.output)': 'vectors for a person',
     'tools/generate.py: Path(flags.prompts)': 'prompts of a person',
     "tools/grid.py: Path('docs/grid.png')": 'a picture of the documentation',
+    'tools/prepare.py: shutil': 'rows are on a disk of the machine that trains, never in a workdir',
+    'tools/prepare.py: Path(flags.config.data.cache)': 'the same',
     'tools/sweep.py: Path(flags.sweep)': 'a file of configs/sweeps',
     'tools/sweep.py: Path(flags.task_data)': 'data of tasks, not a workdir',
     'tools/sweep.py: Path(task_data)': 'data of tasks, not a workdir',
@@ -50,7 +52,7 @@ def local_only(path: Path) -> set[str]:
   for node in ast.walk(ast.parse(path.read_text())):
     if isinstance(node, ast.Import | ast.ImportFrom):
       names = [alias.name for alias in node.names] + [getattr(node, 'module', None)]
-      found |= {name for name in names if name in ('shutil', 'tempfile', 'os.path')}
+      found |= {name for name in names if name in ('shutil', 'os.path')}
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ('open', 'Path'):
       if '__file__' not in ast.unparse(node) or node.args and ast.unparse(node.args[0]) != '__file__':
         found.add(ast.unparse(node))
