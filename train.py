@@ -3,6 +3,7 @@
 import os
 
 from configs import check, cli
+from training import storage
 from training.console import Console
 from training.signals import Stop
 
@@ -20,7 +21,7 @@ def main():
 
     config = budget.settle(config)
   resolved = check.resolve(config)
-  directory = flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}'
+  directory = storage.place(flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}')
   console = Console()
   console.say(f'onemask: {config.name} in {directory}')
   stop = Stop()

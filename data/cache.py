@@ -28,14 +28,14 @@ def build(folder: Path, make: Callable[[Path], dict]) -> dict:
     temporary = folder.with_name(f'{folder.name}.{socket.gethostname()}.{os.getpid()}.tmp')
     temporary.mkdir(parents=True)
     try:
-      manifest = make(temporary)
-      manifest['bytes'] = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
-      (temporary / MANIFEST).write_text(json.dumps(manifest))
+      made = make(temporary)
+      made['bytes'] = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+      (temporary / MANIFEST).write_text(json.dumps(made))
       _rename(temporary, folder)
     except BaseException:
       shutil.rmtree(temporary, ignore_errors=True)
       raise
-  return _checked_manifest(folder)
+  return manifest(folder)
 
 
 def _rename(temporary: Path, folder: Path):
@@ -59,12 +59,13 @@ def _remove_abandoned(folder: Path):
       pass  # alive, somebody else's
 
 
-def _checked_manifest(folder: Path) -> dict:
+def manifest(folder: Path) -> dict:
+  """What `build` returned of a folder that is there; its files are as long as they were."""
   try:
-    manifest = json.loads((folder / MANIFEST).read_text())
+    said = json.loads((folder / MANIFEST).read_text())
   except ValueError as error:
     raise DataError(f'{folder / MANIFEST} is damaged ({error}): delete {folder} and run again') from error
-  for name, expected in manifest['bytes'].items():
+  for name, expected in said['bytes'].items():
     path = folder / name
     found = path.stat().st_size if path.exists() else None
     if found != expected:
@@ -73,4 +74,4 @@ def _checked_manifest(folder: Path) -> dict:
           f'{path} {state}, {expected:,} bytes were written: the cache is damaged; '
           f'delete {folder} and run again'
       )
-  return manifest
+  return said

@@ -7,7 +7,6 @@ them shows.
 
 from collections import Counter
 from collections.abc import Sequence
-import json
 import os
 from pathlib import Path
 
@@ -95,12 +94,11 @@ def merge(job: dict, folder: Path, vocabulary: int, progress) -> dict:
 
 def tokens(parts: Sequence[Path]) -> int:
   """How many tokens these shards hold."""
-  manifests = [json.loads((part / cache.MANIFEST).read_text()) for part in parts]
-  return sum(manifest['splits'][split].get('tokens', 0) for manifest in manifests for split in SPLITS)
+  return sum(cache.manifest(part)['splits'][split].get('tokens', 0) for part in parts for split in SPLITS)
 
 
 def _counts(part: Path) -> Counts:
-  said = cache.build(part, lambda folder: {})
+  said = cache.manifest(part)
   counts = Counts(np.load(part / 'frequency.npy'), {split: Counter(said['splits'][split]) for split in SPLITS},
                   Counter(said['replaced']), Counter(said['dropped']))
   counts.hashes.frombytes((part / 'hashes.bin').read_bytes())

@@ -143,7 +143,7 @@ def test_a_set_that_tfds_made_with_beam_gives_the_same_rows_in_one_shard_and_in_
   (tmp_path / 'builder.py').write_text(BUILDER)
   subprocess.run([sys.executable, tmp_path / 'builder.py', text, tmp_path / 'tfds'], check=True, timeout=200)
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'tfds'))
-  ways, found = {'one': ('--workers=1', '--shards=1'), 'beam': ('--runner=DirectRunner', '--workers=2', '--shards=4')}, {}
+  found, ways = {}, {'one': ('--workers=1', '--shards=1'), 'beam': ('--runner=DirectRunner', '--workers=2')}
   for name, more in ways.items():
     made = prepare(text, tmp_path / name, '--config.data.corpus=tfds:onemask_beam_text', '--json', *more)
     assert made.returncode == 0, made.stderr

@@ -50,6 +50,7 @@ def answer(asked: str, directory: str | None, *, as_json: bool):
     ClaimError: there is no such claim, or a file of claims is broken.
     ClaimOff, NothingRan: by `evaluation.claims.conclude`.
   """
+  directory = directory and str(storage.place(directory))
   answers = [measure(claim, directory) for claim in published.find(FOLDER, asked)]
   if as_json:
     print(json.dumps([dict(
