@@ -47,7 +47,7 @@ def pod(tmp_path, monkeypatch):
 
   def launch(*command: str, flags: tuple[str, ...] = (), env=None) -> subprocess.CompletedProcess:
     return subprocess.run([ROOT / 'launch/tpu_pod.sh', f'--logs={tmp_path}/logs', *flags, 'pod', 'here', *command],
-                          cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300)
+                          cwd=tmp_path, env=env, capture_output=True, text=True, timeout=900)
 
   return launch
 
@@ -139,16 +139,16 @@ def test_a_job_that_slurm_stops_goes_back_into_the_queue_and_ends_in_the_same_bi
     return said.stdout.strip(), tmp_path / name, log
 
   _, whole, _ = submit('whole')
-  wait_for((whole / 'result.json').exists, 300)
+  wait_for((whole / 'result.json').exists, 900)
   job, parts, log = submit('parts')
   steps = lambda: len((parts / 'metrics.jsonl').read_text().splitlines()) if (parts / 'metrics.jsonl').exists() else 0
-  wait_for(lambda: steps() > 300, 300)
+  wait_for(lambda: steps() > 300, 900)
   subprocess.run(['scancel', '--signal=TERM', job], check=True)
-  wait_for(lambda: 'back into the queue' in log.read_text(), 60)
+  wait_for(lambda: 'back into the queue' in log.read_text(), 120)
   assert 300 < steps() < 3_000
   time.sleep(2)
   subprocess.run(['scontrol', 'update', f'JobId={job}', 'StartTime=now'], check=True)
-  wait_for((parts / 'result.json').exists, 400)
+  wait_for((parts / 'result.json').exists, 900)
   assert 'start 2 on' in log.read_text() and 'resuming' in log.read_text()
   assert runs.digest(parts) == runs.digest(whole)
   assert [json.dumps(row) for row in runs.rows(parts)] == [json.dumps(row) for row in runs.rows(whole)]

@@ -66,30 +66,34 @@ def facts(workdir) -> tuple:
   return rows, json.loads((folder / 'extra.json').read_text())['digest'], (workdir / 'certificate.json').read_text()
 
 
+def run(args: list[str], fault: str | None = None) -> subprocess.CompletedProcess:
+  return runs.run(args, fault=fault, timeout=600)
+
+
 def python(*args: str) -> subprocess.CompletedProcess:
-  return runs.run([sys.executable, *args])
+  return run([sys.executable, *args])
 
 
 def test_a_run_on_a_store_is_killed_resumed_and_scored_like_one_on_a_disk(store, tmp_path):
   text = runs.corpus(tmp_path)
-  assert runs.run(runs.command('bert_tiny', tmp_path / 'run', text)).returncode == 0
-  run = store / 'runs/mine'
-  args = runs.command('bert_tiny', run, text)
-  assert runs.run(args, fault='die_at_step:6').returncode == -signal.SIGKILL
-  assert runs.run(args, fault='die_in_save:1').returncode == -signal.SIGKILL
-  last = runs.run(args)
+  assert run(runs.command('bert_tiny', tmp_path / 'run', text)).returncode == 0
+  there = store / 'runs/mine'
+  args = runs.command('bert_tiny', there, text)
+  assert run(args, fault='die_at_step:6').returncode == -signal.SIGKILL
+  assert run(args, fault='die_in_save:1').returncode == -signal.SIGKILL
+  last = run(args)
   assert last.returncode == 0, last.stderr
   assert 'step_00000008 was cut off' in last.stdout and 'at step 4' in last.stdout
-  assert facts(run) == facts(tmp_path / 'run')
-  assert not (run / 'lock.json').exists() and not Path('gs:').exists()
-  again = runs.run(args)
+  assert facts(there) == facts(tmp_path / 'run')
+  assert not (there / 'lock.json').exists() and not Path('gs:').exists()
+  again = run(args)
   assert again.returncode == 0 and 'finished' in again.stdout
 
-  scored = python(str(runs.ROOT / 'eval.py'), f'--workdir={run}', '--json')
+  scored = python(str(runs.ROOT / 'eval.py'), f'--workdir={there}', '--json')
   assert scored.returncode == 0, scored.stderr
-  last_row = {name[4:]: value for name, value in facts(run)[0][-1].items() if name.startswith('val/')}
+  last_row = {name[4:]: value for name, value in facts(there)[0][-1].items() if name.startswith('val/')}
   assert last_row.items() <= json.loads(scored.stdout.splitlines()[-1]).items()
-  drawn = python('-m', 'tools.batch', str(run), '--step=3', '--json')
+  drawn = python('-m', 'tools.batch', str(there), '--step=3', '--json')
   assert json.loads(drawn.stdout.splitlines()[-1])['agrees'] is True
 
 
@@ -115,6 +119,6 @@ def test_a_sweep_on_a_store_is_run_listed_and_reported(store, tmp_path):
 
 
 def test_a_bucket_that_is_not_there_is_one_line_and_is_not_made(store, tmp_path):
-  refused = runs.run(runs.command('bert_tiny', 'gs://no-such-bucket/run', runs.corpus(tmp_path)))
+  refused = run(runs.command('bert_tiny', 'gs://no-such-bucket/run', runs.corpus(tmp_path)))
   assert refused.returncode == 6 and 'gs://no-such-bucket/run/lock.json cannot be written' in refused.stderr
   assert 'Traceback' not in refused.stderr
