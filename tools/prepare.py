@@ -39,11 +39,12 @@ def main():
     raise ConfigError('--beam is for a runner of Apache Beam: add --runner=DirectRunner, or leave it out.')
 
   from data.report import format_report
+  from training import budget
   from training.assemble import prepare_data
   from training.console import Console
 
   console, began = Console(quiet=flags.json), time.monotonic()
-  prepared = prepare_data(flags.config, console.stage, functools.partial(_tokenise, console, flags))
+  prepared = prepare_data(budget.settle(flags.config), console.stage, functools.partial(_tokenise, console, flags))
   if flags.json:
     print(json.dumps(dict(fingerprint=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256,
                           folders={T: str(folder) for T, folder in prepared.folders.items()},
