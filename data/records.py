@@ -4,6 +4,7 @@ A record is a list of pieces, stored as their count, their lengths (uint32) and 
 another. A document is a record of sentences, a packed row a record of document pieces.
 """
 
+from collections.abc import Iterator
 import hashlib
 from pathlib import Path
 
@@ -30,12 +31,16 @@ class Writer:
 
   def write(self, pieces: list[np.ndarray]):
     lengths = np.array([len(pieces), *map(len, pieces)], LENGTH)
-    record = lengths.tobytes() + np.concatenate(pieces).astype(self._dtype, copy=False).tobytes()
+    self.copy(lengths.tobytes() + np.concatenate(pieces).astype(self._dtype, copy=False).tobytes())
+
+  def copy(self, record: bytes):
+    """Writes a record as it lies in another file of the same type."""
+    pieces = int.from_bytes(record[:LENGTH.itemsize], 'little')
     self._writer.write(record)
     self._hash.update(record)
     self.records += 1
-    self.pieces += len(pieces)
-    self.tokens += int(lengths[1:].sum())
+    self.pieces += pieces
+    self.tokens += (len(record) - LENGTH.itemsize * (1 + pieces)) // self._dtype.itemsize
 
   def __enter__(self):
     return self
@@ -67,8 +72,12 @@ class Reader:
     return [self._parse(record) for record in self._reader.read([int(index) for index in indices])]
 
   def __iter__(self):
+    return map(self._parse, self.raw())
+
+  def raw(self) -> Iterator[bytes]:
+    """Every record as it lies in the file."""
     for start in range(0, self._count, 256):
-      yield from self.read(range(start, min(start + 256, self._count)))
+      yield from self._reader.read([*range(start, min(start + 256, self._count))])
 
   def _parse(self, record: bytes) -> tuple[np.ndarray, np.ndarray]:
     pieces = int.from_bytes(record[:4], 'little')

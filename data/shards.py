@@ -85,8 +85,8 @@ def merge(job: dict, folder: Path, vocabulary: int, progress) -> dict:
   for split in SPLITS:
     with records.Writer(folder / f'{split}.arrayrecord', dtype) as writer:
       for number, part in enumerate(parts, start=1):
-        for lengths, tokens in records.Reader(part / f'{split}.arrayrecord', dtype):
-          writer.write(records.split_pieces(lengths, tokens))
+        for record in records.Reader(part / f'{split}.arrayrecord', dtype).raw():
+          writer.copy(record)
         progress(f'putting {split} together', number, len(parts))
     sha256[split] = writer.summary()['sha256']
   return counts.report(sha256)

@@ -191,10 +191,11 @@ def test_rows_that_a_checkpoint_covers_survive_a_kill_while_the_log_is_cut(run, 
 
 def test_restart_moves_the_objects_of_an_earlier_run_aside(run):
   config = check.resolve(base.get_config())
+  storage.claim(run / 'lock.json', '{}')  # as in a run: there is no empty folder on a store
   workdir.open_config(run, config, restart=False)
   (run / 'checkpoints' / 'step_00000004' / 'manifest.json').write_text('{}')
   workdir.open_config(run, config | dict(steps=7), restart=True)
-  assert names(run) == {'before-1', 'config.json'}
+  assert names(run) == {'before-1', 'config.json', 'lock.json'}
   assert json.loads((run / 'before-1' / 'config.json').read_text()) == config
   assert (run / 'before-1' / 'checkpoints' / 'step_00000004' / 'manifest.json').read_text() == '{}'
   assert workdir.read_config(run).steps == 7
