@@ -28,7 +28,7 @@ CHOICES = {
     'model.norm_position': ('post', 'pre'),
     'model.activation': ('gelu', 'gelu_tanh', 'relu', 'silu'),
     'model.classifier_activation': ('tanh', 'relu'),
-    'model.attention': ('auto', 'reference', 'xla'),
+    'model.attention': ('auto', 'reference', 'xla', 'cudnn', 'splash'),
     'model.dtype': ('float32', 'bfloat16'),
     'model.remat': ('none', 'full'),
     'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
