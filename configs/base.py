@@ -90,7 +90,9 @@ def get_config() -> ml_collections.ConfigDict:
       attention='auto',  # auto | reference | xla | cudnn (GPU) | splash (TPU): a name never falls back
       dtype='float32',  # of activations: float32 | bfloat16; parameters and softmax stay float32
       scan=True,  # layers as one scanned body: compile time flat in depth; False = unrolled
-      remat='none',  # none | full: recompute a layer's activations in the backward pass; on the CPU with scan
+      # Computed again in the backward pass, to save memory: none | dots: all but products with parameters | full: whole
+      # layers. On the CPU it saves memory with scan only.
+      remat='none',
   )
 
   config.optimizer = dict(

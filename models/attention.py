@@ -14,6 +14,12 @@ from models.masks import Mask
 _INVISIBLE = -0.7 * float(jnp.finfo(jnp.float32).max)
 
 
+class AttentionError(NotImplementedError):
+  """No implementation that may be taken can do what is asked for."""
+
+  exit_code = 2
+
+
 def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mask: Mask, *,
            bias_1xHxTxS: jax.Array | None = None, scale: float | None = None,
            soft_cap: float | None = None, dropout: tuple[jax.Array, float] | None = None,
@@ -32,17 +38,36 @@ def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mas
   Returns:
     out_BxTxHxK, in the type of the values.
   """
+  return _first_that_can(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, implementation, bias_1xHxTxS=bias_1xHxTxS,
+                         scale=scale, soft_cap=soft_cap, dropout=dropout)[1]
+
+
+def chosen(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask: Mask, *, dropout=None, implementation: str | None = None) -> str:
+  """The name of the implementation that `attend` takes for arrays of these shapes; nothing is computed."""
+  names = []
+
+  def note(*arrays):
+    name, out_BxTxHxK = _first_that_can(*arrays, implementation, bias_1xHxTxS=None, scale=None, soft_cap=None,
+                                        dropout=dropout)
+    names.append(name)
+    return out_BxTxHxK
+
+  jax.eval_shape(note, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask)
+  return names[0]
+
+
+def _first_that_can(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, implementation, **options):
+  """(name, out_BxTxHxK) of the first in order that does not refuse."""
   names = preference(platform(), k_BxSxGxK.shape[1]) if implementation is None else (implementation,)
   if names[0] not in IMPLEMENTATIONS:
     raise ValueError(f'attention={implementation!r}: choose one of {sorted(IMPLEMENTATIONS)}.')
   reasons = []
   for name in names:
     try:
-      return IMPLEMENTATIONS[name](q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS=bias_1xHxTxS,
-                                   scale=scale, soft_cap=soft_cap, dropout=dropout)
+      return name, IMPLEMENTATIONS[name](q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, **options)
     except NotImplementedError as error:
       reasons.append(f'{name}: {error}')
-  raise NotImplementedError('No attention implementation fits. ' + '; '.join(reasons))
+  raise AttentionError('No attention implementation fits. ' + '; '.join(reasons) + '.')
 
 
 def attention_weights(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, mask: Mask, *,
@@ -105,7 +130,7 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_c
       'no soft cap on scores': soft_cap is not None,
       f'bfloat16 or float16 only, not {q_BxTxHxK.dtype}': q_BxTxHxK.dtype not in (jnp.bfloat16, jnp.float16),
       f'heads of a multiple of 8 up to 128, not {K}': K % 8 or K > 128,
-      # Of drawn masks in training, says cuDNN; of everything in training, says jax; and nobody here knows what is trained.
+      # cuDNN means drawn masks in training, jax means all of training, and whether it is training nobody knows here.
       f'even lengths only, not {T} x {S}': T % 2 or S % 2,
   })
   causal = mask.causal and mask.by_index and T == S

@@ -33,7 +33,7 @@ def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mas
   block_T, block_S = (next(size for size in _BLOCKS if length % size == 0) for length in (T, S))
   kernel = splash.make_splash_mha(
       splash.MultiHeadMask([_static_rules(splash, mask, T, S)] * H), head_shards=1, q_seq_shards=1,
-      attn_logits_soft_cap=soft_cap, interpret=interpret,
+      attn_logits_soft_cap=soft_cap, residual_checkpoint_name='attention', interpret=interpret,
       block_sizes=splash.BlockSizes(
           block_q=block_T, block_kv=block_S, block_q_dkv=block_T, block_kv_dkv=block_S, block_q_dq=block_T,
           block_kv_dq=block_S))

@@ -1,6 +1,7 @@
 """The trunk: embeddings and a stack of blocks. BERT and GPT-2 differ here by config alone."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from models import cache as caching
@@ -9,6 +10,15 @@ from models.attention import attend, attention_weights
 from models.config import ModelConfig
 from models.layers import FeedForward, Linear, Norm, dropout, kernel_init
 from models.masks import Mask
+
+# What a layer keeps for its backward pass where `remat` recomputes the rest of it; None: only what went in.
+KEPT = dict(
+    full=None,
+    # Products with parameters, and what a kernel would have to be run again for (models.splash names it).
+    dots=jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names('attention')),
+)
 
 
 class Attention(nn.Module):
@@ -34,8 +44,9 @@ class Attention(nn.Module):
     drop = None
     if config.attention_dropout and self.has_rng('dropout'):
       drop = (self.make_rng('dropout'), config.attention_dropout)
-    out_BxTxHxK = attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, dropout=drop,
-                         implementation=None if config.attention == 'auto' else config.attention)
+    # A name is for rows of the right length: not for the few tokens of `init`, nor for what a cache gives back.
+    named = None if config.attention == 'auto' or cache is not None or self.is_initializing() else config.attention
+    out_BxTxHxK = attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, dropout=drop, implementation=named)
     out_BxTxD = Linear(config, 'HK', 'D', (H, K, D), residual=True, name='output')(out_BxTxHxK)
     return out_BxTxD, cache
 
@@ -123,7 +134,7 @@ class Transformer(nn.Module):
   def _scanned(self):
     config, shared = self.config, self.config.shared_layers
     return nn.scan(
-        Block if config.remat == 'none' else nn.remat(Block, prevent_cse=not config.scan),
+        nn.remat(Block, prevent_cse=not config.scan, policy=KEPT[config.remat]) if config.remat in KEPT else Block,
         variable_axes={'intermediates': 0} if shared else {'params': 0, 'intermediates': 0},
         variable_broadcast='params' if shared else False,
         split_rngs={'params': not shared, 'dropout': True},
