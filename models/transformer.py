@@ -10,6 +10,7 @@ from models.attention import attend, attention_weights
 from models.config import ModelConfig
 from models.layers import FeedForward, Linear, Norm, dropout, kernel_init
 from models.masks import Mask
+from models.rows import keep_rows
 
 # What a layer keeps for its backward pass where `remat` recomputes the rest of it; None: only what went in.
 KEPT = dict(
@@ -72,6 +73,7 @@ class Block(nn.Module):
       x_BxTxD = attention_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
       update_BxTxD = feed_forward(x_BxTxD)
       x_BxTxD = feed_forward_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
+    x_BxTxD = keep_rows(x_BxTxD)
     self.sow('intermediates', 'hidden', x_BxTxD)
     return x_BxTxD, cache
 
@@ -108,7 +110,7 @@ class Embeddings(nn.Module):
       x_BxTxE += self.type_CxE[type_BxT]
     if config.embedding_norm:
       x_BxTxE = self.norm(x_BxTxE)
-    x_BxTxE = dropout(self, x_BxTxE.astype(config.dtype), config.dropout)
+    x_BxTxE = keep_rows(dropout(self, x_BxTxE.astype(config.dtype), config.dropout))
     return self.projection(x_BxTxE) if config.E != config.width else x_BxTxE
 
 
