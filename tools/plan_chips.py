@@ -110,8 +110,8 @@ def parse(name: str) -> Topology:
   Raises:
     ConfigError: there is none of that name; the message lists those of the chip.
   """
-  kind, shape, slices = re.fullmatch(r'(\w*)[:-]?([\dx]*)\*?(\d*)', name.strip().lower() or '-').groups() \
-      if re.fullmatch(r'(\w*)[:-]?([\dx]*)\*?(\d*)', name.strip().lower() or '-') else (name, '', '')
+  read = re.fullmatch(r'(\w+)[:-]([\dx]+)(?:\*(\d+))?', name.strip().lower())
+  kind, shape, slices = read.groups() if read else (re.match(r'\w*', name)[0], '', '')
   count = int(slices or 1)
   if kind == 'cpu' and shape.isdigit() and int(shape) > 0:
     return Topology(name, kind, (int(shape),), count)

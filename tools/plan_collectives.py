@@ -70,8 +70,9 @@ def _kind_and_bytes(kind: str, instruction: Instruction, computation: str, count
 
 def _source(rest: str) -> str:
   """The operation of the source, without what is the same everywhere."""
-  path = re.search(r'op_name="([^"]*)"', rest)
-  return re.sub(r'jit\([^)]*\)/|while/|body/|closed_call/|checkpoint/|rematted_computation/', '', path[1] if path else '')
+  named = re.search(r'op_name="([^"]*)"', rest)
+  everywhere = r'jit\([^)]*\)/|while/|body/|closed_call/|checkpoint/|rematted_computation/'
+  return re.sub(everywhere, '', named[1]) if named else ''
 
 
 def _group(kind: str, rest: str, devices: int) -> tuple[int, ...]:

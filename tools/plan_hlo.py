@@ -19,6 +19,7 @@ _NEAR = re.compile(r'S\([1-9]\d*\)')  # in a layout: not in the chip's main memo
 # They move nothing by themselves.
 _FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'while', 'conditional', 'call',
          'after-all', 'partition-id')
+_SLICES = ('slice', 'dynamic-slice')
 # What these call works on single numbers.
 _BY_ELEMENT = ('reduce', 'scatter', 'sort', 'reduce-window', 'select-and-scatter', 'map', 'all-reduce',
                'reduce-scatter', 'all-reduce-start')
@@ -86,7 +87,7 @@ class Program:
     written = size(instruction.shape, near=False)
     if instruction.opcode.endswith('-start'):  # its result lists what goes in as well
       return sum(sizes) + max(0, written - sum(sizes))
-    if instruction.opcode == 'dynamic-slice':
+    if instruction.opcode in _SLICES:
       return 2 * written
     if instruction.opcode == 'dynamic-update-slice':
       return 2 * sizes[1]
@@ -108,7 +109,7 @@ class Program:
         continue
       if each.opcode == 'bitcast':
         names.add(each.name)
-      elif each.opcode == 'dynamic-slice' and each.operands[0] in names:
+      elif each.opcode in _SLICES and each.operands[0] in names:
         total += size(each.shape)
       elif each.opcode == 'dynamic-update-slice' and each.operands[0] in names:
         total += size(shapes.get(each.operands[1], ''))

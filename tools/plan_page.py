@@ -61,7 +61,8 @@ def _by_kind(collectives: list[dict]) -> dict[str, tuple[float, int, str]]:
 def search(console: Console, config, topology, devices, *, compiles: int) -> dict:
   """Compiles the best candidates of the closed form and ranks them by their bound; the best is the first."""
   chosen = plan_search.candidates(config, topology)
-  console.say(f'{len(chosen):,} combinations may fit by closed form; {min(compiles, len(chosen))} are compiled, best first.')
+  compiles = min(compiles, len(chosen))
+  console.say(f'{len(chosen):,} combinations may fit by closed form; {compiles} are compiled, the best first.')
   plans = _try(console, config, topology, devices, [each.knobs for each in chosen[:compiles]])
   ranked = sorted(plans, key=lambda plan: (plan['fits'] is False, plan.get('predicted_step_seconds') or 0.0))
   console.table(f'{config.name} on {topology.name}', {
