@@ -87,10 +87,12 @@ def get_config() -> ml_collections.ConfigDict:
       position_init_scale=0.02,
       dropout=0.1,  # on embeddings and residual branches
       attention_dropout=0.1,  # on attention probabilities: only `reference` can, so fused kernels need 0
-      attention='auto',  # auto | reference | xla: a name never falls back
+      attention='auto',  # auto | reference | xla | cudnn (GPU) | splash (TPU): a name never falls back
       dtype='float32',  # of activations: float32 | bfloat16; parameters and softmax stay float32
       scan=True,  # layers as one scanned body: compile time flat in depth; False = unrolled
-      remat='none',  # none | full: recompute a layer's activations in the backward pass; on the CPU with scan
+      # Computed again in the backward pass, to save memory: none | dots: all but products with parameters | full: whole
+      # layers. On the CPU it saves memory with scan only.
+      remat='none',
   )
 
   config.optimizer = dict(

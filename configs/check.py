@@ -28,9 +28,9 @@ CHOICES = {
     'model.norm_position': ('post', 'pre'),
     'model.activation': ('gelu', 'gelu_tanh', 'relu', 'silu'),
     'model.classifier_activation': ('tanh', 'relu'),
-    'model.attention': ('auto', 'reference', 'xla'),
+    'model.attention': ('auto', 'reference', 'xla', 'cudnn', 'splash'),
     'model.dtype': ('float32', 'bfloat16'),
-    'model.remat': ('none', 'full'),
+    'model.remat': ('none', 'dots', 'full'),
     'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
 }
 _LARGEST = 2**31 - 1  # steps and sizes are counted in int32
@@ -95,6 +95,10 @@ def check_devices(config, devices: int, processes: int, platform: str):
     # XLA's CPU compiler drops the barriers that tie recomputing to the backward pass, and schedules all of it early.
     raise ConfigError(f'config.model.remat={config.model.remat} saves no memory on the CPU when layers are unrolled: '
                       'set config.model.scan=True.')
+  home = dict(cudnn='gpu', splash='tpu').get(config.model.attention, platform)
+  if home != platform and (platform, home) != ('cpu', 'tpu'):  # splash can be interpreted, for tests
+    raise ConfigError(f'config.model.attention={config.model.attention} runs on a {home} and not on a {platform}: '
+                      'auto takes what fits.')
   mesh = config.mesh
   fixed = mesh.fsdp * mesh.tensor
   data = max(1, devices // fixed) if mesh.data == -1 else mesh.data
@@ -222,11 +226,30 @@ def _shapes(config):
   _require(short == 0 or 8 <= short <= T, 'data.short_length', short, f'must be 0, or from 8 to the full {T}')
   _require(bool(short) == (config.data.short_share > 0), 'data.short_share', config.data.short_share,
            'a first phase needs both short_length and short_share; without one, both are 0')
-  _require(model.attention != 'xla' or model.attention_dropout == 0, 'model.attention_dropout',
-           model.attention_dropout, "only attention='reference' can drop probabilities; 'xla' needs 0")
+  _attention(config, width)
   B, parts = config.batch_size, config.accumulate
   _require(not parts or B % parts == 0, 'accumulate', parts,
            f'must divide batch_size {B}; {_divisors(B, parts)}')
+
+
+def _attention(config, width: int):
+  """What a kernel that was asked for by name cannot do; `auto` takes another one there."""
+  model = config.model
+  lengths = {name: config.data[name] for name in ('sequence_length', 'short_length')}
+  if model.attention not in ('auto', 'reference'):
+    _require(model.attention_dropout == 0, 'model.attention_dropout', model.attention_dropout,
+             f"only attention='reference' can drop probabilities; {model.attention!r} needs 0")
+  if model.attention == 'cudnn':
+    _require(model.dtype == 'bfloat16', 'model.dtype', model.dtype, "attention='cudnn' needs bfloat16")
+    _require(width % 8 == 0 and width <= 128, 'model.head_width', width,
+             "attention='cudnn' needs a multiple of 8 up to 128")
+    for name, T in lengths.items():
+      _require(T % 2 == 0, f'data.{name}', T, "attention='cudnn' needs an even one")
+  if model.attention == 'splash':
+    for name, T in lengths.items():
+      _require(T % 128 == 0, f'data.{name}', T, "attention='splash' needs a multiple of 128")
+    for cell in cells.trained(config):
+      _require(cell.mask != 'prefix', 'model.attention', 'splash', 'it cannot read a prefix from both sides; use auto')
 
 
 def _schedules(config):

@@ -1,12 +1,23 @@
-"""The one attention function, and the weights it uses."""
+"""The one attention function, its implementations, and the weights it uses."""
+
+import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 
+from models import splash
 from models.masks import Mask
 
 # Finite, so that a row which sees nothing is uniform instead of NaN (as in jax.nn).
 _INVISIBLE = -0.7 * float(jnp.finfo(jnp.float32).max)
+
+
+class AttentionError(NotImplementedError):
+  """No implementation that may be taken can do what is asked for."""
+
+  exit_code = 2
 
 
 def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mask: Mask, *,
@@ -21,23 +32,42 @@ def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mas
     scale: of the scores; 1 / sqrt(K) unless given.
     soft_cap: squashes scores into (-soft_cap, soft_cap) with a tanh.
     dropout: (key, rate) of dropout on the attention probabilities.
-    implementation: a name of `IMPLEMENTATIONS`, which never falls back; None tries `PREFERENCE` in
+    implementation: a name of `IMPLEMENTATIONS`, which never falls back; None tries those of `preference` in
       order, and each raises NotImplementedError for what it cannot do.
 
   Returns:
     out_BxTxHxK, in the type of the values.
   """
-  names = PREFERENCE if implementation is None else (implementation,)
+  return _first_that_can(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, implementation, bias_1xHxTxS=bias_1xHxTxS,
+                         scale=scale, soft_cap=soft_cap, dropout=dropout)[1]
+
+
+def chosen(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask: Mask, *, dropout=None, implementation: str | None = None) -> str:
+  """The name of the implementation that `attend` takes for arrays of these shapes; nothing is computed."""
+  names = []
+
+  def note(*arrays):
+    name, out_BxTxHxK = _first_that_can(*arrays, implementation, bias_1xHxTxS=None, scale=None, soft_cap=None,
+                                        dropout=dropout)
+    names.append(name)
+    return out_BxTxHxK
+
+  jax.eval_shape(note, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask)
+  return names[0]
+
+
+def _first_that_can(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, implementation, **options):
+  """(name, out_BxTxHxK) of the first in order that does not refuse."""
+  names = preference(platform(), k_BxSxGxK.shape[1]) if implementation is None else (implementation,)
   if names[0] not in IMPLEMENTATIONS:
     raise ValueError(f'attention={implementation!r}: choose one of {sorted(IMPLEMENTATIONS)}.')
   reasons = []
   for name in names:
     try:
-      return IMPLEMENTATIONS[name](q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS=bias_1xHxTxS,
-                                   scale=scale, soft_cap=soft_cap, dropout=dropout)
+      return name, IMPLEMENTATIONS[name](q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, **options)
     except NotImplementedError as error:
       reasons.append(f'{name}: {error}')
-  raise NotImplementedError('No attention implementation fits. ' + '; '.join(reasons))
+  raise AttentionError('No attention implementation fits. ' + '; '.join(reasons) + '.')
 
 
 def attention_weights(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, mask: Mask, *,
@@ -91,5 +121,108 @@ def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap
       is_causal=native and mask.causal, implementation='xla')
 
 
-IMPLEMENTATIONS = dict(reference=_reference, xla=_xla)
-PREFERENCE = ('xla', 'reference')
+def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
+  B, T, _, K = q_BxTxHxK.shape
+  S = k_BxSxGxK.shape[1]
+  _refuse({
+      f'needs an NVIDIA GPU, and this is for {platform()}': platform() != 'gpu',
+      'no dropout on attention probabilities': dropout is not None,
+      'no soft cap on scores': soft_cap is not None,
+      f'bfloat16 or float16 only, not {q_BxTxHxK.dtype}': q_BxTxHxK.dtype not in (jnp.bfloat16, jnp.float16),
+      f'heads of a multiple of 8 up to 128, not {K}': K % 8 or K > 128,
+      # cuDNN means drawn masks in training, jax means all of training, and whether it is training nobody knows here.
+      f'even lengths only, not {T} x {S}': T % 2 or S % 2,
+  })
+  causal = mask.causal and mask.by_index and T == S
+  packed = mask.packed and mask.q_segment_BxT is not None
+  native = mask.by_index and not packed and (causal or not mask.causal) and (causal or mask.window is None)
+
+  def local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
+    rules = {}
+    if not native:
+      # cuDNN does not broadcast a mask over queries (jax issue 28974); one that was drawn already is only read here.
+      visible_BxTxS = jnp.broadcast_to(mask.dense(T, S), (q_BxTxHxK.shape[0], T, S))
+      rules['mask'] = visible_BxTxS[:, None, :, :]
+    elif mask.q_segment_BxT is not None and not causal:  # causal queries see no padding, which is on the right
+      rules['query_seq_lengths'], rules['key_value_seq_lengths'] = (
+          jnp.maximum(1, (segment_BxT > 0).sum(axis=1, dtype=jnp.int32))  # a row of padding only sees itself
+          for segment_BxT in (mask.q_segment_BxT, mask.kv_segment_BxS))
+    if native and mask.window is not None:
+      rules['local_window_size'] = (mask.window[0], 0)
+    if bias_1xHxTxS is not None:
+      rules['bias'] = bias_1xHxTxS.astype(q_BxTxHxK.dtype)
+    return jax.nn.dot_product_attention(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, scale=scale, is_causal=causal,
+                                        implementation='cudnn', **rules)
+
+  if native:
+    mask = dataclasses.replace(mask, drawn_BxTxS=None)
+  return _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
+
+
+def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
+  T, S = q_BxTxHxK.shape[1], k_BxSxGxK.shape[1]
+  _refuse({
+      f'needs a TPU, and this is for {platform()}': platform() not in ('tpu', 'cpu'),
+      'no dropout on attention probabilities': dropout is not None,
+      'no bias on scores': bias_1xHxTxS is not None,
+      'no explicit positions and no prefix': not mask.by_index,
+      f'lengths must be multiples of {splash.LANES}, not {T} x {S}': T % splash.LANES or S % splash.LANES,
+      f'causality and windows need as many queries as keys, not {T} x {S}':
+          T != S and (mask.causal or mask.window is not None),
+  })
+
+  def local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, _):
+    return splash.attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, scale=scale, soft_cap=soft_cap,
+                         interpret=platform() == 'cpu')
+
+  return _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, dataclasses.replace(mask, drawn_BxTxS=None), None)
+
+
+def _refuse(reasons: dict[str, bool]):
+  for reason, holds in reasons.items():
+    if holds:
+      raise NotImplementedError(reason)
+
+
+def _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
+  """`local` on each device's own rows and heads: the compiler cannot split a kernel, it would gather all of them.
+
+  Rows are split over the mesh axes data and fsdp, heads over tensor; where these do not divide, every device has all.
+  """
+  mesh = jax.sharding.get_abstract_mesh()
+  if mesh.size <= 1:
+    return local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
+  B, _, H, _ = q_BxTxHxK.shape
+  G = k_BxSxGxK.shape[2]
+
+  def over(names, *sizes):
+    names = tuple(name for name in names if name in mesh.axis_names)
+    parts = math.prod(mesh.shape[name] for name in names)
+    return names if all(size % parts == 0 for size in sizes) else ()
+
+  rows, heads = over(('data', 'fsdp'), B), over(('tensor',), H, G)
+  by_head = PartitionSpec(rows, None, heads)
+  by_row = jax.tree.map(lambda x_Bx: PartitionSpec(rows if x_Bx.shape[0] == B else ()), mask)
+  return jax.shard_map(
+      local, in_specs=(by_head, by_head, by_head, by_row, PartitionSpec(None, heads)), out_specs=by_head,
+      check_vma=False)(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
+
+
+def platform() -> str:
+  """cpu, gpu or tpu: of the mesh in context, whose devices need not be there; else what jax runs on by default."""
+  device = jax.sharding.get_abstract_mesh().abstract_device
+  return jax.default_backend() if device is None else device.platform
+
+
+def preference(platform: str, S: int) -> tuple[str, ...]:
+  """Names of `IMPLEMENTATIONS` in the order in which they are tried for rows of S keys."""
+  if platform == 'gpu':
+    return 'cudnn', 'xla', 'reference'
+  if platform == 'tpu' and S >= _SHORT:
+    return 'splash', 'xla', 'reference'
+  return 'xla', 'reference'
+
+
+IMPLEMENTATIONS = dict(reference=_reference, xla=_xla, cudnn=_cudnn, splash=_splash)
+# Below this a row is less than one block of splash, and scores are small beside the rest of a layer.
+_SHORT = 512

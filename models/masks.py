@@ -55,6 +55,11 @@ class Mask:
         if not field.metadata.get('static')
     )
 
+  @property
+  def by_index(self) -> bool:
+    """Whether causality and window count row indices and no prefix lifts them: what a kernel knows before it runs."""
+    return self.q_position_BxT is None and self.kv_position_BxS is None and self.prefix_BxS is None
+
   def dense(self, T: int, S: int) -> jax.Array | None:
     """The definition of "visible": bool BxTxS (B may be 1), or None when everything is."""
     if self.drawn_BxTxS is not None:

@@ -8,8 +8,8 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 import jax
 import jax.numpy as jnp
 
+from models import attention, positions
 from models import heads as head_modules
-from models import positions
 from models.cache import Cache
 from models.config import ModelConfig
 from models.masks import Mask, self_attention_mask
@@ -89,6 +89,17 @@ def make_network(config: ModelConfig, *, mask: str, packed: bool, heads: tuple[s
     return outputs, dict(weights=blocks['attention']['weights'][0], hidden=blocks['hidden'][0])
 
   return Network(init, apply, inspect)
+
+
+def attention_in_use(config: ModelConfig, *, mask: str, packed: bool, T: int) -> str:
+  """The implementation of `models.attention` that reads training rows of T tokens, on the mesh in context."""
+  segment_BxT = jnp.ones((1, T), jnp.int32)
+  described = self_attention_mask(mask, segment_BxT, packed=packed, prefix_BxS=segment_BxT > 0)
+  q_BxTxHxK, k_BxSxGxK = (jax.ShapeDtypeStruct((1, T, heads, config.K), config.dtype)
+                          for heads in (config.heads, config.G))
+  drop = (jax.random.key(0), config.attention_dropout) if config.attention_dropout else None
+  return attention.chosen(q_BxTxHxK, k_BxSxGxK, k_BxSxGxK, described, dropout=drop,
+                          implementation=None if config.attention == 'auto' else config.attention)
 
 
 def example_batch(B: int, T: int, P: int) -> dict[str, jax.Array]:

@@ -1,6 +1,7 @@
 """The trunk: embeddings and a stack of blocks. BERT and GPT-2 differ here by config alone."""
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 
 from models import cache as caching
@@ -9,6 +10,16 @@ from models.attention import attend, attention_weights
 from models.config import ModelConfig
 from models.layers import FeedForward, Linear, Norm, dropout, kernel_init
 from models.masks import Mask
+from models.rows import keep_rows
+
+# What a layer keeps for its backward pass where `remat` recomputes the rest of it; None: only what went in.
+KEPT = dict(
+    full=None,
+    # Products with parameters, and what a kernel would have to be run again for (models.splash names it).
+    dots=jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names('attention')),
+)
 
 
 class Attention(nn.Module):
@@ -34,8 +45,9 @@ class Attention(nn.Module):
     drop = None
     if config.attention_dropout and self.has_rng('dropout'):
       drop = (self.make_rng('dropout'), config.attention_dropout)
-    out_BxTxHxK = attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, dropout=drop,
-                         implementation=None if config.attention == 'auto' else config.attention)
+    # A name is for rows of the right length: not for the few tokens of `init`, nor for what a cache gives back.
+    named = None if config.attention == 'auto' or cache is not None or self.is_initializing() else config.attention
+    out_BxTxHxK = attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, dropout=drop, implementation=named)
     out_BxTxD = Linear(config, 'HK', 'D', (H, K, D), residual=True, name='output')(out_BxTxHxK)
     return out_BxTxD, cache
 
@@ -61,6 +73,7 @@ class Block(nn.Module):
       x_BxTxD = attention_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
       update_BxTxD = feed_forward(x_BxTxD)
       x_BxTxD = feed_forward_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
+    x_BxTxD = keep_rows(x_BxTxD)
     self.sow('intermediates', 'hidden', x_BxTxD)
     return x_BxTxD, cache
 
@@ -97,7 +110,7 @@ class Embeddings(nn.Module):
       x_BxTxE += self.type_CxE[type_BxT]
     if config.embedding_norm:
       x_BxTxE = self.norm(x_BxTxE)
-    x_BxTxE = dropout(self, x_BxTxE.astype(config.dtype), config.dropout)
+    x_BxTxE = keep_rows(dropout(self, x_BxTxE.astype(config.dtype), config.dropout))
     return self.projection(x_BxTxE) if config.E != config.width else x_BxTxE
 
 
@@ -123,7 +136,7 @@ class Transformer(nn.Module):
   def _scanned(self):
     config, shared = self.config, self.config.shared_layers
     return nn.scan(
-        Block if config.remat == 'none' else nn.remat(Block, prevent_cse=not config.scan),
+        nn.remat(Block, prevent_cse=not config.scan, policy=KEPT[config.remat]) if config.remat in KEPT else Block,
         variable_axes={'intermediates': 0} if shared else {'params': 0, 'intermediates': 0},
         variable_broadcast='params' if shared else False,
         split_rngs={'params': not shared, 'dropout': True},

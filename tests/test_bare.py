@@ -1,6 +1,9 @@
-"""A step without a corpus is the step of a run: any cell learns its batch."""
+"""A step without a corpus is the step of a run: any cell learns its batch, in either precision."""
+
+import re
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -36,3 +39,29 @@ def test_any_cell_has_a_step_that_learns(cell):
       losses.append(float(measured['train/loss']))
   assert np.isfinite(losses).all() and losses[-1] < losses[0]
   assert jax.tree.map(lambda x: x.shape, state) == jax.tree.map(lambda x: x.shape, run.abstract)
+
+
+@pytest.mark.parametrize('cell', [
+    dict(objectives=dict(mlm=1.0, nsp=1.0)), dict(mask='causal', objectives=dict(clm=1.0))], ids=str)
+def test_steps_in_bfloat16_follow_float32_and_keep_their_parameters_in_it(cell):
+  losses = {}
+  for dtype in ('float32', 'bfloat16'):
+    config = config_of(**cell)
+    config.model.update(dtype=dtype, dropout=0.0, attention_dropout=0.0)
+    mesh = sharding.make_mesh(config.mesh)
+    with jax.set_mesh(mesh):
+      run = bare(config, mesh)
+      batch = sharding.place(run.batch, mesh)
+      program = run.step.lower(run.abstract, batch).as_text()
+      state, losses[dtype] = run.make(), []
+      for _ in range(5):
+        state, measured = run.step(state, batch)
+        losses[dtype].append(float(measured['train/loss']))
+    kinds = {leaf.dtype for leaf in jax.tree.leaves((state.params, state.opt_state)) if leaf.ndim}
+    assert kinds == {jnp.dtype('float32')} and measured['train/loss'].dtype == jnp.float32
+  np.testing.assert_allclose(losses['bfloat16'], losses['float32'], rtol=0.01)  # 8 bits, five updates
+  wide = [operands for operands in re.findall(r'dot_general.* : (\(.*?\)) ->', program) if 'xf32>' in operands]
+  # In bfloat16 all products take bfloat16. Of scores, jax.nn keeps the float32 that softmax gave them: their two
+  # gradients, in a loop over layers, are the only others.
+  assert len(wide) == 2 and all(operands.count('xf32>') == 1 for operands in wide), wide
+  assert re.search(r'dot_general.*xbf16>, tensor<60x16xbf16>\) -> tensor<\d+x\d+x60xf32>', program)  # logits

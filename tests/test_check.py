@@ -39,6 +39,9 @@ def test_every_config_passes_and_comes_back_from_its_json(name):
   assert again.is_locked
 
 
+FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
+
+
 @pytest.mark.parametrize('changes, words', [
     (dict(mlm__rate=0.0), ('mlm.rate=0.0', 'between 0 and 1')),
     (dict(mlm__rate=1.0), ('mlm.rate=1.0',)),
@@ -62,6 +65,13 @@ def test_every_config_passes_and_comes_back_from_its_json(name):
     (dict(data__short_share=0.9), ('short_length',)),
     (dict(data__short_length=64), ('short_share',)),
     (dict(model__attention='xla'), ('attention_dropout=0.1', 'reference')),
+    (dict(model__attention='cudnn'), ('attention_dropout=0.1', 'reference')),
+    (FUSED | dict(model__attention='cudnn', model__dtype='float32'), ("dtype='float32'", 'bfloat16')),
+    (FUSED | dict(model__attention='cudnn', model__heads=6, model__head_width=132), ('head_width=132', 'up to 128')),
+    (FUSED | dict(model__attention='cudnn', data__sequence_length=127), ('sequence_length=127', 'even')),
+    (FUSED | dict(model__attention='splash', data__sequence_length=200), ('sequence_length=200', 'multiple of 128')),
+    (FUSED | dict(model__attention='splash', data__short_length=64, data__short_share=0.5), ('short_length=64',)),
+    (FUSED | dict(model__attention='splash', mask='prefix'), ('prefix from both sides', 'auto')),
     (dict(mesh__fsdp=0), ('mesh.fsdp=0',)),
     (dict(mesh__tensor=-1), ('mesh.tensor=-1',)),
     (dict(objectives={}), ('at least one of mlm, mntp, nsp, sop, clm',)),
@@ -149,6 +159,7 @@ def test_differences_are_listed_field_by_field():
     (dict(mesh__fsdp=16), 8, 1, ('does not make 8 devices',)),
     (dict(mesh__data=4), 8, 1, ('does not make 8 devices',)),
     (dict(model__remat='full', model__scan=False), 8, 1, ('remat=full saves no memory', 'scan=True')),
+    (FUSED | dict(model__attention='cudnn'), 8, 1, ('cudnn runs on a gpu and not on a cpu', 'auto')),
 ])
 def test_a_batch_or_mesh_that_does_not_fit_the_devices_is_refused(changes, devices, processes, words):
   with pytest.raises(check.ConfigError) as refused:

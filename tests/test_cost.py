@@ -43,7 +43,7 @@ def choose(**changes):
   config = small.model('bert_base', width=768, feed_forward=3072, heads=12, layers=12, vocab_size=30522)
   return cost.choose_accumulate(config, **dict(
       batch_size=256, T=128, chunk=2048, devices=1, params=110_000_000, average=False, flops_a_token=6e8,
-      platform='gpu', memory=80 * 2**30) | changes)
+      platform='gpu', memory=80 * 2**30, fused=False) | changes)
 
 
 def test_micro_batches_are_as_few_as_memory_allows():
@@ -75,7 +75,7 @@ def test_letters_decide_how_an_array_is_split(letters, shape, expected):
 
 
 def test_the_time_that_is_left_counts_each_phase_at_its_length():
-  plan = summary.Plan(1, {}, {128: 2.0, 512: 10.0})
+  plan = summary.Plan(1, 'xla', {}, {128: 2.0, 512: 10.0})
   phases = ((0, 128), (900, 512))
   assert [plan.seconds(phases, first, 1_000) for first in (0, 899, 900, 950, 1_000)] == [2_800, 1_002, 1_000, 500, 0]
   assert plan.seconds(((0, 512),), 3, 10) == 70

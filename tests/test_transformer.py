@@ -85,18 +85,22 @@ def thorough_compiler():
 def test_recomputing_changes_memory_and_not_the_gradient(scan, thorough_compiler):
   lowered, sizes, gradients = [], [], []
   batch = small.batch(small.tokens(8, 64))
-  for remat in ('none', 'full'):
-    net, params = build('bert_base', remat=remat, scan=scan, layers=4)
+  for remat in ('none', 'dots', 'full'):
+    net, params = build('bert_base', remat=remat, scan=scan, layers=4 if scan else 1)
     grad = jax.jit(jax.grad(lambda p, net=net: jnp.square(net.apply(p, batch)['hidden']).sum()))
     lowered.append(grad.lower(params))
     compiled = lowered[-1].compile()
     sizes.append(compiled.memory_analysis().temp_size_in_bytes)
     gradients.append(compiled(params))
   if scan:
-    assert sizes[1] < 0.7 * sizes[0]
+    assert sizes[1] < 0.7 * sizes[0] and sizes[2] < 0.8 * sizes[1]
   else:  # the CPU compiler drops the barriers, so its memory says nothing (configs/check.py refuses this pair there)
-    assert ['optimization_barrier' in one.as_text() for one in lowered] == [False, True]
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-3), *gradients)
+    assert ['optimization_barrier' in one.as_text() for one in lowered] == [False, True, True]
+    products = [one.as_text().count('stablehlo.dot_general') for one in lowered]
+    # Again with dots: scores, and at most the values they weigh; with full: the six products with parameters as well.
+    assert products[0] < products[1] <= products[0] + 2 and products[2] >= products[0] + 6
+  for other in gradients[1:]:
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=2e-3, atol=2e-3), gradients[0], other)
 
 
 @pytest.mark.parametrize('name', ['gpt2_small', 'llama-like', 'bert_base'])

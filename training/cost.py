@@ -39,14 +39,20 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
   return 3 * 2 * forward
 
 
-def activation_bytes(config: ModelConfig, B: int, T: int, chunk: int) -> float:
-  """Rough bytes that the backward pass of B rows keeps: counted from the reference network's residuals."""
+def activation_bytes(config: ModelConfig, B: int, T: int, chunk: int, *, fused: bool) -> float:
+  """Rough bytes that the backward pass of B rows keeps: counted from the reference network's residuals.
+
+  Args:
+    fused: a kernel computes attention, so that no row of scores ever exists.
+  """
   size = 2 if config.dtype == 'bfloat16' else 4
-  token = 14 * config.width + (4 if config.gated else 3) * config.feed_forward
-  scores = 3 * config.heads * T
-  layer = B * T * size * (token + scores)
-  kept = layer * config.layers if config.remat == 'none' else layer + B * T * size * config.width * config.layers
-  return kept + 3 * 4 * chunk * config.vocab_size
+  D, HK, GK = config.width, config.heads * config.K, config.G * config.K
+  layer = 14 * D + (4 if config.gated else 3) * config.feed_forward + (0 if fused else 3 * config.heads * T)
+  kept = dict(
+      none=config.layers * layer,
+      dots=config.layers * (3 * D + HK + 2 * GK + (2 if config.gated else 1) * config.feed_forward) + layer,
+      full=config.layers * D + layer)[config.remat]
+  return B * T * size * kept + 3 * 4 * chunk * config.vocab_size
 
 
 def state_bytes(params: int, average: bool) -> int:
@@ -63,18 +69,21 @@ def device_memory() -> int:
 
 
 def choose_accumulate(config: ModelConfig, *, batch_size: int, T: int, chunk: int, devices: int, params: int,
-                      average: bool, flops_a_token: float, platform: str, memory: int, period: int = 1) -> int:
+                      average: bool, flops_a_token: float, platform: str, memory: int, fused: bool,
+                      period: int = 1) -> int:
   """The fewest micro-batches that fit: in memory, and on a CPU in a few seconds each.
 
   Args:
     batch_size: rows of the global batch; `devices` share them.
     memory: bytes of one device.
+    fused: as in `activation_bytes`.
     period: rows that the cells of a schedule share; each part must divide.
   """
   rows, periods = batch_size // devices, batch_size // devices // period
   for accumulate in (a for a in range(1, periods + 1) if periods % a == 0):
     micro = rows // accumulate
-    fits = state_bytes(params, average) + activation_bytes(config, micro, T, chunk) < _MEMORY_SHARE * memory
+    bytes_ = state_bytes(params, average) + activation_bytes(config, micro, T, chunk, fused=fused)
+    fits = bytes_ < _MEMORY_SHARE * memory
     quick = platform != 'cpu' or micro * devices * T * flops_a_token < _CPU_MICRO_BATCH_FLOPS
     if fits and quick:
       break

@@ -7,6 +7,7 @@ from etils import epath
 import jax
 
 from configs import cells, check
+from models.network import attention_in_use
 from training import budget, certificate, cost, workdir
 from training.assemble import Experiment
 from training.console import duration
@@ -23,11 +24,13 @@ class Plan:
 
   Attributes:
     accumulate: micro-batches an update.
+    attention: the implementation that reads the longest rows.
     flops_a_token: of each sequence length T of the run.
     step_seconds: of each T, predicted from a matmul measured now; the first honest ETA there can be.
   """
 
   accumulate: int
+  attention: str
   flops_a_token: dict[int, float]
   step_seconds: dict[int, float]
 
@@ -40,6 +43,7 @@ class Plan:
 def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, mesh) -> Plan:
   """Chooses what the config leaves open, once a run: a resumed run keeps the choice, because it orders sums."""
   config, T = experiment.config, experiment.config.data.sequence_length
+  attention = attention_in_use(experiment.model, mask=config.mask, packed=not experiment.pairs, T=T)
   flops = {T: budget.mean_flops_per_token(config, T) for _, T in experiment.phases}
   path = epath.Path(directory) / 'plan.json'
   accumulate = config.accumulate
@@ -49,11 +53,11 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
         devices=mesh.shape['data'] * mesh.shape['fsdp'],
         params=parameters, average=bool(config.optimizer.average), flops_a_token=flops[T],
         platform=jax.default_backend(), memory=cost.device_memory(),
-        period=cells.period(config))
+        fused=attention in ('cudnn', 'splash'), period=cells.period(config))
   path.write_text(json.dumps(dict(accumulate=accumulate)))
   # The CPU devices of a process share its cores.
   speed = expected_speed(experiment.model.width) * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
-  return Plan(accumulate, flops, {T: config.batch_size * T * each / speed for T, each in flops.items()})
+  return Plan(accumulate, attention, flops, {T: config.batch_size * T * each / speed for T, each in flops.items()})
 
 
 def expected_speed(width: int) -> float:
@@ -77,6 +81,7 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
       'devices': f'{devices} x {jax.devices()[0].device_kind}',
       'global batch': f'{config.batch_size:,} sequences = {plan.accumulate} micro-batches x '
                       f'{config.batch_size // plan.accumulate:,}',
+      'attention': f'{plan.attention}, in {model.dtype}',
       'work': f'{left:,} steps, {flops} FLOPs a token',
       'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, left))} a step), before it is measured',
       'workdir': str(directory),

@@ -1,0 +1,137 @@
+"""The text of a compiled program, read: which operations run how often, and what they read and write.
+
+XLA's own analysis counts the body of a loop once. Here an operation counts as often as the loops around it turn.
+"""
+
+from collections.abc import Iterator
+import math
+import re
+from typing import NamedTuple
+
+_SIZES = dict(pred=1, s8=1, u8=1, s16=2, u16=2, bf16=2, f16=2, s32=4, u32=4, f32=4, s64=8, u64=8, f64=8)
+_HEAD = re.compile(r'^(ENTRY )?%?([\w.\-]+) \(.*\{$')
+_INSTRUCTION = re.compile(r'^\s+(?:ROOT )?%?([\w.\-]+) = (.+?) ([a-z][\w\-]*)\((.*)$')
+_NAME = re.compile(r'%([\w.\-]+)')
+_CALLED = re.compile(r'(?:calls|body|to_apply|true_computation|false_computation)=%?([\w.\-]+)')
+_BRANCHES = re.compile(r'branch_computations=\{([^}]*)\}')
+_ARRAY = re.compile(r'\b([a-z]+\d*)\w*\[([\d,]*)\](\{[^}]*\})?')
+_NEAR = re.compile(r'S\([1-9]\d*\)')  # in a layout: not in the chip's main memory, but beside its units
+# They move nothing by themselves.
+_FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'while', 'conditional', 'call',
+         'after-all', 'partition-id')
+_SLICES = ('slice', 'dynamic-slice')
+# What these call works on single numbers.
+_BY_ELEMENT = ('reduce', 'scatter', 'sort', 'reduce-window', 'select-and-scatter', 'map', 'all-reduce',
+               'reduce-scatter', 'all-reduce-start')
+
+
+class Instruction(NamedTuple):
+  name: str
+  shape: str
+  opcode: str
+  operands: tuple[str, ...]
+  rest: str  # of the line, from the operands on
+
+
+class Program:
+  """Instructions of each computation by its name."""
+
+  def __init__(self, text: str):
+    self.computations: dict[str, list[Instruction]] = {}
+    current: list[Instruction] = []
+    for line in text.splitlines():
+      if head := _HEAD.match(line):
+        current = self.computations[head[2]] = []
+        self.entry = head[2] if head[1] else getattr(self, 'entry', '')
+      elif match := _INSTRUCTION.match(line):
+        name, shape, opcode, rest = match.groups()
+        current.append(Instruction(name, shape, opcode, tuple(_NAME.findall(rest.partition(')')[0])), rest))
+
+  def visits(self) -> Iterator[tuple[str, int, bool]]:
+    """(computation, how often it runs, whether it is part of a fusion), once for each place that calls it."""
+    stack = [(self.entry, 1, False)]
+    while stack:
+      name, times, fused = stack.pop()
+      yield name, times, fused
+      for each in self.computations[name]:
+        if each.opcode not in _BY_ELEMENT:
+          often = times * (self.trips(each) if each.opcode == 'while' else 1)
+          stack += [(called, often, fused or each.opcode == 'fusion') for called in self.called(each)]
+
+  def called(self, instruction: Instruction) -> list[str]:
+    names = _CALLED.findall(instruction.rest)
+    for branches in _BRANCHES.findall(instruction.rest):
+      names += re.findall(r'[\w.\-]+', branches)
+    return [name for name in names if name in self.computations]
+
+  def trips(self, loop: Instruction) -> int:
+    """How often a loop turns: what the compiler noted, or the number that its condition compares with."""
+    if known := re.search(r'known_trip_count\W+n\W+(\d+)', loop.rest):
+      return int(known[1])
+    condition = re.search(r'condition=%?([\w.\-]+)', loop.rest)
+    limits = [int(match[1]) for each in self.computations[condition[1]]
+              if each.opcode == 'constant' and re.match(r'[su]\d+\[\]', each.shape)
+              and (match := re.match(r'(\d+)\)', each.rest))]
+    return max(limits, default=1)
+
+  def bytes(self) -> int:
+    """Read from and written to main memory; the start of a copy counts, its end does not again."""
+    return sum(times * sum(self._moved(name, each) for each in self.computations[name])
+               for name, times, fused in self.visits() if not fused)
+
+  def _moved(self, computation: str, instruction: Instruction) -> int:
+    if instruction.opcode in _FREE or instruction.opcode.endswith('-done'):
+      return 0
+    shapes = {each.name: each.shape for each in self.computations[computation]}
+    sizes = [size(shapes.get(operand, ''), near=False) for operand in instruction.operands]
+    written = size(instruction.shape, near=False)
+    if instruction.opcode.endswith('-start'):  # its result lists what goes in as well
+      return sum(sizes) + max(0, written - sum(sizes))
+    if instruction.opcode in _SLICES:
+      return 2 * written
+    if instruction.opcode == 'dynamic-update-slice':
+      return 2 * sizes[1]
+    if instruction.opcode == 'fusion':
+      inside = self.called(instruction)[0]
+      sizes = [min(whole, self._read(inside, number)) for number, whole in enumerate(sizes)]
+      written = min(written, self._written(inside))
+    return written + sum(sizes)
+
+  def _read(self, computation: str, number: int) -> float:
+    """Bytes that a fusion reads of a parameter: of a stack of layers, the one that it works on."""
+    instructions = self.computations[computation]
+    mine = next((each.name for each in instructions
+                 if each.opcode == 'parameter' and each.rest.startswith(f'{number})')), None)
+    shapes = {each.name: each.shape for each in instructions}
+    names, total = {mine}, 0
+    for each in instructions:
+      if not names & {*each.operands}:
+        continue
+      if each.opcode == 'bitcast':
+        names.add(each.name)
+      elif each.opcode in _SLICES and each.operands[0] in names:
+        total += size(each.shape)
+      elif each.opcode == 'dynamic-update-slice' and each.operands[0] in names:
+        total += size(shapes.get(each.operands[1], ''))
+      elif each.opcode == 'fusion':
+        total += sum(self._read(self.called(each)[0], place) for place, name in enumerate(each.operands)
+                     if name in names)
+      else:
+        return math.inf
+    return total
+
+  def _written(self, computation: str) -> float:
+    """Bytes that a fusion writes of its result: one layer of a stack that it updates in place."""
+    root = self.computations[computation][-1]
+    by_name = {each.name: each for each in self.computations[computation]}
+    while root.opcode == 'bitcast' and root.operands and root.operands[0] in by_name:
+      root = by_name[root.operands[0]]
+    if root.opcode == 'dynamic-update-slice':
+      return size(by_name[root.operands[1]].shape)
+    return self._written(self.called(root)[0]) if root.opcode == 'fusion' else math.inf
+
+
+def size(shape: str, *, near: bool = True) -> int:
+  """Bytes of an array, or of all arrays of a tuple; `near` counts those outside of main memory, too."""
+  return sum(math.prod(map(int, filter(None, dims.split(',')))) * _SIZES.get(kind, 4)
+             for kind, dims, layout in _ARRAY.findall(shape) if near or not _NEAR.search(layout))

@@ -1,0 +1,85 @@
+"""The plan of one config on one topology: compiled, counted, bounded."""
+
+import dataclasses
+
+import jax
+
+from configs import check
+from tools import plan_compile, plan_roofline
+from tools.plan_chips import Topology
+from training import budget, sharding
+
+DAY = 86_400
+
+
+def set_knobs(config, knobs: dict[str, object]):
+  """A copy of a checked config with other values, by their full names."""
+  config = config.copy_and_resolve_references()
+  for name, value in knobs.items():
+    group, _, leaf = name.rpartition('.')
+    setattr(config[group] if group else config, leaf, value)
+  check.check(config)
+  return config.lock()
+
+
+def command_line(knobs: dict[str, object]) -> str:
+  """Those knobs as flags."""
+  return ' '.join(f'--config.{name}={value}' for name, value in knobs.items())
+
+
+def make_plan(config, topology: Topology, devices, *, counted: float | None = None) -> dict:
+  """Everything that is known of a config's step on a topology before it runs, as plain JSON.
+
+  `fits`, bounds and utilisation are None where the chip is a simulated one.
+
+  Args:
+    counted: `count_flops` of the config, where the caller knows it already.
+  """
+  config = budget.settle(config)
+  check.check_devices(config, topology.size, 1, 'cpu' if topology.kind == 'cpu' else 'tpu')
+  chip, T = topology.chip, config.data.sequence_length
+  model_flops = config.batch_size * T * budget.mean_flops_per_token(config, T)
+  plan = dict(
+      config=config.name, topology=topology.name, chips=topology.size, mesh=dict(config.mesh), rows=config.batch_size,
+      tokens_a_row=T, accumulate=max(1, config.accumulate), remat=config.model.remat, dtype=config.model.dtype,
+      attention=config.model.attention, loss_chunk=config.loss_chunk, hbm_bytes_of_a_chip=chip and chip.hbm_bytes,
+      model_flops_per_step=model_flops)
+  mesh = sharding.make_mesh(config.mesh, devices)
+  try:
+    made = plan_compile.compile_step(config, mesh)
+  except plan_compile.DoesNotFit as error:
+    return plan | dict(fits=False, hbm_bytes_per_chip=error.needed)
+  total = sum(made.memory.values())
+  plan |= dict(
+      fits=chip and total <= chip.hbm_bytes, hbm_bytes_per_chip=total, memory=made.memory,
+      compile_seconds=made.seconds, bytes_per_step_per_chip=made.bytes,
+      collectives=[dict(kind=each.kind, bytes=each.bytes, times=each.times, group=len(each.group),
+                        overlaps=each.overlaps, sent_bytes=each.sent, what=each.what) for each in made.collectives])
+  flops = plan_compile.count_flops(config) if counted is None else counted
+  plan |= dict(flops_per_step=flops)
+  if chip is None:
+    return plan | dict(predicted_step_seconds=None, predicted_utilisation=None)
+  order = list(mesh.devices.flat)
+  bound = plan_roofline.bound(topology, order, flops=flops / topology.size, bytes=made.bytes,
+                              exchanged=made.collectives)
+  tokens = config.batch_size * T / bound.step * DAY
+  return plan | dict(
+      predicted_step_seconds=bound.step, bound_by=bound.why,
+      seconds=dataclasses.asdict(bound),
+      predicted_utilisation=model_flops / (bound.step * chip.flops * topology.size),
+      tokens_per_day=tokens, days=budget.spending(config)['flops'] / model_flops * bound.step / DAY,
+      steps=config.steps)
+
+
+def agreement(config) -> float:
+  """XLA's count of a step without recomputation, over the closed form."""
+  T = config.data.sequence_length
+  return plan_compile.count_flops(config, remat='none') / (config.batch_size * T
+                                                          * budget.mean_flops_per_token(config, T))
+
+
+def start(topology: Topology):
+  """The topology's devices; jax still computes on the CPU where they are not there."""
+  devices = topology.devices()
+  jax.config.update('jax_enable_compilation_cache', False)  # a program for other machines is of no use to this one
+  return devices
