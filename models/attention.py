@@ -21,13 +21,13 @@ def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mas
     scale: of the scores; 1 / sqrt(K) unless given.
     soft_cap: squashes scores into (-soft_cap, soft_cap) with a tanh.
     dropout: (key, rate) of dropout on the attention probabilities.
-    implementation: a name of `IMPLEMENTATIONS`, which never falls back; None tries `PREFERENCE` in
+    implementation: a name of `IMPLEMENTATIONS`, which never falls back; None tries those of `preference` in
       order, and each raises NotImplementedError for what it cannot do.
 
   Returns:
     out_BxTxHxK, in the type of the values.
   """
-  names = PREFERENCE if implementation is None else (implementation,)
+  names = preference(jax.default_backend()) if implementation is None else (implementation,)
   if names[0] not in IMPLEMENTATIONS:
     raise ValueError(f'attention={implementation!r}: choose one of {sorted(IMPLEMENTATIONS)}.')
   reasons = []
@@ -93,4 +93,8 @@ def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap
 
 
 IMPLEMENTATIONS = dict(reference=_reference, xla=_xla)
-PREFERENCE = ('xla', 'reference')
+
+
+def preference(platform: str) -> tuple[str, ...]:
+  """Names of `IMPLEMENTATIONS` in the order in which they are tried; on a CPU jax.nn's is the slower one."""
+  return ('reference', 'xla') if platform == 'cpu' else ('xla', 'reference')
