@@ -3,7 +3,7 @@
 import os
 
 from configs import check, cli
-from training import storage
+from training import allocator, storage
 from training.console import Console
 from training.signals import Stop
 
@@ -11,6 +11,7 @@ cli.define_config('configs/bert_tiny.py')
 cli.flags.DEFINE_string('workdir', None, 'Where the run is kept, and resumed from; runs/<name>-<hash> by default.')
 cli.flags.DEFINE_bool('restart', False, 'Move an earlier run in the workdir aside and start again.')
 cli.flags.DEFINE_list('allow_change', [], 'Fields that may differ from the config the workdir was started with.')
+cli.flags.DEFINE_string('compiled', '', 'A folder, yours alone, that keeps compiled programs for the next run.')
 
 
 def main():
@@ -29,12 +30,16 @@ def main():
   if config.platform != 'auto':
     os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
 
+  allocator.keep_memory()
   from training import (  # jax takes seconds: only now that the config is known to be good
+    compiler,
     loop,
     summary,
     workdir,
   )
 
+  if flags.compiled:
+    compiler.keep_programs(flags.compiled)
   result = None if flags.restart else workdir.finished(directory, resolved)
   if result is None:
     result = loop.train(config, directory, stop=stop, console=console, restart=flags.restart,

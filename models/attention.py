@@ -97,7 +97,8 @@ def _reference(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, so
                                      soft_cap=soft_cap)
   if dropout is not None:
     key, rate = dropout
-    keep_BxHxTxS = jax.random.bernoulli(key, 1 - rate, weight_BxHxTxS.shape)
+    # Sixteen bits, as in models.layers.dropout.
+    keep_BxHxTxS = jax.random.bits(key, weight_BxHxTxS.shape, 'uint16') >= round(rate * 2**16)
     weight_BxHxTxS = jnp.where(keep_BxHxTxS, weight_BxHxTxS / (1 - rate), 0)
   B, H, T, S = weight_BxHxTxS.shape
   G = v_BxSxGxK.shape[2]
@@ -220,7 +221,8 @@ def preference(platform: str, S: int) -> tuple[str, ...]:
     return 'cudnn', 'xla', 'reference'
   if platform == 'tpu' and S >= _SHORT:
     return 'splash', 'xla', 'reference'
-  return 'xla', 'reference'
+  # On a CPU jax.nn's is the slower one.
+  return ('reference', 'xla') if platform == 'cpu' else ('xla', 'reference')
 
 
 IMPLEMENTATIONS = dict(reference=_reference, xla=_xla, cudnn=_cudnn, splash=_splash)

@@ -1,6 +1,7 @@
 """The parts of a block: linear maps, norms, the feed-forward network, dropout."""
 
 from collections.abc import Callable
+import math
 
 import flax.linen as nn
 import jax
@@ -49,8 +50,8 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, x):
     axes = self.source + self.target
-    read = self.source.lower()  # a map from D to D has two axes, not the diagonal of one
     if self.has_variable('params', 'turned'):  # for writing, see models.decode.laid_out
+      read = self.source.lower()  # a map from D to D has two axes, not the diagonal of one
       kernel = self.get_variable('params', 'turned')
       out = jnp.einsum(f'{self.target}{read},BT{read}->{self.target}BT', kernel.astype(x.dtype), x)
       out = jnp.moveaxis(out, (-2, -1), (0, 1))
@@ -58,7 +59,10 @@ class Linear(nn.Module):
       kernel = self.param(
           'kernel', nn.with_logical_partitioning(kernel_init(self.config, residual=self.residual), tuple(axes)),
           self.shape)
-      out = jnp.einsum(f'BT{read},{read}{self.target}->BT{self.target}', x, kernel.astype(x.dtype))
+      # As one matrix each: with more axes a CPU would turn the activations around for the gradient of the kernel.
+      size = math.prod(self.shape[:len(self.source)])
+      out = x.reshape(-1, size) @ kernel.astype(x.dtype).reshape(size, -1)
+      out = out.reshape(*x.shape[:2], *self.shape[len(self.source):])
     if self.config.bias:
       bias = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, tuple(self.target)),
                         self.shape[len(self.source):])

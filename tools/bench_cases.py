@@ -1,100 +1,170 @@
-"""What is measured, and our side of it: python -m tools.bench_cases NAME FOLDER is a worker of tools.bench."""
+"""What is measured, and what it should come to: data alone, for tools.bench and its workers."""
 
-from collections.abc import Callable
 import dataclasses
-import json
-from pathlib import Path
-import resource
-import sys
-import time
+from typing import ClassVar
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Generate:
+class Target:
+  """A bound on a number of a case's result.
+
+  Attributes:
+    of: a key of the result: ratio, ours, flops_fraction_of_peak, memory_ratio.
+  """
+
+  of: str
+  least: float | None = None
+  most: float | None = None
+
+  def judge(self, result: dict) -> dict:
+    """{'of', 'least' or 'most', 'value', 'met'}; value and met are None where nothing was measured."""
+    bound = dict(least=self.least) if self.most is None else dict(most=self.most)
+    value = result.get(self.of)
+    met = None if value is None else value >= self.least if self.most is None else value <= self.most
+    return dict(of=self.of, **bound, value=value, met=met)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+  """Two workers that take turns, and what their numbers should come to.
+
+  Attributes:
+    unit: of both numbers.
+    modules: the programs of the two sides; a side is told which it is.
+    peer: what is on the other side, in words; '' = nothing.
+    targets: what it should come to.
+    says: what the case is, in words.
+  """
+
+  unit: str = 'useful tokens/s'
+  modules: ClassVar[dict[str, str]]
+  peer: str = 'transformers'
+  targets: tuple[Target, ...] = ()
+  says: str = ''
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(Case):
+  """Training steps of a config with one objective: forward, backward, clipping and AdamW.
+
+  Attributes:
+    config: a file of configs/.
+    rows, T: a batch.
+    steps: a round.
+    changes: fields of the config, by their dotted names.
+    corpus: real documents instead of full rows of random tokens: packed on our side, padded to the longest of the
+      batch on the other, as DataCollatorForLanguageModeling does.
+    device: cpu, or cuda for the peer's side too.
+  """
+
+  config: str
+  rows: int
+  T: int
+  steps: int = 1
+  objective: str = 'mlm'
+  changes: dict = dataclasses.field(default_factory=dict)
+  corpus: bool = False
+  device: str = 'cpu'
+  modules = dict(ours='tools.bench_train', peer='tools.bench_peer')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generate(Case):
   """Greedy writing with GPT-2's 124M shape, float32, random weights: `new` tokens after `prompt` tokens in each row."""
 
   rows: int
   prompt: int = 32
   new: int = 64
   unit: str = 'tokens/s'
-
-  @property
-  def work(self) -> int:
-    return self.rows * self.new
+  modules = dict(ours='tools.bench_generate', peer='tools.bench_peer')
 
 
-CASES = {'generate-gpt2_small-1': Generate(rows=1), 'generate-gpt2_small-8': Generate(rows=8)}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start(Case):
+  """From the start of train.py to the first finished step, data prepared; with or without compiled programs on disk."""
+
+  config: str = 'bert_tiny'
+  cached: bool = False
+  unit: str = 'seconds'
+  peer: str = ''
+  modules = dict(ours='tools.bench_start')
 
 
-def generate(case: Generate, folder: Path) -> tuple[Callable[[], None], dict]:
-  """One round, and what it cannot do without: its floating-point operations, bytes read. Leaves weights in folder."""
-  import jax
-  import numpy as np
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Depth(Case):
+  """How much longer the step of a deep network compiles than that of a shallow one."""
 
-  from configs import gpt2_small
-  from data.tokenizer import from_vocabulary
-  from models.config import ModelConfig
-  from models.decode import Decoder
-  from models.network import make_network, make_params
-  from models.sampling import Sampling
-  from tools.export import export
-  from tools.weights import Weights
-
-  config = ModelConfig(**gpt2_small.get_config().model.to_dict())
-  network = make_network(config, mask='causal', packed=False, heads=('clm',))
-  params = jax.jit(lambda key: make_params(network, key))(jax.random.key(0))
-  words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *map(str, range(config.vocab_size - 5))]
-  tokenizer = from_vocabulary(words, lowercase=True)
-  weights = Weights(config, 'causal', ('clm',), network, params, tokenizer, False, 'random')
-  export(weights, folder, folder / 'weights')
-  decoder = Decoder(network, config, params, Sampling(temperature=0.0))
-  prompts = list(np.random.default_rng(0).integers(0, config.vocab_size, (case.rows, case.prompt), np.int32))
-  keys = [jax.random.key(0)] * case.rows
-
-  def round_():
-    row, _ = decoder.start(prompts, keys, room=case.new)
-    for _ in range(case.new - 1):
-      row, _ = decoder.step(row)
-      np.asarray(row.token_B)  # a writer looks at every token
-
-  read = sum(x.size for x in jax.tree.leaves(params)) - params['embeddings']['position'].size
-  return round_, dict(flops=2 * read * case.rows * (case.new + case.prompt), bytes=4 * read * case.new)
+  config: str = 'bert_base'
+  layers: tuple[int, ...] = (2, 12, 24)
+  unit: str = 'times the time of the shallowest'
+  peer: str = ''
+  modules = dict(ours='tools.bench_start')
 
 
-def limits() -> Callable[[], dict]:
-  """A round that measures what the machine does at best: a large product, and a sum over more than its caches hold."""
-  import jax
-  import jax.numpy as jnp
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feed(Case):
+  """Batches as the loop gets them, and the training step that eats them, each on one core."""
 
-  a_NxN, x_N = jnp.ones((2048, 2048)), jnp.ones(2**26)
-  multiply, total = jax.jit(jnp.matmul), jax.jit(jnp.sum)
-
-  def rate(amount: float, f: Callable, *arguments) -> float:
-    seconds = []
-    for _ in range(4):
-      started = time.perf_counter()
-      jax.block_until_ready(f(*arguments))
-      seconds.append(time.perf_counter() - started)
-    return amount / min(seconds)
-
-  return lambda: dict(peak_flops=rate(2 * 2048**3, multiply, a_NxN, a_NxN), peak_bytes=rate(x_N.nbytes, total, x_N))
+  kind: str
+  config: str = 'bert_tiny'
+  peer: str = 'a training step of bert_tiny'
+  modules = dict(ours='tools.bench_input', peer='tools.bench_input')
 
 
-def serve(round_: Callable[[], dict | None], facts: dict):
-  """Says what the first call took, then runs a round for every line on standard input."""
-  started = time.perf_counter()
-  round_()
-  print(json.dumps(facts | dict(first_seconds=time.perf_counter() - started)), flush=True)
-  for _ in sys.stdin:
-    started = time.perf_counter()
-    found = round_() or {}
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps(found | dict(seconds=seconds, peak_memory_bytes=peak)), flush=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tokenise(Case):
+  """A corpus to token records on disk, and the same texts through `tokenizers` alone."""
+
+  unit: str = 'tokens/s'
+  peer: str = 'tokenizers'
+  modules = dict(ours='tools.bench_input', peer='tools.bench_input')
 
 
-if __name__ == '__main__':
-  if sys.argv[1] == 'limits':
-    serve(limits(), {})
-  else:
-    serve(*generate(CASES[sys.argv[1]], Path(sys.argv[2])))
+_UNROLLED = {'model.scan': False}  # faster on a CPU, for a longer compilation
+_NO_DROPOUT = {'model.dropout': 0.0, 'model.attention_dropout': 0.0}
+_GPU = {'model.dtype': 'bfloat16', **_NO_DROPOUT}
+_MFU = Target(of='flops_fraction_of_peak', least=0.55), Target(of='ratio', least=1.3)
+
+CPU = {
+    'train-bert_base': Train(
+        says='BERT-base MLM step, 8 x 128, 15%, dropout 0.1', config='bert_base', rows=8, T=128, changes=_UNROLLED,
+        targets=(Target(of='ratio', least=1.3), Target(of='flops_fraction_of_peak', least=0.75))),
+    'train-bert_base-no_dropout': Train(
+        says='the same without dropout', config='bert_base', rows=8, T=128,
+        changes=_UNROLLED | _NO_DROPOUT,
+        targets=(Target(of='ratio', least=1.3), Target(of='flops_fraction_of_peak', least=0.75))),
+    'train-bert_mini': Train(
+        says='BERT of 4 layers, width 256, MLM step, 32 x 128', config='bert_mini', rows=32, T=128, steps=3,
+        targets=(Target(of='ratio', least=3.5),)),
+    'train-bert_mini-documents': Train(
+        says='the same on real documents: packed here, padded there', config='bert_mini', rows=32, T=128, steps=6,
+        corpus=True, targets=(Target(of='ratio', least=5.0),)),
+    'train-gpt2_small': Train(
+        says='GPT-2 124M CLM step, 4 x 256', config='gpt2_small', rows=4, T=256, objective='clm',
+        changes=_UNROLLED, targets=(Target(of='ratio', least=1.2), Target(of='memory_ratio', most=0.7))),
+    'generate-gpt2_small-1': Generate(says='GPT-2 124M writes, 1 row', rows=1),
+    'generate-gpt2_small-8': Generate(says='GPT-2 124M writes, 8 rows', rows=8),
+    'start-bert_tiny-cold': Start(says='to the first step of bert_tiny, nothing compiled',
+                                  targets=(Target(of='ours', most=12.0),)),
+    'start-bert_tiny-cached': Start(says='the same with --compiled', cached=True,
+                                    targets=(Target(of='ours', most=6.0),)),
+    'compile-depth': Depth(says='compiling 24 layers against 2, scanned', targets=(Target(of='ours', most=1.25),)),
+    'input-packed': Feed(says='packed rows, one core', kind='packed', targets=(Target(of='ratio', least=20.0),)),
+    'input-pairs': Feed(says='sentence pairs, one core', kind='pairs', targets=(Target(of='ratio', least=20.0),)),
+    'input-tokenise': Tokenise(says='a corpus to token records', targets=(Target(of='ratio', least=0.9),)),
+}
+GPU = {
+    'gpu-bert_base': Train(says='BERT-base, bf16, 64 x 512', config='bert_base', rows=64, T=512, steps=10,
+                           changes=_GPU, device='cuda', targets=_MFU),
+    'gpu-bert_large': Train(says='BERT-large, bf16, 32 x 512', config='bert_large', rows=32, T=512, steps=10,
+                            changes=_GPU, device='cuda', targets=_MFU),
+    'gpu-gpt2_small': Train(says='GPT-2 124M, bf16, 32 x 1024', config='gpt2_small', rows=32, T=1024, steps=10,
+                            objective='clm', changes=_GPU, device='cuda', targets=_MFU),
+    'gpu-gpt2_xl': Train(says='GPT-2 1.5B, bf16, 8 x 1024', config='gpt2_xl', rows=8, T=1024, steps=5,
+                         objective='clm', changes=_GPU | {'model.remat': 'full'}, device='cuda', targets=_MFU),
+}
+SUITES = dict(cpu=CPU, gpu=GPU)
+CASES = CPU | GPU
+
+# Dense bfloat16 FLOP/s of a GPU as its maker states it, by a part of the name that its driver gives.
+STATED_PEAKS = {'H200': 989e12, 'H100': 989e12, 'A100': 312e12, 'L4': 121e12}

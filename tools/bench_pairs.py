@@ -1,13 +1,16 @@
-"""Two processes that take turns at the same work, and medians of how long each took."""
+"""Two processes that take turns at the same work, and medians of what each did."""
 
+import datetime
 import json
+import os
 from pathlib import Path
+import platform
 from statistics import median
 import subprocess
 import sys
 import tempfile
 
-from tools.bench_cases import CASES
+from tools.bench_cases import CASES, Case
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -15,9 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 class Side:
   """A worker: one program that was made ready, and runs a round whenever it is told to."""
 
-  def __init__(self, module: str, name: str, folder: str):
+  def __init__(self, module: str, *arguments: str):
     self._errors = tempfile.TemporaryFile('w+')
-    self._process = subprocess.Popen([sys.executable, '-m', module, name, folder], cwd=ROOT, text=True,
+    self._process = subprocess.Popen([sys.executable, '-m', module, *arguments], cwd=ROOT, text=True,
                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors)
     self.ready = self._answer()
 
@@ -40,38 +43,71 @@ class Side:
     raise OSError(f'{self._process.args[2]} stopped: {said[-1]}.{advice}')
 
 
-def measure(name: str, *, peer: bool, rounds: int) -> dict:
-  """One case: medians of `rounds` turns, as `python -m tools.bench --json` prints it."""
+def measure(name: str, *, against: str, rounds: int, corpus: str) -> dict:
+  """One case as `python -m tools.bench --json` prints it: medians of `rounds` turns.
+
+  Args:
+    against: 'none' leaves transformers out; a peer of our own is always there.
+    corpus: of the cases that read one, as in `config.data.corpus`.
+  """
   case = CASES[name]
   with tempfile.TemporaryDirectory() as folder:
-    sides = dict(ours=Side('tools.bench_cases', name, folder))  # writes the weights that the peer reads
-    if peer:
-      sides['peer'] = Side('tools.bench_peer', name, folder)
-    sides['limits'] = Side('tools.bench_cases', 'limits', folder)
+    sides = {}
+    for side, module in case.modules.items():  # ours first: it leaves in the folder what the peer reads
+      if side == 'ours' or case.peer != 'transformers' or against != 'none':
+        sides[side] = Side(module, side, name, folder, corpus)
+    sides['limits'] = Side('tools.bench_worker', 'limits')
     taken = {side: [] for side in sides}
     for _ in range(rounds):
       for side, worker in sides.items():
         taken[side].append(worker.round())
     for worker in sides.values():
       worker.close()
-  facts, best = sides['ours'].ready, taken.pop('limits')
-  rates = {side: [case.work / turn['seconds'] for turn in turns] for side, turns in taken.items()}
-  rounds_a_second = median(rates['ours']) / case.work
+  return summarise(name, case, {side: sides[side].ready for side in sides}, taken)
+
+
+def summarise(name: str, case: Case, facts: dict[str, dict], taken: dict[str, list[dict]]) -> dict:
+  """The result of a case from what its sides said of themselves and of each round."""
+  taken = dict(taken)
+  best = taken.pop('limits')
+  values = {side: [turn.get('value', turn.get('work', 0) / turn['seconds']) for turn in turns]
+            for side, turns in taken.items()}
   peak = {limit: median(turn[limit] for turn in best) for limit in ('peak_flops', 'peak_bytes')}
-  result = dict(name=name, unit=case.unit, ours=median(rates['ours']), peer=None, ratio=None,
-                flops_fraction_of_peak=facts['flops'] * rounds_a_second / peak['peak_flops'],
-                bytes_fraction_of_peak=facts['bytes'] * rounds_a_second / peak['peak_bytes'],
-                peak_memory_bytes=taken['ours'][-1]['peak_memory_bytes'], **peak)
-  if peer:
-    result |= dict(peer=median(rates['peer']), ratio=median(a / b for a, b in zip(rates['ours'], rates['peer'])))
-  for side in taken:
-    result[f'{side}_details'] = dict(lowest=min(rates[side]), highest=max(rates[side]),
-                                     memory_bytes=taken[side][-1]['peak_memory_bytes'],
-                                     first_seconds=sides[side].ready['first_seconds'])
-  return result
+  if facts['ours'].get('stated_peak_flops'):
+    peak['peak_flops'] = facts['ours']['stated_peak_flops']
+  seconds = median(turn['seconds'] for turn in taken['ours'])
+  fraction = {f'{kind}_fraction_of_peak': facts['ours'][kind] / seconds / peak[f'peak_{kind}']
+              if kind in facts['ours'] else None for kind in ('flops', 'bytes')}
+  memory = {side: median(turn['peak_memory_bytes'] for turn in turns) for side, turns in taken.items()}
+  result = dict(name=name, says=case.says, unit=case.unit, ours=median(values['ours']), peer=None, ratio=None,
+                peer_is=case.peer if 'peer' in taken else None, **fraction, peak_memory_bytes=memory['ours'],
+                memory_ratio=None, **peak, compile_seconds=facts['ours'].get('compile_seconds'))
+  if 'peer' in taken:
+    result |= dict(peer=median(values['peer']), ratio=median(a / b for a, b in zip(values['ours'], values['peer'])),
+                   memory_ratio=memory['ours'] / memory['peer'])
+  for side, turns in taken.items():
+    result[f'{side}_details'] = dict(lowest=min(values[side]), highest=max(values[side]), memory_bytes=memory[side],
+                                     tokens_per_second=_median_rate(turns), **facts[side])
+  last = taken['ours'][-1].get('compile_seconds')  # where compiling is what a round does
+  result['compile_seconds'] = result['compile_seconds'] or last
+  return result | dict(targets=[target.judge(result) for target in case.targets], rounds=len(best), **where())
 
 
-def commit() -> str | None:
-  """What this tree is, or None outside of git."""
+def _median_rate(turns: list[dict]) -> float | None:
+  """Padding counted; None where a round has no tokens."""
+  return median(turn['tokens'] / turn['seconds'] for turn in turns) if 'tokens' in turns[0] else None
+
+
+def where() -> dict:
+  """The machine, the commit (None outside of git) and the day."""
   answer = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=ROOT, capture_output=True, text=True)
-  return answer.stdout.strip() or None
+  return dict(machine=f'{os.cpu_count()} x {_processor()}', commit=answer.stdout.strip() or None,
+              date=datetime.date.today().isoformat())
+
+
+def _processor() -> str:
+  try:
+    lines = Path('/proc/cpuinfo').read_text().splitlines()
+  except OSError:
+    return platform.processor() or platform.machine()
+  return next((line.partition(': ')[2] for line in lines if line.startswith('model name')), platform.machine())

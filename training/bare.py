@@ -12,6 +12,7 @@ from models.network import example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import heads_of, make_objective
 from objectives.terms import Setup
+from training import compiler
 from training.optimizer import make_optimizer
 from training.step import Work, make_state, make_train_step
 
@@ -57,7 +58,7 @@ def bare(config, mesh) -> Bare:
                               batch=example_batch(1, T, masking.predictions(T)))
   step = make_train_step([work(part) for part in cells.stages(config)[0].parts], tx, schedule, seed=config.seed,
                          steps=config.steps, static=config.mlm.static, accumulate=max(1, config.accumulate),
-                         average=config.optimizer.average)
+                         average=config.optimizer.average, options=compiler.options(mesh))
   random = np.random.default_rng(0)
   return Bare(abstract, make, step, dict(
       token=random.integers(0, V, (B, T), np.int32), segment=np.ones((B, T), np.int32),

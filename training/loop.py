@@ -12,7 +12,20 @@ import numpy as np
 from configs import cells, check
 from data.report import format_report
 from evaluation.heldout import make_evaluator
-from training import certificate, checkpoint, curves, faults, leaks, metrics, sharding, start, storage, summary, workdir
+from training import (
+    certificate,
+    checkpoint,
+    compiler,
+    curves,
+    faults,
+    leaks,
+    metrics,
+    sharding,
+    start,
+    storage,
+    summary,
+    workdir,
+)
 from training.ahead import Ahead
 from training.assemble import Experiment, assemble, make_run_state
 from training.certificate import Trail
@@ -103,6 +116,7 @@ class _Run:
     self.make_step = lambda stage: make_train_step(
         experiment.works(stage), tx, schedule, seed=config.seed, steps=config.steps, static=config.mlm.static,
         accumulate=self.plan.accumulate, average=config.optimizer.average, nan_at=faults.armed('nan_at'),
+        options=compiler.options(mesh),
         tick=tick if max(self.plan.step_seconds.values()) > 5 else None)
     self.evaluators = {
         cell: make_evaluator(experiment.cells[cell].apply, experiment.cells[cell].held_out, seed=config.validation.seed,

@@ -21,8 +21,18 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
       optax.scale_by_learning_rate(schedule),
   ]
   if config.clip:
-    parts.insert(0, optax.clip_by_global_norm(config.clip))
+    parts.insert(0, clip_by_global_norm(config.clip))
   return optax.chain(*parts), schedule
+
+
+def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
+  """optax's, but for one factor in place of two divisions an element, which cost a CPU a pass of their own."""
+
+  def update(updates, state, params=None):
+    factor = jnp.minimum(1.0, limit / optax.global_norm(updates))
+    return jax.tree.map(lambda x: x * factor.astype(x.dtype), updates), state
+
+  return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
 
 
 def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:

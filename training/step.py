@@ -46,7 +46,7 @@ class Work(NamedTuple):
 
 def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, schedule: Callable, *, seed: int,
                     steps: int = 1, static: int = 0, accumulate: int = 1, average: float = 0.0,
-                    tick: Callable | None = None, nan_at: int | None = None) -> Callable:
+                    tick: Callable | None = None, nan_at: int | None = None, options: dict | None = None) -> Callable:
   """The jitted, donating (state, batch) -> (state, metrics).
 
   Denominators depend on the prepared batch and not on the parameters, so they are known before the first
@@ -61,6 +61,7 @@ def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, sch
     average: decay of the parameter average; 0 where the state has none.
     tick: called on the host with the number of each micro-batch that is done.
     nan_at: for tests: the step whose loss becomes NaN.
+    options: of the compiler, as `training.compiler.options` gives them.
 
   Returns:
     A function whose metrics are scalars: train/loss, train/<objective>_loss and _accuracy (behind the cell's name,
@@ -122,7 +123,7 @@ def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, sch
     }
     return State(state.step + 1, new.params, new.opt_state, new.average), metrics
 
-  return jax.jit(train_step, donate_argnums=0)
+  return jax.jit(train_step, donate_argnums=0, compiler_options=options)
 
 
 def prepare(work: Work, batch, *, seed: int, step, steps: int, static: int):
