@@ -44,13 +44,14 @@ def get_config() -> ml_collections.ConfigDict:
   config.data = dict(
       corpus='wiki_leads',  # wiki_leads | gutenberg | text:PATH | tfds:NAME | synthetic:NAME | more in data/sources.py
       cache='~/.cache/onemask',  # downloads and tokenised rows, keyed by content
-      tokenizer='wordpiece',  # train: wordpiece | bpe | words (between spaces); or load: vocab.txt | tokenizer.json
+      tokenizer='wordpiece',  # train: wordpiece | bpe | words | characters; or load: vocab.txt | tokenizer.json
       lowercase=True,  # wordpiece: lower-case and strip accents
       sequence_length=128,  # T, tokens a row
       short_length=0,  # T of the first phase (BERT: 128 before 512); 0 = one phase only
       short_share=0.0,  # share of the steps that the first phase takes
       short_pair_share=0.1,  # sentence pairs: share drawn with a random shorter target (as published)
-      validation_share=0.05,  # of the documents, chosen by a hash of their text
+      split='hash',  # hash: documents, by a hash of their text | tail: the corpus is one text, and its end is held out
+      validation_share=0.05,  # of the documents, or of the characters of the one text
       max_unknown_share=0.05,  # more [UNK] than this is an error: the tokenizer does not know the script
   )
 
@@ -73,7 +74,8 @@ def get_config() -> ml_collections.ConfigDict:
       norm_epsilon=1e-12,
       embedding_norm=True,  # normalise the sum of the embeddings
       final_norm=False,  # normalise after the last layer (pre-LN needs it)
-      activation='gelu',  # gelu (erf) | gelu_tanh | relu | silu
+      qk_norm=False,  # each head's queries and keys over their root mean square, without parameters
+      activation='gelu',  # gelu (erf) | gelu_tanh | relu | relu_squared | silu
       gated=False,  # gated feed-forward (GLU)
       bias=True,  # biases in linear layers and norms
       shared_layers=False,  # one set of layer parameters used L times (ALBERT)
@@ -84,6 +86,7 @@ def get_config() -> ml_collections.ConfigDict:
       init_scale=0.02,  # standard deviation of the initial kernels
       init_truncated=True,  # truncated at two standard deviations (BERT); else normal (GPT-2)
       init_depth_scaled=False,  # residual projections / sqrt(2 L) (GPT-2)
+      init_residual_zero=False,  # residual projections begin at 0, so that every block begins as nothing
       position_init_scale=0.02,
       dropout=0.1,  # on embeddings and residual branches
       attention_dropout=0.1,  # on attention probabilities: only `reference` can, so fused kernels need 0
@@ -96,7 +99,10 @@ def get_config() -> ml_collections.ConfigDict:
   )
 
   config.optimizer = dict(
-      learning_rate=1e-4,  # peak
+      name='adamw',  # adamw | muon: the trunk's kernels by Muon, all else by AdamW
+      learning_rate=1e-4,  # peak; of the trunk's kernels where Muon has them
+      adam_learning_rate=0.0,  # muon: peak for all else; 0 = learning_rate
+      muon_beta=0.95,  # muon: decay of its momentum
       schedule='linear',  # after warm-up: linear | cosine | wsd | constant
       warmup_steps=100,
       decay_share=0.2,  # wsd: last share of the steps, in which the rate falls
@@ -113,7 +119,8 @@ def get_config() -> ml_collections.ConfigDict:
   config.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices along each axis; -1 = all that remain
 
   config.validation = dict(
-      every=500,  # steps; the first and the last step always
+      every=500,  # steps; the last step always
+      first=True,  # step 0 too: what the run began with
       batch_size=64,  # sequences; changes speed only
       rate=0.15,  # MLM is always scored at this rate, with frozen token-level 80/10/10 masks
       seed=0,  # of those masks and of the validation sentence pairs
@@ -140,6 +147,7 @@ FREE_ON_RESUME = (
     'optimizer.final_share',
     'mesh',
     'validation.every',
+    'validation.first',
     'validation.batch_size',
     'checkpoint',
     'log',

@@ -22,15 +22,17 @@ CHOICES = {
     'platform': ('auto', 'cpu', 'gpu', 'tpu'),
     'mask': MASKS,
     'budget': ('steps', 'tokens', 'flops', 'predictions'),
+    'data.split': ('hash', 'tail'),
     'mlm.unit': ('token', 'word', 'span'),
     'model.positions': ('learned', 'sinusoidal', 'rotary', 'none'),
     'model.norm': ('layer', 'rms'),
     'model.norm_position': ('post', 'pre'),
-    'model.activation': ('gelu', 'gelu_tanh', 'relu', 'silu'),
+    'model.activation': ('gelu', 'gelu_tanh', 'relu', 'relu_squared', 'silu'),
     'model.classifier_activation': ('tanh', 'relu'),
     'model.attention': ('auto', 'reference', 'xla', 'cudnn', 'splash'),
     'model.dtype': ('float32', 'bfloat16'),
     'model.remat': ('none', 'dots', 'full'),
+    'optimizer.name': ('adamw', 'muon'),
     'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
 }
 _LARGEST = 2**31 - 1  # steps and sizes are counted in int32
@@ -49,6 +51,7 @@ RANGES = {
     'model.classes': (1, None), 'model.init_scale': (0, 10), 'model.position_init_scale': (0, 10),
     'model.dropout': (0, 0.999),
     'model.attention_dropout': (0, 0.999),
+    'optimizer.adam_learning_rate': (0, None), 'optimizer.muon_beta': (0, 0.9999999),
     'optimizer.learning_rate': (0, None), 'optimizer.warmup_steps': (0, None),
     'optimizer.decay_share': (0, 1), 'optimizer.final_share': (0, 1), 'optimizer.beta1': (0, 0.9999999),
     'optimizer.beta2': (0, 0.9999999), 'optimizer.weight_decay': (0, None), 'optimizer.clip': (0, None),
@@ -258,6 +261,10 @@ def _schedules(config):
            f"how much of budget={config.budget!r} is spent; 0 with 'steps'")
   _require(optimizer.warmup_steps < config.steps, 'optimizer.warmup_steps', optimizer.warmup_steps,
            f'must be below steps={config.steps}, or the rate never reaches its peak')
+  _require(optimizer.name != 'muon' or optimizer.learning_rate > 0, 'optimizer.learning_rate', optimizer.learning_rate,
+           'must be above 0 with muon')
+  _require(optimizer.name == 'muon' or optimizer.adam_learning_rate == 0, 'optimizer.adam_learning_rate',
+           optimizer.adam_learning_rate, "0 without optimizer.name='muon': then learning_rate is the one that counts")
   for name, size in config.mesh.items():
     _require(size >= 1 or (name == 'data' and size == -1), f'mesh.{name}', size, 'at least 1' +
              (', or -1 for the devices that remain' if name == 'data' else ''))

@@ -8,9 +8,12 @@ from data.tokenizer import Tokenizer
 LEAST_LENGTH = {False: 2, True: 5}  # one framed token; [CLS] a [SEP] b [SEP]
 
 
-def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool, validation_share: float):
-  if not 0 < validation_share < 1:
-    raise DataError(f'data.validation_share={validation_share} must lie between 0 and 1')
+def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool, data):
+  if not 0 < data.validation_share < 1:
+    raise DataError(f'data.validation_share={data.validation_share} must lie between 0 and 1')
+  if pairs and data.split == 'tail':
+    raise DataError('data.split=tail makes one text of the corpus: it has no documents to draw sentence pairs from. '
+                    'Use data.split=hash, or leave nsp and sop out of the objectives')
   if min(sequence_lengths) < LEAST_LENGTH[pairs]:
     raise DataError(f'data.sequence_length={min(sequence_lengths)} is too short, '
                     f'the least is {LEAST_LENGTH[pairs]}')
@@ -32,13 +35,17 @@ def check_splits(counted: dict, data):
   where = f'{data.corpus}: {documents:,} document{"s" if documents > 1 else ""} with text'
   if counted['dropped']:
     where += f' ({", ".join(f"{count:,} dropped: {reason}" for reason, count in counted["dropped"].items())})'
-  if documents < 2:
+  if data.split == 'tail':
+    if min(train['tokens'], validation['tokens']) < 2:
+      raise DataError(f'{where}: too short for data.split=tail, which puts aside the last '
+                      f'data.validation_share={data.validation_share} of the text')
+  elif documents < 2:
     raise DataError(f'{where}; at least 2 are needed, one for training and one for validation. '
                     'A blank line separates documents')
-  if not validation['documents']:
+  elif not validation['documents']:
     raise DataError(f'{where}, none of them for validation at data.validation_share={data.validation_share}; '
                     f'the smallest share that gives one is {counted["lowest_position"] + 5e-5:.4f}')
-  if not train['documents']:
+  elif not train['documents']:
     raise DataError(f'{where}, all of them for validation: '
                     f'lower data.validation_share={data.validation_share}')
   tokens = train['tokens'] + validation['tokens']

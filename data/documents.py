@@ -2,7 +2,7 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import hashlib
@@ -79,22 +79,29 @@ def tokenise(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_shar
 def tokenise_part(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_share: float, progress,
                   first: int = 0, last: int | None = None) -> tuple[Counts, dict[str, str]]:
   """The same of the documents from `first` up to, not including, `last`; (counts, SHA-256 of each split)."""
-  dtype = records.token_dtype(tokenizer.size)
   counts = Counts(np.zeros(tokenizer.size, np.int64))
+  documents = corpus.documents(counts.replaced, counts.dropped, progress, first, last)
+  placed = ((text, SPLITS[position(text) < validation_share]) for text in documents)
+  return counts, write(placed, counts, tokenizer, folder, sentences.split)
+
+
+def write(documents: Iterator[tuple[str, str]], counts: Counts, tokenizer: Tokenizer, folder: Path,
+          cut: Callable[[str], list[str]]) -> dict[str, str]:
+  """Writes the tokens of each (text, its split), cut in pieces; adds to counts, returns the SHA-256 of each split."""
+  dtype = records.token_dtype(tokenizer.size)
   with contextlib.ExitStack() as stack:
     writers = {
         split: stack.enter_context(records.Writer(folder / f'{split}.arrayrecord', dtype)) for split in SPLITS
     }
-    for chunk in _chunks(corpus.documents(counts.replaced, counts.dropped, progress, first, last)):
-      split_texts = [sentences.split(text) for text in chunk]
+    for chunk in _chunks(documents):
+      split_texts = [cut(text) for text, _ in chunk]
       ids = iter(tokenizer.encode([sentence for texts in split_texts for sentence in texts]))
-      for text, texts in zip(chunk, split_texts):
+      for (text, split), texts in zip(chunk, split_texts):
         pieces = [piece for piece in (next(ids) for _ in texts) if len(piece)]
         if not pieces:
           counts.dropped['no tokens'] += 1
           continue
         counts.hashes.append(_hash(text))
-        split = SPLITS[counts.hashes[-1] / _HASHES < validation_share]
         writers[split].write(pieces)
         tokens = np.concatenate(pieces)
         if split == 'train':
@@ -102,17 +109,17 @@ def tokenise_part(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation
         unknown = 0 if tokenizer.unknown is None else int((tokens == tokenizer.unknown).sum())
         measured = (1, len(pieces), len(tokens), len(text.encode()), len(text.split()), unknown)
         counts.splits[split].update(dict(zip(_COUNTED, measured)))
-  return counts, {split: writers[split].summary()['sha256'] for split in SPLITS}
+  return {split: writers[split].summary()['sha256'] for split in SPLITS}
 
 
 def _hash(text: str) -> int:
   return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, person=b'split').digest())
 
 
-def _chunks(documents: Iterator[str]) -> Iterator[list[str]]:
+def _chunks(documents: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
   chunk, size = [], 0
-  for text in documents:
-    chunk.append(text)
+  for text, split in documents:
+    chunk.append((text, split))
     size += len(text)
     if size >= _CHUNK:
       yield chunk

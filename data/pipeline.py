@@ -12,13 +12,15 @@ import dataclasses
 import functools
 from pathlib import Path
 
-from data import cache, checks, documents, records, rows, sources, vocabulary
+from data import cache, checks, documents, records, rows, running, sources, vocabulary
 from data import pairs as pairs_lib
 from data import tokenizer as tokenizer_lib
 from data.batches import Batches
 from data.errors import DataError
 
 VERSION = 1  # of everything that decides what a row holds: raise it and no old cache is used
+
+_WRITE = dict(pairs=pairs_lib.chunk, running=running.write, packed=rows.pack)
 
 Progress = Callable[[str, int, int | None], None]  # what is being done, how much is done, out of how much
 
@@ -35,6 +37,7 @@ class Prepared:
     report: what the corpus held (JSON).
     fingerprint: equal exactly when every batch would be.
     folders: where the rows of each sequence length are.
+    running: rows are windows of one text.
   """
 
   tokenizer: tokenizer_lib.Tokenizer
@@ -42,6 +45,7 @@ class Prepared:
   fingerprint: str
   folders: dict[int, Path]
   pairs: str | None
+  running: bool
   short_pair_share: float
 
 
@@ -60,8 +64,9 @@ def prepare(
     data: `config.data`.
     vocab_size: rows of the embedding; no id may reach it.
     sequence_lengths: T of every phase of the training.
-    pairs: rows are sentence pairs, of which half are wrong in this way (`data.pairs.WRONG`); None: packed documents.
-    tokenise: another way to the same records, as in tools/prepare.py.
+    pairs: rows are sentence pairs, of which half are wrong in this way (`data.pairs.WRONG`); None: packed documents,
+      or with data.split='tail' windows of one text.
+    tokenise: another way to the records of documents, as in tools/prepare.py.
 
   Raises:
     DataError: the corpus cannot be used as asked.
@@ -69,13 +74,16 @@ def prepare(
   """
   root = Path(data.cache).expanduser()
   corpus = sources.open_corpus(data.corpus, root)
-  checks.check_request(corpus, sequence_lengths, bool(pairs), data.validation_share)
+  checks.check_request(corpus, sequence_lengths, bool(pairs), data)
   tokenizer = _tokenizer(data, corpus, vocab_size, root, progress)
   checks.check_vocabulary(tokenizer, vocab_size)
 
   parts = dict(
-      corpus=corpus.identity, tokenizer=tokenizer.sha256, share=data.validation_share, version=VERSION
+      corpus=corpus.identity, tokenizer=tokenizer.sha256, share=data.validation_share, split=data.split,
+      version=VERSION
   )
+  if data.split == 'tail':
+    tokenise = running.tokenise
   tokens = root / 'tokens' / cache.key(**parts)
   counted = cache.build(
       tokens,
@@ -85,12 +93,12 @@ def prepare(
   )
   checks.check_splits(counted, data)
 
-  kind = 'pairs' if pairs else 'packed'
+  kind = 'pairs' if pairs else 'running' if data.split == 'tail' else 'packed'
   folders, cut = {}, {}
   for T in sorted(set(sequence_lengths)):
     folders[T] = root / 'rows' / cache.key(**parts, kind=kind, length=T)
     make = functools.partial(
-        _write_rows, tokens=tokens, tokenizer=tokenizer, T=T, pairs=bool(pairs), progress=progress
+        _write_rows, tokens=tokens, tokenizer=tokenizer, T=T, write=_WRITE[kind], progress=progress
     )
     cut[T] = cache.build(folders[T], make)
     checks.check_rows(cut[T], T, bool(pairs))
@@ -100,6 +108,7 @@ def prepare(
       fingerprint=cache.key(**parts, kind=pairs or kind, lengths=sorted(folders), short=data.short_pair_share),
       folders=folders,
       pairs=pairs,
+      running=kind == 'running',
       short_pair_share=data.short_pair_share,
   )
 
@@ -127,6 +136,8 @@ def batches(
   tokenizer = prepared.tokenizer
   if pairs:
     source = pairs_lib.Pairs(path, tokenizer, sequence_length, prepared.short_pair_share, seed, pairs)
+  elif prepared.running:
+    source = running.Running(path, tokenizer, sequence_length, seed if split == 'train' else None)
   else:
     source = rows.Packed(path, tokenizer, sequence_length)
   return Batches(
@@ -142,21 +153,22 @@ def batches(
 
 def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) -> tokenizer_lib.Tokenizer:
   kind = data.tokenizer
-  if kind not in ('wordpiece', 'bpe', 'words'):
+  if kind not in ('wordpiece', 'bpe', 'words', 'characters'):
     return tokenizer_lib.load(kind, data.lowercase)
   parts = dict(
-      corpus=corpus.identity, share=data.validation_share, kind=kind, size=vocab_size, version=VERSION
+      corpus=corpus.identity, share=data.validation_share, split=data.split, kind=kind, size=vocab_size,
+      version=VERSION
   )
   if kind == 'wordpiece':
     parts['lowercase'] = data.lowercase
 
   def train(folder: Path) -> dict:
-    unused = Counter(), Counter()  # counted when the documents are tokenised
-    texts = vocabulary.sample(
-        text
-        for text in corpus.documents(*unused, _stage(progress, 'reading for the vocabulary'))
-        if documents.position(text) >= data.validation_share
-    )
+    read = _stage(progress, 'reading for the vocabulary')  # what is cleaned is counted when it is tokenised
+    if data.split == 'tail':
+      texts = [running.halves(corpus, data.validation_share, Counter(), read)[0]]
+    else:
+      texts = vocabulary.sample(text for text in corpus.documents(Counter(), Counter(), read)
+                                if documents.position(text) >= data.validation_share)
     if not texts:
       raise DataError(f'{corpus.name}: no document to train on, validation_share={data.validation_share} put '
                       'aside; at least 2 are needed, and a blank line separates documents')
@@ -165,6 +177,8 @@ def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) ->
       tokenizer = vocabulary.train_bpe(texts, vocab_size)
     elif kind == 'words':
       tokenizer = vocabulary.train_words(texts, vocab_size)
+    elif kind == 'characters':
+      tokenizer = vocabulary.train_characters(texts, vocab_size)
     else:
       tokenizer = vocabulary.train_wordpiece(texts, vocab_size, data.lowercase)
     tokenizer.save(folder / 'tokenizer.json')
@@ -175,8 +189,7 @@ def _tokenizer(data, corpus, vocab_size: int, root: Path, progress: Progress) ->
   return tokenizer_lib.load(folder / 'tokenizer.json', data.lowercase)
 
 
-def _write_rows(folder: Path, *, tokens: Path, tokenizer, T: int, pairs: bool, progress: Progress) -> dict:
-  write = pairs_lib.chunk if pairs else rows.pack
+def _write_rows(folder: Path, *, tokens: Path, tokenizer, T: int, write: Callable, progress: Progress) -> dict:
   summary = {}
   for split in documents.SPLITS:
     name = f'{split}.arrayrecord'

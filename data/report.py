@@ -1,13 +1,16 @@
 """The data report as a table for a console."""
 
+_KINDS = dict(pairs='sentence pairs', packed='packed rows', running='windows of one running text')
+
 
 def format_report(report: dict) -> str:
   """A few aligned lines: what the corpus holds, what became of it, and the floor a model has to beat."""
   lines = [
-      ('corpus', f'{report["corpus"]}, as {dict(pairs="sentence pairs", packed="packed rows")[report["kind"]]}'),
+      ('corpus', f'{report["corpus"]}, as {_KINDS[report["kind"]]}'),
       ('documents', f'{report["documents"]:,}: {report["train"]["documents"]:,} to train on and '
                     f'{report["validation"]["documents"]:,} to validate; {report["duplicates"]:,} copies'),
-      ('text', f'{report["bytes"]:,} bytes, {report["words"]:,} words, {report["sentences"]:,} sentences'),
+      ('text', f'{report["bytes"]:,} bytes, {report["words"]:,} words'
+               + (f', {report["sentences"]:,} sentences' if report['kind'] != 'running' else '')),
       ('tokens', f'{report["tokens"]:,}, {report["bytes_per_token"]:.2f} bytes each, '
                  f'{report["unknown_share"]:.3%} unknown'),
       *((f'rows of {T}', _rows(cut)) for T, cut in report['rows'].items()),

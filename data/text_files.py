@@ -1,6 +1,5 @@
 """The user's own text: plain text or JSON lines, compressed or not, one file or a folder of them."""
 
-from collections import Counter
 from collections.abc import Iterator
 import gzip
 import hashlib
@@ -47,15 +46,15 @@ def identity(files: list[Path], cache: Path) -> str:
   return hashlib.sha256(json.dumps([(_kind(f), h) for f, h in zip(files, hashes)]).encode()).hexdigest()
 
 
-def read(files: list[Path], counts: Counter, progress) -> Iterator[str]:
-  """The documents: between blank lines, or one in each line of JSON under "text"."""
+def read(files: list[Path], progress, *, whole: bool = False) -> Iterator[str]:
+  """The documents: between blank lines, or whole files; or one in each line of JSON under "text"."""
   total = sum(file.stat().st_size for file in files)
   done = 0
   for file in files:
     try:
       with open(file, 'rb') as raw:
         lines = io.TextIOWrapper(_decompressed(raw, file), 'utf-8', errors='surrogateescape', newline='')
-        parse = _json_lines if _kind(file) in JSON_LINES else _paragraphs
+        parse = _json_lines if _kind(file) in JSON_LINES else _whole if whole else _paragraphs
         for number, document in enumerate(parse(lines, file)):
           if number % 256 == 0:
             progress('reading', done + raw.tell(), total)
@@ -94,11 +93,22 @@ def _zstandard(raw, file: Path):
   return io.BufferedReader(zstandard.ZstdDecompressor().stream_reader(raw, read_across_frames=True))
 
 
+def _whole(lines: io.TextIOWrapper, file: Path) -> Iterator[str]:
+  text = lines.read()
+  _refuse_utf16(text, file)
+  yield text
+
+
+def _refuse_utf16(start: str, file: Path):
+  if start[:2] in ('\udcff\udcfe', '\udcfe\udcff'):
+    raise DataError(f'{file} is UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)')
+
+
 def _paragraphs(lines: Iterator[str], file: Path) -> Iterator[str]:
   document = []
   for number, line in enumerate(lines):
-    if number == 0 and line[:2] in ('\udcff\udcfe', '\udcfe\udcff'):
-      raise DataError(f'{file} is UTF-16: convert it to UTF-8 (iconv -f UTF-16 -t UTF-8)')
+    if number == 0:
+      _refuse_utf16(line, file)
     if line.strip('\ufeff\x00 \t\r\n\f\v'):
       document.append(line)
     elif document:

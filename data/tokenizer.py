@@ -133,8 +133,8 @@ def load(path: str | Path, lowercase: bool) -> Tokenizer:
   """A tokenizer from BERT's `vocab.txt` or a `tokenizer.json`, which has its own rule about case."""
   path = epath.Path(path).expanduser()
   if not path.exists():
-    raise DataError(f'data.tokenizer={str(path)!r}: no such file; it is wordpiece, bpe or words, trained on '
-                    'the corpus, or the path of a vocab.txt or tokenizer.json')
+    raise DataError(f'data.tokenizer={str(path)!r}: no such file; it is wordpiece, bpe, words or characters, '
+                    'trained on the corpus, or the path of a vocab.txt or tokenizer.json')
   try:
     text = path.read_text()
     if path.suffix == '.json':

@@ -88,6 +88,20 @@ def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
   return tokenizer_lib.Tokenizer(tokenizer)
 
 
+def train_characters(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
+  """A token a character, in the order of their code points; one that the texts do not have is unknown."""
+  characters = sorted(set().union(*texts))
+  vocabulary = [*tokenizer_lib.WORDPIECE_SPECIALS, *characters]
+  if size < len(vocabulary):
+    raise DataError(f'model.vocab_size={size:,} does not hold the {len(characters):,} characters of the corpus: '
+                    f'it needs at least {len(vocabulary):,}, or use data.tokenizer=bpe')
+  # Byte-pair encoding without a pair: single characters, whatever stands beside them.
+  tokenizer = tokenizers.Tokenizer(models.BPE({token: i for i, token in enumerate(vocabulary)}, [], unk_token='[UNK]'))
+  tokenizer.decoder = decoders.Fuse()
+  tokenizer.add_special_tokens(list(tokenizer_lib.WORDPIECE_SPECIALS))
+  return tokenizer_lib.Tokenizer(tokenizer)
+
+
 def train_words(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
   """A token a word, for text that is tokenised already: what white space separates, the `size` most frequent."""
   least = len(tokenizer_lib.WORDPIECE_SPECIALS) + 1

@@ -10,8 +10,8 @@ from interop.huggingface import CLASSIFIERS
 # What changes the arithmetic of a forward pass without dropout; the rest of a ModelConfig need not survive.
 _ARITHMETIC = ('vocab_size', 'layers', 'width', 'heads', 'kv_heads', 'head_width', 'feed_forward', 'embedding_width',
                'max_length', 'positions', 'position_offset', 'rotary_base', 'segment_types', 'norm', 'norm_position',
-               'norm_epsilon', 'embedding_norm', 'final_norm', 'activation', 'gated', 'bias', 'shared_layers',
-               'tie_embeddings', 'classifier_activation')
+               'norm_epsilon', 'embedding_norm', 'final_norm', 'qk_norm', 'activation', 'gated', 'bias',
+               'shared_layers', 'tie_embeddings', 'classifier_activation')
 # Stock classes by the heads that they have.
 _TUNED = {frozenset({head}): '%s' + suffix for suffix, head in CLASSIFIERS.items()}
 _ENCODERS = {frozenset(): '%sModel', frozenset({'pool'}): '%sModel', frozenset({'mlm'}): '%sForMaskedLM'} | _TUNED

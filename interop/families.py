@@ -11,7 +11,7 @@ from interop import names
 from interop.errors import WeightsError
 
 ACTIVATIONS = dict(gelu='gelu', gelu_new='gelu_tanh', gelu_pytorch_tanh='gelu_tanh', gelu_fast='gelu_tanh',
-                   relu='relu', silu='silu', swish='silu')
+                   relu='relu', relu2='relu_squared', silu='silu', swish='silu')
 _LARGEST = 1 << 24  # of any size in a config.json
 
 # Keys that say nothing about what the network computes from token ids.

@@ -28,6 +28,7 @@ class ModelConfig:
   norm_epsilon: float
   embedding_norm: bool
   final_norm: bool
+  qk_norm: bool
   activation: str
   gated: bool
   bias: bool
@@ -39,6 +40,7 @@ class ModelConfig:
   init_scale: float
   init_truncated: bool
   init_depth_scaled: bool
+  init_residual_zero: bool
   position_init_scale: float
   dropout: float
   attention_dropout: float

@@ -19,6 +19,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = dict(
     gelu=gelu,
     gelu_tanh=lambda x: jax.nn.gelu(x, approximate=True),
     relu=jax.nn.relu,
+    relu_squared=lambda x: jnp.square(jax.nn.relu(x)),
     silu=jax.nn.silu,
     tanh=jnp.tanh,
 )
@@ -26,6 +27,8 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = dict(
 
 def kernel_init(config: ModelConfig, *, scale: float | None = None, residual: bool = False):
   """Initialiser of a kernel; `residual` marks a projection that is added to the residual stream."""
+  if residual and config.init_residual_zero:
+    return jax.nn.initializers.zeros
   scale = config.init_scale if scale is None else scale
   if residual and config.init_depth_scaled:
     scale /= (2 * config.layers) ** 0.5
@@ -70,6 +73,12 @@ class Linear(nn.Module):
     return out
 
 
+def rms_normalise(x, epsilon: float):
+  """`x` over the root of its mean square along the last axis, computed in float32."""
+  x32 = x.astype(jnp.float32)
+  return (x32 * jax.lax.rsqrt(jnp.square(x32).mean(axis=-1, keepdims=True) + epsilon)).astype(x.dtype)
+
+
 class Norm(nn.Module):
   """LayerNorm or RMSNorm over the last axis, computed in float32."""
 
@@ -82,8 +91,7 @@ class Norm(nn.Module):
     x32_BxTxD = x_BxTxD.astype(jnp.float32)
     if self.config.norm == 'layer':
       x32_BxTxD -= x32_BxTxD.mean(axis=-1, keepdims=True)
-    variance_BxTx1 = jnp.square(x32_BxTxD).mean(axis=-1, keepdims=True)
-    x32_BxTxD *= jax.lax.rsqrt(variance_BxTx1 + epsilon)
+    x32_BxTxD = rms_normalise(x32_BxTxD, epsilon)
     scale_D = self.param('scale', nn.with_logical_partitioning(nn.initializers.ones, (self.axis,)), (size,))
     x32_BxTxD *= scale_D[None, None, :]
     if self.config.norm == 'layer' and self.config.bias:

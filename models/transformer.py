@@ -8,7 +8,7 @@ from models import cache as caching
 from models import positions
 from models.attention import attend, attention_weights
 from models.config import ModelConfig
-from models.layers import FeedForward, Linear, Norm, dropout, kernel_init
+from models.layers import FeedForward, Linear, Norm, dropout, kernel_init, rms_normalise
 from models.masks import Mask
 from models.rows import keep_rows
 
@@ -34,6 +34,9 @@ class Attention(nn.Module):
     q_BxTxHxK = Linear(config, 'D', 'HK', (D, H, K), name='query')(x_BxTxD)
     k_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='key')(x_BxTxD)
     v_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='value')(x_BxTxD)
+    if config.qk_norm:
+      q_BxTxHxK = rms_normalise(q_BxTxHxK, config.norm_epsilon)
+      k_BxSxGxK = rms_normalise(k_BxSxGxK, config.norm_epsilon)
     if config.positions == 'rotary':
       q_BxTxHxK = positions.rotate(q_BxTxHxK, position_BxT, base=config.rotary_base)
       k_BxSxGxK = positions.rotate(k_BxSxGxK, position_BxT, base=config.rotary_base)

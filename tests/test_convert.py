@@ -28,6 +28,7 @@ CASES = {
     'albert': ('bert_base', 'bidirectional', ('mlm',), dict(shared_layers=True, embedding_width=16),
                'AlbertForMaskedLM'),
     'gpt2': ('gpt2_small', 'causal', ('clm',), {}, 'GPT2LMHeadModel'),
+    'gpt2-relu2': ('gpt2_small', 'causal', ('clm',), dict(activation='relu_squared'), 'GPT2LMHeadModel'),
     'llama': ('gpt2_small', 'causal', ('clm',), dict(
         positions='rotary', norm='rms', gated=True, bias=False, activation='silu', kv_heads=2, rotary_base=500.0,
         tie_embeddings=False), 'LlamaForCausalLM'),
@@ -64,6 +65,7 @@ def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
     ('bidirectional', ('mlm',), dict(positions='rotary'), 'positions would be'),
     ('causal', ('mlm',), {}, 'bert: its mask is bidirectional'),
     ('bidirectional', ('mlm',), dict(norm='rms'), 'norm would be'),
+    ('bidirectional', ('mlm',), dict(qk_norm=True), 'bert: qk_norm would be False, and is True'),
     ('bidirectional', ('mlm', 'pool'), {}, 'no class has the heads'),
 ])
 def test_what_no_stock_class_computes_is_refused_with_the_reason(mask, heads, changes, words):

@@ -10,7 +10,8 @@ from models.decode import Decoder
 from models.sampling import Sampling, filtered
 
 GREEDY = Sampling(temperature=0.0)
-MODELS = {'learned': {}, 'rotary-grouped': dict(positions='rotary', kv_heads=2), 'shared': dict(shared_layers=True)}
+MODELS = {'learned': {}, 'rotary-grouped': dict(positions='rotary', kv_heads=2), 'shared': dict(shared_layers=True),
+          'qk-norm': dict(positions='rotary', qk_norm=True, activation='relu_squared', norm='rms', bias=False)}
 
 
 def causal(**changes):

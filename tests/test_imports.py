@@ -30,7 +30,7 @@ RULES = {
 WAISTS = {
     'optax': {'training/optimizer.py', 'training/step.py'},
     'orbax': {'training/checkpoint.py'},
-    'tensorboardX': {'training/metrics.py'},
+    'tensorboardX': {'training/board.py'},
     'fsspec': {'training/storage.py'},  # writing an object only if there is none, which epath has no word for
     'rich': {'training/console.py'},
     'matplotlib': {'training/curves.py'},

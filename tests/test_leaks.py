@@ -26,6 +26,7 @@ def prove(config='gpt2_small', mask='causal', packed=True, heads=('clm',), **cha
     ('causal', True, ('mlm',), dict(norm='rms', gated=True, bias=False)),
     ('prefix', True, ('mlm',), {}),
     ('causal', True, ('clm',), dict(positions='rotary', kv_heads=2)),
+    ('causal', True, ('clm',), dict(positions='rotary', qk_norm=True, norm='rms', init_residual_zero=True)),
     ('prefix', True, ('clm',), dict(attention='reference')),
     ('causal', True, ('clm',), dict(layers=1, norm='rms', positions='rotary')),  # a norm hides a change of length alone
 ])

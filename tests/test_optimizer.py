@@ -74,3 +74,49 @@ def test_no_warmup_is_no_nan(name):
   config.schedule, config.warmup_steps = name, 0
   assert np.isfinite([float(make_schedule(config, 10)(step)) for step in range(11)]).all()
   assert float(make_schedule(config, 10)(0)) == pytest.approx(config.learning_rate)
+
+
+# LxDxHxK, LxHxKxD, LxDxF, LxFxD; and how many numbers a layer's matrix reads and writes
+KERNELS = dict(query=(3, 8, 2, 4), output=(3, 2, 4, 8), up=(3, 8, 20), down=(3, 20, 8))
+SIZES = dict(query=(8, 8), output=(8, 8), up=(8, 20), down=(20, 8))
+
+
+def orthogonalised(g):
+  """Newton-Schulz as Jordan et al. published it, of one matrix."""
+  x = g / np.linalg.norm(g)
+  x = x.T if g.shape[0] > g.shape[1] else x
+  for _ in range(5):
+    a = x @ x.T
+    x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+  return x.T if g.shape[0] > g.shape[1] else x
+
+
+@pytest.mark.parametrize('stacked', [True, False])
+def test_muon_orthogonalises_each_matrix_of_each_layer_by_itself_and_adam_has_the_rest(stacked):
+  config = base.get_config().optimizer
+  config.update(name='muon', learning_rate=0.1, adam_learning_rate=0.01, schedule='constant', warmup_steps=0, clip=0.0,
+                weight_decay=0.5, bias_correction=True)
+  random = np.random.default_rng(0)
+  draw = lambda shape: random.normal(size=shape if stacked else shape[1:])
+  kernels, first, second = ({name: draw(shape) for name, shape in KERNELS.items()} for _ in range(3))
+  tree = lambda leaves, other: jax.tree.map(jnp.float32, dict(
+      trunk=dict(blocks={name: dict(kernel=x) for name, x in leaves.items()}, final_norm=dict(scale=other)),
+      embeddings=dict(token=other), clm=dict(kernel=other)))
+  other = random.normal(size=(6, 8))
+  params = tree(kernels, other)
+  tx, _ = make_optimizer(config, 10)
+  state = tx.init(params)
+  for gradient in (first, second):
+    updates, state = tx.update(tree(gradient, other), state, params)
+  for name, kernel in kernels.items():
+    mean = 0.05 * (0.95 * first[name] + second[name])
+    momentum = 0.95 * mean / (1 - 0.95**3) + 0.05 * second[name] / (1 - 0.95**2)  # Nesterov, as optax corrects it
+    found = np.asarray(updates['trunk']['blocks'][name]['kernel']).reshape(-1, *SIZES[name])
+    flat, decayed = momentum.reshape(found.shape), kernel.reshape(found.shape)
+    for layer in range(len(found)):
+      wanted = orthogonalised(flat[layer]) * max(1, SIZES[name][1] / SIZES[name][0]) ** 0.5
+      # float32 against float64, through five polynomials of degree five
+      np.testing.assert_allclose(found[layer], -0.1 * (wanted + 0.5 * decayed[layer]), atol=2e-4)
+  for x, decay in ((updates['embeddings']['token'], 0.5), (updates['clm']['kernel'], 0.5),
+                   (updates['trunk']['final_norm']['scale'], 0.0)):
+    np.testing.assert_allclose(x, -0.01 * (np.sign(other) + decay * other), atol=1e-4)  # Adam on a constant gradient

@@ -34,7 +34,7 @@ def settings(folder, **changes):
   return types.SimpleNamespace(**dict(
       corpus=f'text:{folder / "corpus.txt"}', cache=str(folder / 'cache'),
       tokenizer='wordpiece', lowercase=True,
-      short_pair_share=0.1, validation_share=0.2, max_unknown_share=0.05,
+      short_pair_share=0.1, split='hash', validation_share=0.2, max_unknown_share=0.05,
   ) | changes)
 
 

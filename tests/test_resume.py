@@ -11,7 +11,8 @@ import time
 import pytest
 import runs
 
-CELLS = {'bert_tiny': {}, 'gpt_tiny': {'accumulate': 2, 'schedule': '1 prefix+clm, 2 causal+clm'}}
+CELLS = {'bert_tiny': {}, 'gpt_tiny': {'accumulate': 2, 'schedule': '1 prefix+clm, 2 causal+clm'},
+         'gpt_char': {}}
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +42,8 @@ def same(workdir: Path, reference: Path):
   assert (workdir / 'certificate.json').read_text() == (reference / 'certificate.json').read_text()
 
 
-@pytest.mark.parametrize('cell', ['bert_tiny', pytest.param('gpt_tiny', marks=pytest.mark.slow)])
+@pytest.mark.parametrize('cell', ['bert_tiny', pytest.param('gpt_tiny', marks=pytest.mark.slow),
+                                  pytest.param('gpt_char', marks=pytest.mark.slow)])
 def test_a_run_killed_at_a_step_and_in_a_save_ends_bit_identical(cell, whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command(cell, workdir, text, **CELLS[cell])

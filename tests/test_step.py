@@ -29,10 +29,10 @@ def batch() -> dict[str, np.ndarray]:
               label=np.arange(B, dtype=np.int32) % 2)
 
 
-def make(cell: str, mesh, *, accumulate=1, rate=0.15, learning_rate=1e-2, steps=100, **options):
+def make(cell: str, mesh, *, accumulate=1, rate=0.15, learning_rate=1e-2, steps=100, optimizer='adamw', **options):
   name, mask, weights = CELLS[cell]
   config = base.get_config()
-  config.optimizer.update(learning_rate=learning_rate, warmup_steps=2, schedule='constant')
+  config.optimizer.update(name=optimizer, learning_rate=learning_rate, warmup_steps=2, schedule='constant')
   masking = Masking(**config.mlm.to_dict() | dict(rate=rate))
   objective = make_objective(weights, Setup(jnp.arange(V) < 5, jnp.ones(V, bool), 4, masking, 32))
   shape = small.model(name, vocab_size=V, max_length=T, init_scale=0.1)
@@ -63,11 +63,12 @@ def train(cell, mesh, steps, **options):
     return first, jax.device_get(state.params), losses
 
 
-@pytest.mark.parametrize('cell', ['bert', pytest.param('gpt', marks=pytest.mark.slow)])
-def test_one_device_and_eight_in_any_mesh_agree(cell):
-  first, last, losses = train(cell, mesh_of(1), 6)  # rounding grows with every step of Adam
+@pytest.mark.parametrize('cell, optimizer', [
+    ('bert', 'adamw'), pytest.param('gpt', 'adamw', marks=pytest.mark.slow), ('gpt', 'muon')])
+def test_one_device_and_eight_in_any_mesh_agree(cell, optimizer):
+  first, last, losses = train(cell, mesh_of(1), 6, optimizer=optimizer)  # rounding grows with every step of Adam
   for mesh in (mesh_of(8), mesh_of(2, 2, 2)):
-    other_first, other_last, other_losses = train(cell, mesh, 6)
+    other_first, other_last, other_losses = train(cell, mesh, 6, optimizer=optimizer)
     jax.tree.map(np.testing.assert_array_equal, first, other_first)
     np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-3), last, other_last)  # six steps of Adam

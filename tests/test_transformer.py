@@ -15,6 +15,8 @@ VARIANTS = {
     'gpt2_small': {},
     'llama-like': dict(positions='rotary', norm='rms', gated=True, bias=False, kv_heads=2, activation='silu',
                        segment_types=0, norm_position='pre', embedding_norm=False, final_norm=True),
+    'modern': dict(positions='rotary', norm='rms', qk_norm=True, activation='relu_squared', bias=False,
+                   norm_position='pre', final_norm=True),
     'albert-like': dict(shared_layers=True, embedding_width=16),
     'sinusoidal': dict(positions='sinusoidal'),
 }
@@ -184,3 +186,23 @@ def test_a_block_is_the_published_equations(name):
   assert dataclasses.asdict(config)['norm_position'] == ('pre' if pre else 'post')
 
 
+
+
+def test_residual_projections_that_begin_at_zero_make_every_block_begin_as_nothing():
+  net, params = build('gpt2_small', mask='causal', init_residual_zero=True, final_norm=False)
+  token = small.batch(small.tokens(1, 8))
+  embedded = params['embeddings']['token'][token['token']] + params['embeddings']['position'][:8]
+  np.testing.assert_array_equal(net.apply(params, token)['hidden'], embedded)
+
+
+def test_normalised_queries_and_keys_forget_their_length():
+  """So attention does not change when their kernels grow; without the norm it does."""
+  for qk_norm in (True, False):
+    net, params = build('llama-like', mask='causal', qk_norm=qk_norm, init_scale=1.0)
+    batch = small.batch(small.tokens(1, 8))
+    attention = params['trunk']['blocks']['attention']
+    grown = attention | {name: dict(kernel=8 * attention[name]['kernel']) for name in ('query', 'key')}
+    blocks = params['trunk']['blocks'] | dict(attention=grown)
+    other = params | dict(trunk=params['trunk'] | dict(blocks=blocks))
+    before, after = (net.inspect(p, batch)[1]['weights'] for p in (params, other))
+    assert (np.abs(before - after).max() < 1e-4) == qk_norm  # the epsilon under the root; measured 1e-6

@@ -144,7 +144,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Weight
     source = f'{directory}, step {step:,}'
   shifted = any('mntp' in cell.names for cell in (*cells.trained(config), cells.main_cell(config)))
   return Weights(model, mask, heads, network, params, _tokenizer(directory, model),
-                 bool(about.get('framed', True)), source, int(shifted))
+                 bool(about.get('framed', config.data.split == 'hash')), source, int(shifted))
 
 
 def _own_tensors(directory: Path, network: Network):

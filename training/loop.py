@@ -135,7 +135,7 @@ class _Run:
     pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, measured)
     for step in range(self.first, config.steps + 1):
       last = step == config.steps
-      validate = last or step % config.validation.every == 0
+      validate = last or step % config.validation.every == 0 and (step > 0 or config.validation.first)
       save = last or step % config.checkpoint.every == 0
       if pending and (validate or save or stop.requested.is_set()):
         pending = self.finish(*pending)

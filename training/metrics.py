@@ -13,19 +13,14 @@ from collections.abc import Iterable
 import hashlib
 import json
 import math
-import os
 import time
 
 from etils import epath
 import numpy as np
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.proto.summary_pb2 import Summary
 
 from training import storage
 
 _FILE, _PARTS = 'metrics.jsonl', 'metrics'
-_FLUSH_EVERY_S = 2
 _PART_EVERY_S, _PART_BYTES = 30, 1 << 20  # of a store: when the newest part is written, and when it is full
 
 
@@ -37,7 +32,9 @@ class MetricsLog:
     self._file = (_Parts if remote else _File)(epath.Path(directory), resume_step)
     self._board = None
     if tensorboard and not remote:
-      self._board = _Board(epath.Path(directory) / 'tensorboard', resume_step)
+      from training.board import Board  # where torch is installed, the library imports it: seconds
+
+      self._board = Board(epath.Path(directory) / 'tensorboard', resume_step)
 
   def write(self, row: dict):
     self._file.write({name: _plain(value) for name, value in row.items()})
@@ -101,33 +98,6 @@ class _Parts:
       self._rows = []
 
   close = flush
-
-
-class _Board:
-  """TensorBoard events, one a row. The SummaryWriter of tensorboardX cannot be told to empty its queue, so a
-  killed run would lack rows that its checkpoint says were done."""
-
-  def __init__(self, folder: epath.Path, resume_step: int):
-    folder.mkdir(parents=True, exist_ok=True)
-    # The suffix, because names have seconds only: a quick restart would write over the events before it.
-    self._events = EventsWriter(str(folder / 'events'), filename_suffix=f'.{os.getpid()}.{resume_step}')
-    start = SessionLog(status=SessionLog.START)  # hides what a killed run wrote from this step on
-    self._events.write_event(Event(wall_time=time.time(), step=resume_step, session_log=start))
-    self.flush()
-
-  def write(self, row: dict):
-    values = [Summary.Value(tag=name, simple_value=value) for name, value in row.items()
-              if isinstance(value, int | float) and name != 'step']
-    self._events.write_event(Event(wall_time=time.time(), step=row['step'], summary=Summary(value=values)))
-    if time.monotonic() - self._flushed > _FLUSH_EVERY_S:
-      self.flush()
-
-  def flush(self):
-    self._events.flush()
-    self._flushed = time.monotonic()
-
-  def close(self):
-    self._events.close()
 
 
 def read(directory: epath.PathLike) -> list[dict]:

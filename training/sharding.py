@@ -69,7 +69,8 @@ def shardings(mesh: Mesh, boxed):
 
   def leaf(x):
     if isinstance(x, nn.Partitioned):
-      return NamedSharding(mesh, spec(mesh, x.names, x.value.shape))
+      # A box may be empty: the optimiser of other parameters keeps nothing for this one.
+      return jax.tree.map(lambda array: NamedSharding(mesh, spec(mesh, x.names, array.shape)), x.value)
     return NamedSharding(mesh, PartitionSpec())
 
   return jax.tree.map(leaf, boxed, is_leaf=lambda x: isinstance(x, nn.Partitioned))

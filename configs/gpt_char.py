@@ -1,0 +1,70 @@
+"""Shakespeare by the character: nanoGPT's demo for a CPU (4 layers, width 128, context 64), quicker to learn.
+
+Rotary positions, RMSNorm, normalised queries and keys, squared ReLU, residual projections that begin at zero, and
+Muon; each is an ablation in configs/sweeps/char_choices.py. A row is 65 tokens: 64 predictions from 1 to 64 characters.
+For the longer run add --config.steps=600.
+
+Source:     karpathy/nanoGPT (README, "I only have a macbook"); data and split are its shakespeare_char, the last tenth
+Parameters: 803,968
+Expected:   EXPECTED
+Time:       TIME
+Command:    python train.py --config=configs/gpt_char.py
+
+Where GitHub cannot be reached: --config=configs/gpt_char.py:corpus=text:PATH, of the same file (docs/data.md).
+"""
+
+from configs import base
+
+
+def get_config(arg: str = ''):
+  config = base.get_config()
+  config.name = 'gpt_char'
+  config.steps = 130
+  config.batch_size = 24
+  config.mask = 'causal'
+  config.objectives = dict(clm=1.0)
+  config.data.corpus = 'tiny_shakespeare'
+  config.data.tokenizer = 'characters'
+  config.data.lowercase = False
+  config.data.split = 'tail'
+  config.data.validation_share = 0.1
+  config.data.sequence_length = 65  # 64 predictions
+
+  config.model.vocab_size = 128  # 65 characters and 5 special tokens; room for another text
+  config.model.layers = 4
+  config.model.width = 128
+  config.model.heads = 2
+  config.model.feed_forward = 512
+  config.model.max_length = 65
+  config.model.positions = 'rotary'
+  config.model.segment_types = 0
+  config.model.norm = 'rms'
+  config.model.norm_position = 'pre'
+  config.model.norm_epsilon = 1e-6
+  config.model.embedding_norm = False
+  config.model.final_norm = True
+  config.model.qk_norm = True
+  config.model.activation = 'relu_squared'
+  config.model.bias = False
+  config.model.init_residual_zero = True
+  config.model.dropout = 0.0
+  config.model.attention_dropout = 0.0
+  config.model.attention = 'reference'  # in rows this short a step is 6% quicker with it
+  config.model.scan = False
+
+  config.optimizer.name = 'muon'
+  config.optimizer.learning_rate = 0.02
+  config.optimizer.adam_learning_rate = 0.02
+  config.optimizer.muon_beta = 0.9
+  config.optimizer.schedule = 'linear'
+  config.optimizer.warmup_steps = 0
+  config.optimizer.beta2 = 0.95
+  config.optimizer.epsilon = 1e-8
+  config.optimizer.bias_correction = True
+  config.optimizer.weight_decay = 0.0
+
+  config.validation.every = 1_000
+  config.validation.first = False
+  config.checkpoint.every = 1_000
+  config.log.tensorboard = False  # the library imports torch where that is installed: 3 s
+  return base.with_arguments(config, arg)
