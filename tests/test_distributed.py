@@ -68,7 +68,8 @@ def same_numbers(workdir: Path, other: Path):
     assert row.keys() == expected.keys()
     for name, value in row.items():
       if isinstance(value, float):
-        np.testing.assert_allclose(value, expected[name], rtol=1e-5, err_msg=name)
+        # Adam divides by the size of a gradient, also where that is rounding: norms of updates show it.
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5 if 'loss' in name else 1e-3, err_msg=name)
       else:
         assert value == expected[name], name
 

@@ -101,9 +101,10 @@ def _launched() -> bool:
 
 def _join(coordinator: str, processes: int, process: int, timeout: float):
   jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM away from training/signals.py
-  # jax ends a process whose coordinator is gone, or late, with abort(): code 6 instead, by the C library alone.
+  # jax ends a process whose coordinator is gone with abort() at once. Now the signal first calls the C library's sleep
+  # with its own number, 6 seconds, in which the watch here can say what happened and end with a code of ours.
   libc = ctypes.CDLL(None)
-  libc.signal(signal.SIGABRT, ctypes.cast(libc._exit, ctypes.c_void_p))
+  libc.signal(signal.SIGABRT, ctypes.cast(libc.sleep, ctypes.c_void_p))
   known: dict[str, Any] = {}
   if coordinator != 'auto':
     host, colon, port = coordinator.rpartition(':')

@@ -33,7 +33,8 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> s
   helps = [
       (rows > 1, f'--config.accumulate={accumulate * next((n for n in range(2, rows) if rows % n == 0), rows)}',
        'smaller micro-batches, the same gradient'),
-      (config.model.remat == 'none', '--config.model.remat=full', 'computes activations again instead of keeping them'),
+      (config.model.remat == 'none', '--config.model.remat=full --config.model.scan=True', 'computes activations again '
+       'instead of keeping them'),
       (mesh.devices.size > 1 and mesh.shape['fsdp'] == 1, '--config.mesh.fsdp=-1 --config.mesh.data=1', 'splits '
        'parameters and optimiser over the devices'),
       (config.model.dtype == 'float32', '--config.model.dtype=bfloat16', 'half the activations, in a new workdir'),
@@ -42,7 +43,7 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> s
       (True, f'--config.data.sequence_length={config.data.sequence_length // 2}', 'another run, in a new workdir'),
   ]
   lines = [f'  {flags}  ({why})' for holds, flags, why in helps if holds][:3]
-  free = '; those of a run that exists need --allow_change=accumulate,model.remat,mesh,loss_chunk'
+  free = '; those of a run that exists need --allow_change=accumulate,model.remat,model.scan,mesh,loss_chunk'
   return (f'the memory of a device does not suffice: {said}\nEstimated for a device, of {_size(cost.device_memory())}: '
           f'parameters {_size(params)}, their gradient {_size(params)}, optimiser {_size(optimizer)}, activations of '
           f'{rows} rows {_size(activations)}. What would help{free}:\n' + '\n'.join(lines))

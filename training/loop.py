@@ -150,7 +150,7 @@ class _Run:
     """Every step that is left. Evaluation and checkpoint of step n come before update n, and after the last."""
     config, stop, console = self.config, self.stop, self.console
     console.begin(self.first, config.steps, self.predict)
-    pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, hash, measured)
+    pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, told, measured)
     for step in range(self.first, config.steps + 1):
       last = step == config.steps
       validate = last or step % config.validation.every == 0
@@ -175,9 +175,9 @@ class _Run:
       faults.maybe_sleep(step)
       batch, hashed = self.batches[step]
       train_step, new = self.step_at(step)
+      self.watchdog.now('compiling' if new else f'waiting for step {step - 1:,}', patient=new)
       if new:
         console.doing('compiling the training step')
-        self.watchdog.now('compiling', patient=True)
       faults.maybe_exhaust(step)
       told = self.together.tell(hashed)
       self.state, measured = train_step(self.state, sharding.place(batch, self.mesh))
@@ -188,7 +188,6 @@ class _Run:
         console.doing('training')
         self.compiled.add(step)
         stop.defer()
-      self.watchdog.now(f'waiting for step {step:,}')
       pending = row, batch, told, measured
 
   def step_at(self, step: int):

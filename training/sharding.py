@@ -115,8 +115,8 @@ def place(batch, mesh: Mesh):
 
 def fetch(tree):
   """Arrays of a tree on this host, whole; where other processes hold parts of them, all must ask together."""
-  return jax.tree.map(lambda x: np.asarray(x) if x.is_fully_addressable or x.is_fully_replicated
-                      else multihost_utils.process_allgather(x, tiled=True), tree)
+  here = lambda x: not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
+  return jax.tree.map(lambda x: np.asarray(x) if here(x) else multihost_utils.process_allgather(x, tiled=True), tree)
 
 
 def round_up(rows: int, mesh: Mesh) -> int:

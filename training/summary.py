@@ -57,8 +57,9 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
     return chosen
 
   # The CPU devices of a process share its cores.
-  speed = expected_speed(experiment.model.width) * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
-  return Plan(distributed.from_first(accumulate), flops,
+  measured = expected_speed(experiment.model.width) * (1 if platform == 'cpu' else mesh.devices.size)
+  chosen, speed = distributed.from_first(lambda: (accumulate(), measured))  # both decide what is compiled
+  return Plan(chosen, flops,
               {T: config.batch_size * T * each / speed for T, each in flops.items()})
 
 
