@@ -79,9 +79,10 @@ def validate(directory: PathLike, console: Console) -> dict:
 
   config = workdir.read_config(directory)
   config_sha256 = check.config_hash(check.resolve(config))
-  if len(sharding.find_devices()) % (config.mesh.fsdp * config.mesh.tensor):
-    config.mesh.update(fsdp=1, tensor=1)  # the devices here need not be those of the training
-  config.mesh.data = -1
+  try:
+    check.mesh_sizes(config.mesh, len(sharding.find_devices()))
+  except ValueError:
+    config.mesh.update(data=-1, fsdp=1, tensor=1)  # the devices here need not be those of the training
 
   experiment = assemble(config, console.stage)
   prepared = experiment.prepared

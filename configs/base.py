@@ -4,6 +4,8 @@ A config file starts from `get_config()` and changes values. The result is locke
 not here cannot be invented by accident; `configs.check` says which real name was probably meant.
 """
 
+import re
+
 import ml_collections
 
 
@@ -116,7 +118,9 @@ def get_config() -> ml_collections.ConfigDict:
       average=0.0,  # decay of an exponential average of the parameters; 0 = off
   )
 
-  config.mesh = dict(data=-1, fsdp=1, tensor=1)  # devices along each axis; -1 = all that remain
+  # Devices along each axis; -1 = all that remain. Rows are split over data and fsdp, parameters over fsdp and tensor.
+  config.mesh = dict(data=-1, fsdp=1, tensor=1)
+  config.stuck_after = 300.0  # seconds without progress (or 10 median steps, if longer) that end a run; 0 = never
 
   config.validation = dict(
       every=500,  # steps; the last step always
@@ -146,6 +150,7 @@ FREE_ON_RESUME = (
     'optimizer.learning_rate',
     'optimizer.final_share',
     'mesh',
+    'stuck_after',
     'validation.every',
     'validation.first',
     'validation.batch_size',
@@ -155,10 +160,28 @@ FREE_ON_RESUME = (
 
 
 def with_arguments(config: ml_collections.ConfigDict, arg: str) -> ml_collections.ConfigDict:
-  """Applies what follows the colon in `--config=FILE:corpus=NAME`, the one structural choice there is."""
+  """Applies what follows the colon in `--config=FILE:corpus=NAME,mesh=NAME`: the structural choices there are."""
   for pair in filter(None, arg.split(',')):
     name, equals, value = pair.partition('=')
-    if name != 'corpus' or not equals or not value:
-      raise ValueError(f'config argument {pair!r}: expected corpus=NAME, as in :corpus=wikipedia.')
-    config.data.corpus = value
+    if name not in ('corpus', 'mesh') or not equals or not value:
+      raise ValueError(f'config argument {pair!r}: expected corpus=NAME or mesh=NAME, as in '
+                       ':corpus=wikipedia,mesh=fsdp.')
+    if name == 'corpus':
+      config.data.corpus = value
+    else:
+      config.mesh = mesh(value)
   return config
+
+
+def mesh(name: str) -> dict[str, int]:
+  """The mesh that a preset names: replicated, fsdp, tensor, or a product as in fsdp+tensor4 or data2+fsdp.
+
+  An axis without a number takes the devices that remain.
+  """
+  words = {'replicated': 'data'}.get(name, name).split('+')
+  found = [re.fullmatch('(data|fsdp|tensor)([1-9][0-9]*)?', word) for word in words]
+  sizes = {match[1]: int(match[2] or -1) for match in found if match}
+  if len(sizes) < len(words):
+    raise ValueError(f'mesh={name!r}: expected replicated, fsdp, tensor, or a product of data, fsdp and tensor with '
+                     'numbers of devices, as in fsdp+tensor4.')
+  return dict(data=1, fsdp=1, tensor=1) | sizes

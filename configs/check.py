@@ -56,6 +56,7 @@ RANGES = {
     'optimizer.decay_share': (0, 1), 'optimizer.final_share': (0, 1), 'optimizer.beta1': (0, 0.9999999),
     'optimizer.beta2': (0, 0.9999999), 'optimizer.weight_decay': (0, None), 'optimizer.clip': (0, None),
     'optimizer.average': (0, 0.9999999),
+    'stuck_after': (0, None),
     'validation.every': (1, None), 'validation.batch_size': (1, None), 'validation.seed': (0, None),
     'checkpoint.every': (1, None), 'checkpoint.keep': (1, None), 'log.every': (1, None),
 }
@@ -102,13 +103,11 @@ def check_devices(config, devices: int, processes: int, platform: str):
   if home != platform and (platform, home) != ('cpu', 'tpu'):  # splash can be interpreted, for tests
     raise ConfigError(f'config.model.attention={config.model.attention} runs on a {home} and not on a {platform}: '
                       'auto takes what fits.')
-  mesh = config.mesh
-  fixed = mesh.fsdp * mesh.tensor
-  data = max(1, devices // fixed) if mesh.data == -1 else mesh.data
-  if data * fixed != devices:
-    raise ConfigError(f'config.mesh: data={mesh.data} x fsdp={mesh.fsdp} x tensor={mesh.tensor} does not '
-                      f'make {devices} devices. With fsdp=1 and tensor=1, data=-1 takes them all.')
-  rows, micro = data * mesh.fsdp, max(1, config.accumulate)
+  try:
+    mesh = mesh_sizes(config.mesh, devices)
+  except ValueError as error:
+    raise ConfigError(f'config.mesh: {error}') from error
+  rows, micro = mesh['data'] * mesh['fsdp'], max(1, config.accumulate)
   period = cells.period(config)
   unit = period * math.lcm(rows * micro, processes)
   if config.batch_size % unit:
@@ -117,6 +116,21 @@ def check_devices(config, devices: int, processes: int, platform: str):
     raise ConfigError(f'config.batch_size={config.batch_size} does not divide over {rows} parts of the mesh '
                       f'(data x fsdp), {processes} processes and {micro} micro-batches'
                       + (f', by {period} for the schedule' if period > 1 else '') + f': use {sizes}.')
+
+
+def mesh_sizes(mesh, devices: int) -> dict[str, int]:
+  """Devices along each axis of a `config.mesh`; the one of -1 takes those that remain.
+
+  Raises:
+    ValueError: they do not make up all devices.
+  """
+  sizes = dict(mesh.items())
+  fixed = math.prod(size for size in sizes.values() if size != -1)
+  found = {name: devices // fixed if size == -1 else size for name, size in sizes.items()}
+  if math.prod(found.values()) != devices:
+    raise ValueError(f'{" x ".join(f"{name}={size}" for name, size in sizes.items())} does not make {devices} devices. '
+                     'An axis of -1 takes all that the others leave; with data=-1, fsdp=1 and tensor=1 that is each.')
+  return found
 
 
 def resolve(config) -> dict:
@@ -266,8 +280,10 @@ def _schedules(config):
   _require(optimizer.name == 'muon' or optimizer.adam_learning_rate == 0, 'optimizer.adam_learning_rate',
            optimizer.adam_learning_rate, "0 without optimizer.name='muon': then learning_rate is the one that counts")
   for name, size in config.mesh.items():
-    _require(size >= 1 or (name == 'data' and size == -1), f'mesh.{name}', size, 'at least 1' +
-             (', or -1 for the devices that remain' if name == 'data' else ''))
+    _require(size >= 1 or size == -1, f'mesh.{name}', size, 'at least 1, or -1 for the devices that remain')
+  rest = [name for name, size in config.mesh.items() if size == -1]
+  _require(len(rest) <= 1, f'mesh.{rest[-1] if rest else ""}', -1, f'only one axis takes the devices that remain, not '
+           f'{" and ".join(rest)}')
 
 
 def _divisors(number: int, near: int) -> str:

@@ -22,9 +22,10 @@ flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
 
 
 def define_config(default: str | None = None):
-  """--config=FILE.py[:corpus=NAME], and --config.FIELD=VALUE for any field of it."""
+  """--config=FILE.py[:corpus=NAME,mesh=NAME], and --config.FIELD=VALUE for any field of it."""
   config_flags.DEFINE_config_file(
-      'config', default, 'What to train: a file of configs/, with :corpus=NAME for another corpus. Any field '
+      'config', default, 'What to train: a file of configs/, with :corpus=NAME for another corpus or :mesh=NAME for '
+      'several devices (docs/distributed.md). Any field '
       'of it is a flag as well: --config.steps=10.', lock_config=True)
 
 

@@ -1,5 +1,6 @@
 """Which rows make the batch of a step: a pure function of (seed, step), with no state to save."""
 
+from collections.abc import Sequence
 import math
 
 import grain
@@ -9,7 +10,7 @@ from data.errors import DataError
 
 
 class Batches:
-  """`batches[step]` is this process's part of the global batch of that step.
+  """`batches[step]` is the global batch of that step, or its rows at `places`: those that this process reads.
 
   Shuffled: row n of the run is row n of an endless sequence of epochs, each in an order of its own;
   batch `step` is rows [step * batch_size, (step + 1) * batch_size), so it may cross from one epoch into the
@@ -21,14 +22,11 @@ class Batches:
 
   def __init__(
       self, source, *, shuffled: bool, batch_size: int, seed: int, vocabulary: int,
-      process_index: int, process_count: int,
+      places: Sequence[int] | None,
   ):
-    if batch_size % process_count:
-      raise ValueError(f'a batch of {batch_size} cannot be shared by {process_count} processes')
     self._source, self._vocabulary = source, vocabulary
     self._batch_size = batch_size
-    self._share = batch_size // process_count
-    self._offset = process_index * self._share
+    self._places = np.arange(batch_size) if places is None else np.asarray(places)
     self.rows = len(source)
     order = grain.MapDataset.range(self.rows)
     self._order = order.seed(seed).shuffle().repeat() if shuffled else order
@@ -40,15 +38,14 @@ class Batches:
 
   def ids(self, step: int) -> np.ndarray:
     """Rows of the whole global batch, without reading them."""
-    return self._ids(step * self._batch_size, self._batch_size)
+    return self._ids(step * self._batch_size + np.arange(self._batch_size))
 
   def __getitem__(self, step: int) -> dict[str, np.ndarray]:
     if step < 0 or not self._shuffled and step >= len(self):
       raise IndexError(f'step {step} of {len(self)}')
-    start = step * self._batch_size + self._offset
-    ids = self._ids(start, self._share)
     # What is drawn for a row depends on its place in the run, not on which process reads it.
-    place = np.arange(start, start + self._share)
+    place = step * self._batch_size + self._places
+    ids = self._ids(place)
     batch = self._source.read(ids, place) | dict(look=(place // self.rows).astype(np.int32))
     largest = int(batch['token'].max())
     if largest >= self._vocabulary:
@@ -56,8 +53,6 @@ class Batches:
                       'the cached rows are damaged; delete the cache and run again')
     return batch
 
-  def _ids(self, start: int, count: int) -> np.ndarray:
-    stop = start + count if self._shuffled else max(start, min(start + count, self.rows))
-    ids = np.full(count, -1, np.int32)
-    ids[: stop - start] = [self._order[index] for index in range(start, stop)]
-    return ids
+  def _ids(self, place: np.ndarray) -> np.ndarray:
+    there = self._shuffled | (place < self.rows)
+    return np.array([self._order[int(index)] if known else -1 for index, known in zip(place, there)], np.int32)

@@ -7,7 +7,7 @@ A batch is a flat dict of int32 arrays:
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 from pathlib import Path
@@ -121,12 +121,11 @@ def batches(
     pairs: str | None,
     batch_size: int,
     seed: int,
-    process_index: int = 0,
-    process_count: int = 1,
+    places: Sequence[int] | None = None,
 ) -> Batches:
   """Batches of one split by step: the training ones shuffled and without end, the validation ones in order.
 
-  `batch_size` is the global one; this process gets its contiguous part of every batch.
+  `batch_size` is the global one; `places` are the rows of it that are read, all by default.
   """
   if pairs != prepared.pairs or sequence_length not in prepared.folders:
     kind = f'{prepared.pairs} pairs' if prepared.pairs else 'packed rows'
@@ -146,8 +145,7 @@ def batches(
       batch_size=batch_size,
       seed=seed,
       vocabulary=tokenizer.size,
-      process_index=process_index,
-      process_count=process_count,
+      places=places,
   )
 
 

@@ -10,20 +10,22 @@ import numpy as np
 from objectives.mix import Objective
 
 
-def make_evaluator(apply: Callable, objective: Objective, *, seed: int, place: Callable) -> Callable:
+def make_evaluator(apply: Callable, objective: Objective, *, seed: int, place: Callable,
+                   fetch: Callable = jax.device_get) -> Callable:
   """A function (params, batches, text) -> results, compiled once.
 
   Args:
     objective: with the masking that validation always uses, whatever training does.
     seed: of the masks; row i draws from (seed, i), so they do not depend on batch size or devices.
     place: puts a batch of numpy arrays on the devices.
+    fetch: brings arrays back, whole, also where other processes hold parts of them.
   """
 
   @jax.jit
   def score(params, batch):
     batch = objective.prepare(jax.random.key(seed), batch, batch['id'])
     scores = objective.scores(apply(params, batch), batch)
-    return scores, {name: batch[name] for name in ('mlm_position', 'mlm_weight', 'prefix') if name in batch}
+    return scores, {name: batch[name] for name in ('id', 'mlm_position', 'mlm_weight', 'prefix') if name in batch}
 
   def evaluate(params, batches: Iterable[dict[str, np.ndarray]], text: dict[str, int]) -> dict[str, float | str]:
     """Results by name: <objective>_loss (nats a prediction), _accuracy, _perplexity, and more for clm.
@@ -34,13 +36,14 @@ def make_evaluator(apply: Callable, objective: Objective, *, seed: int, place: C
     sums: dict[tuple[str, str], list[tuple[float, float]]] = {}
     hashes: dict[str, hashlib._Hash] = {}
     for batch in batches:
-      scores, positions = jax.device_get(score(params, place(batch)))
+      scores, positions = fetch(score(params, place(batch)))
+      is_row_B = positions.pop('id') >= 0
       for name, kinds in scores.items():
         for kind, term in kinds.items():
           sums.setdefault((name, kind), []).append((float(term.total), float(term.weight)))
       # Rows that only fill up the last batch are not hashed: the hash must not depend on the batch size.
       for name, array in positions.items():
-        hashes.setdefault(name, hashlib.sha256()).update(np.ascontiguousarray(array[batch['id'] >= 0]).tobytes())
+        hashes.setdefault(name, hashlib.sha256()).update(np.ascontiguousarray(array[is_row_B]).tobytes())
     totals = {key: tuple(math.fsum(column) for column in zip(*pairs)) for key, pairs in sums.items()}
     results: dict[str, float | str] = {'loss': 0.0}
     for (name, kind), (total, weight) in sorted(totals.items()):

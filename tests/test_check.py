@@ -76,7 +76,8 @@ FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
     (FUSED | dict(model__attention='splash', data__short_length=64, data__short_share=0.5), ('short_length=64',)),
     (FUSED | dict(model__attention='splash', mask='prefix'), ('prefix from both sides', 'auto')),
     (dict(mesh__fsdp=0), ('mesh.fsdp=0',)),
-    (dict(mesh__tensor=-1), ('mesh.tensor=-1',)),
+    (dict(mesh__tensor=-1), ('mesh.tensor=-1', 'data and tensor')),
+    (dict(mesh__data=0), ('mesh.data=0',)),
     (dict(objectives={}), ('at least one of mlm, mntp, nsp, sop, clm',)),
     (dict(objectives=dict(mlmm=1.0)), ('Did you mean mlm?',)),
     (dict(objectives=dict(mlm=0.0)), ('above 0',)),
@@ -168,6 +169,21 @@ def test_a_batch_or_mesh_that_does_not_fit_the_devices_is_refused(changes, devic
   with pytest.raises(check.ConfigError) as refused:
     check.check_devices(config(**changes), devices, processes, 'cpu')
   assert all(word in str(refused.value) for word in words), refused.value
+
+
+@pytest.mark.parametrize('name, sizes', [
+    ('replicated', (-1, 1, 1)), ('fsdp', (1, -1, 1)), ('tensor', (1, 1, -1)), ('tensor4', (1, 1, 4)),
+    ('fsdp+tensor4', (1, -1, 4)), ('data2+fsdp', (2, -1, 1)), ('data+fsdp2+tensor2', (-1, 2, 2))])
+def test_a_preset_names_a_mesh(name, sizes):
+  changed = base.with_arguments(base.get_config(), f'mesh={name}')
+  assert tuple(changed.mesh.values()) == sizes
+  check.check(changed)
+
+
+@pytest.mark.parametrize('name', ['fdsp', 'fsdp*tensor', 'data0', 'fsdp+', ''])
+def test_a_preset_that_is_none_is_refused(name):
+  with pytest.raises(ValueError, match='mesh='):
+    base.with_arguments(base.get_config(), f'mesh={name}')
 
 
 def test_a_batch_that_divides_is_accepted():

@@ -103,15 +103,16 @@ def test_batch_size_and_processes_change_the_cut_and_not_the_rows(prepared, pair
   whole = get_batches(prepared, pairs, batch_size=12)
   for step in (0, 7):
     parts = [
-        get_batches(prepared, pairs, batch_size=12, process_index=index, process_count=3)[step]
-        for index in range(3)
+        get_batches(prepared, pairs, batch_size=12, places=places)[step]
+        for places in (range(4), range(4, 8), range(8, 12))
     ]
     for name, array in whole[step].items():
       np.testing.assert_array_equal(array, np.concatenate([part[name] for part in parts]))
   small = [get_batches(prepared, pairs, batch_size=4)[step]['token'] for step in range(3)]
   np.testing.assert_array_equal(np.concatenate(small), whole[0]['token'])
-  with pytest.raises(ValueError, match='12 cannot be shared by 5'):
-    get_batches(prepared, pairs, batch_size=12, process_count=5)
+  scattered = get_batches(prepared, pairs, batch_size=12, places=[1, 5, 9])[7]
+  for name, array in whole[7].items():
+    np.testing.assert_array_equal(array[[1, 5, 9]], scattered[name])
 
 
 @pytest.mark.parametrize('batch_size', [1, 7, 8, 9, 37, 1_000])
@@ -130,9 +131,7 @@ def test_validation_shows_every_row_exactly_once(prepared, pairs, batch_size):
 def test_validation_shared_by_processes_covers_every_row(prepared, pairs):
   seen = []
   for index in range(4):
-    found = get_batches(
-        prepared, pairs, split='validation', batch_size=8, process_index=index, process_count=4
-    )
+    found = get_batches(prepared, pairs, split='validation', batch_size=8, places=[index, index + 4])
     seen += [row for batch in found for row in batch['id'] if row >= 0]
   assert sorted(seen) == list(range(found.rows))
 
@@ -223,7 +222,7 @@ def test_an_id_outside_the_vocabulary_is_refused(tmp_path):
     def read(self, ids, positions):
       return {'token': np.full((len(ids), 3), 50)}
 
-  options = dict(shuffled=True, batch_size=2, seed=0, process_index=0, process_count=1)
+  options = dict(shuffled=True, batch_size=2, seed=0, places=None)
   Batches(Source(), vocabulary=51, **options)[0]
   with pytest.raises(DataError, match='token id 50'):
     Batches(Source(), vocabulary=50, **options)[0]

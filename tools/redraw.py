@@ -42,7 +42,7 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
     masks += int(mask_hash(seen))
     rows += _rows(experiment, work.part, {name: np.asarray(x) for name, x in seen.items()}, batch)
   logged = [row for row in metrics.read(directory) if row['step'] == step and 'batch_hash' in row]
-  return dict(step=step, batch_hash=f'{metrics.batch_hash(batch, first_row=0):016x}', mask_hash=f'{masks % 2**32:08x}',
+  return dict(step=step, batch_hash=f'{metrics.batch_hash(batch):016x}', mask_hash=f'{masks % 2**32:08x}',
               logged={name: logged[0][name] for name in ('batch_hash', 'mask_hash')} if logged else None,
               rows=sorted(rows, key=lambda row: row['row']))
 

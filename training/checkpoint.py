@@ -8,7 +8,7 @@ A folder without a manifest was cut off while it was written: it is no checkpoin
 again. This needs no rename of a folder, which object stores do not have.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 import contextlib
 import errno
 import hashlib
@@ -23,7 +23,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from training import faults, storage
+from training import distributed, faults, sharding, storage
 from training.errors import NumericalError, StateError
 
 _STEP = re.compile(r'step_\d{8,}')
@@ -39,20 +39,18 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
   """
   global _saves
   _saves += 1
-  arrays = _plain(state)
-  for name, leaf in arrays.items():
-    if not np.isfinite(np.asarray(leaf)).all():
+  sha = hashlib.sha256()
+  for name, array in _on_host(state):
+    if not np.isfinite(array).all():
       raise NumericalError(f'step {step}: {name} is not finite; no checkpoint was written, older ones stay.')
+    _add(sha, name, array)
   folder = folder_of(directory, step)
-  if folder.exists():
-    _remove(folder)
   try:
-    folder.mkdir(parents=True)
+    distributed.from_first(lambda: _make_room(folder))
     with _checkpointer() as checkpointer:
-      checkpointer.save(folder / 'state', args=ocp.args.PyTreeSave(arrays))
+      checkpointer.save(folder / 'state', args=ocp.args.PyTreeSave(_plain(state)))
     faults.maybe_die('die_in_save', _saves)
-    (folder / 'extra.json').write_text(json.dumps(extra | {'digest': digest(state)}, indent=1))
-    storage.write(folder / 'manifest.json', json.dumps(_manifest(folder), indent=1))
+    distributed.from_first(lambda: _commit(folder, extra | {'digest': sha.hexdigest()}, keep))
   except Exception as error:
     with contextlib.suppress(OSError):  # the writer's threads may still add files; it has no manifest
       folder.rmtree(missing_ok=True)
@@ -60,11 +58,24 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
       reason = ' '.join(str(error).split())[:300]
       raise OSError(f'checkpoint of step {step} not written, older ones stay. {reason}') from error
     if number := _errno(error):
-      reason = f'{os.strerror(number)}: it needs {_bytes(arrays):,} bytes, {_free(directory):,} are free'
+      needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
+      reason = f'{os.strerror(number)}: it needs {needed:,} bytes, {_free(directory):,} are free'
       raise OSError(number, f'checkpoint of step {step} not written, older ones stay. {reason}') from error
     raise
-  for old in available(directory)[:-keep]:
-    _remove(folder_of(directory, old))
+
+
+def _make_room(folder: epath.Path):
+  if folder.exists():
+    _remove(folder)
+  folder.mkdir(parents=True)
+
+
+def _commit(folder: epath.Path, extra: dict, keep: int):
+  """Makes a checkpoint of what was written, and removes the oldest ones."""
+  (folder / 'extra.json').write_text(json.dumps(extra, indent=1))
+  storage.write(folder / 'manifest.json', json.dumps(_manifest(folder), indent=1))
+  for old in available(folder.parent)[:-keep]:
+    _remove(folder_of(folder.parent, old))
 
 
 def available(directory: epath.PathLike) -> list[int]:
@@ -87,7 +98,12 @@ def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str
   Raises:
     StateError: there were checkpoints and none is usable, or they hold another tree of arrays.
   """
-  directory = epath.Path(directory)
+  step = distributed.from_first(lambda: _newest(epath.Path(directory), say))
+  return None if step is None else (*restore(directory, step, abstract_state), step)
+
+
+def _newest(directory: epath.Path, say: Callable[[str], None]) -> int | None:
+  """The step to restore, after what is no checkpoint was cleared away."""
   if not directory.exists():
     return None
   committed = available(directory)
@@ -97,15 +113,15 @@ def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str
       child.rmtree()
   for step in reversed(committed):
     folder = folder_of(directory, step)
-    if problem := damage(folder):
-      corrupt = folder.with_name(folder.name + '.corrupt')
-      say(f'WARNING: the checkpoint of step {step} is damaged: {problem}. It is kept as {corrupt.name}; '
-          'trying an older one.')
-      if corrupt.exists():
-        corrupt.rmtree()
-      storage.move(folder, corrupt)
-      continue
-    return *restore(directory, step, abstract_state), step
+    problem = damage(folder)
+    if not problem:
+      return step
+    corrupt = folder.with_name(folder.name + '.corrupt')
+    say(f'WARNING: the checkpoint of step {step} is damaged: {problem}. It is kept as {corrupt.name}; '
+        'trying an older one.')
+    if corrupt.exists():
+      corrupt.rmtree()
+    storage.move(folder, corrupt)
   if any(child.name.endswith('.corrupt') for child in directory.iterdir()):
     raise StateError(f'{directory}: every checkpoint is damaged. To start again, pass --restart, which keeps '
                      'the old files.')
@@ -158,13 +174,22 @@ def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
 
 
 def digest(state) -> str:
-  """SHA-256 over every array of a state: path, type, shape, bytes."""
+  """SHA-256 over every array of a state: path, type, shape, bytes. All processes must ask together."""
   sha = hashlib.sha256()
-  for name, leaf in sorted(_plain(state).items()):
-    array = np.asarray(leaf)
-    sha.update(f'{name} {array.dtype} {array.shape}'.encode())
-    sha.update(np.ascontiguousarray(array).tobytes())
+  for name, array in _on_host(state):
+    _add(sha, name, array)
   return sha.hexdigest()
+
+
+def _on_host(state) -> Iterator[tuple[str, np.ndarray]]:
+  """(path, whole array), one at a time, in the order of the paths."""
+  for name, leaf in sorted(_plain(state).items()):
+    yield name, sharding.fetch(leaf)
+
+
+def _add(sha, name: str, array: np.ndarray):
+  sha.update(f'{name} {array.dtype} {array.shape}'.encode())
+  sha.update(np.ascontiguousarray(array).tobytes())
 
 
 def folder_of(directory: epath.PathLike, step: int) -> epath.Path:
@@ -228,10 +253,6 @@ def _errno(error: Exception) -> int | None:
     return error.errno
   found = re.search(r"os_error_code='(\d+)'", str(error))
   return int(found[1]) if found else None
-
-
-def _bytes(arrays: dict) -> int:
-  return sum(leaf.size * leaf.dtype.itemsize for leaf in arrays.values())
 
 
 def _free(directory: epath.PathLike) -> int:

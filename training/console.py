@@ -32,6 +32,10 @@ class Console:
     self._numbers = ''
     self._slower: deque[float] = deque(maxlen=101)  # measured time of a step over its predicted time
 
+  def hush(self):
+    """Says nothing from now on."""
+    self._rich.quiet = True
+
   def say(self, text: str):
     self._rich.print(text, markup=False, soft_wrap=True)
 

@@ -1,5 +1,6 @@
 """The loop: evaluate and save before the step, dispatch step n, then read the metrics of n - 1."""
 
+from collections.abc import Callable
 import dataclasses
 import io
 import json
@@ -17,6 +18,8 @@ from training import (
     checkpoint,
     compiler,
     curves,
+    distributed,
+    exhausted,
     faults,
     leaks,
     metrics,
@@ -34,6 +37,7 @@ from training.errors import NumericalError, Preempted, StateError
 from training.signals import Stop
 from training.state import scored_params
 from training.step import make_train_step
+from training.watchdog import Watchdog
 
 
 def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, restart: bool = False,
@@ -52,18 +56,29 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
     ConfigError, DataError, StateError, NumericalError, Preempted, OSError: configs/cli.py has the exit codes.
   """
   directory = epath.Path(storage.place(directory))
-  with workdir.locked(directory, console.say) as release:
+  resolved = check.resolve(config)
+  distributed.agree(check.flatten(resolved) | workdir.versions() | dict(code=workdir.code_sha256()))
+  with distributed.held_by_first(lambda: workdir.locked(directory, console.say)) as release:
     stop.on_exit(release)
-    workdir.open_config(directory, check.resolve(config), restart=restart, allow_change=allow_change, say=console.say)
-    devices = sharding.find_devices()
+    distributed.from_first(lambda: workdir.open_config(
+        directory, resolved, restart=restart, allow_change=allow_change, say=console.say))
+    workdir.check_shared(directory)
+    devices = sharding.find_devices(config.platform)
     check.check_devices(config, len(devices), jax.process_count(), devices[0].platform)
     faults.mark(directory, 'data')
-    experiment = assemble(config, console.stage)
+    experiment = distributed.first_then_others(lambda: assemble(config, console.stage))
     prepared = experiment.prepared
-    workdir.check_fingerprint(directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256))
-    workdir.note_software(directory, console.say)
-    prepared.tokenizer.save(directory / 'tokenizer.json')
-    (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
+    data = dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256)
+    distributed.agree(data)
+    mesh, machine = sharding.make_mesh(config.mesh), workdir.machine()
+
+    def note():
+      workdir.check_fingerprint(directory, data)
+      workdir.note_software(directory, machine, dict(mesh.shape), console.say)
+      prepared.tokenizer.save(directory / 'tokenizer.json')
+      (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
+
+    distributed.from_first(note)
     console.say(format_report(prepared.report))
     faults.mark(directory, 'proof')
     shown = dict.fromkeys((cell.mask, made.objective.heads) for cell, made in experiment.cells.items())
@@ -72,9 +87,9 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
     masks = ', '.join(dict.fromkeys(cell.mask for cell in experiment.cells))
     console.say(f'mask {masks}: on a probe of this network each output depends on what the mask shows, and on '
                 'nothing else.')
-    mesh = sharding.make_mesh(config.mesh)
-    with jax.set_mesh(mesh):
-      run = _Run(experiment, directory, mesh, stop, console)
+    with jax.set_mesh(mesh), Watchdog(config.stuck_after) as watchdog, exhausted.explained(
+        experiment, directory, mesh):
+      run = _Run(experiment, directory, mesh, stop, console, watchdog)
       try:
         return run.to_the_end()
       finally:
@@ -84,23 +99,26 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
 class _Run:
   """One run from here on: what its steps share."""
 
-  def __init__(self, experiment: Experiment, directory: epath.Path, mesh, stop: Stop, console: Console):
+  def __init__(self, experiment: Experiment, directory: epath.Path, mesh, stop: Stop, console: Console,
+               watchdog: Watchdog):
     config = self.config = experiment.config
     self.experiment, self.directory, self.mesh, self.stop, self.console = experiment, directory, mesh, stop, console
+    self.watchdog, self.together = watchdog, distributed.Together(mesh, stop.requested.is_set)
     abstract, make, tx, schedule = make_run_state(experiment.config, experiment.network, mesh)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
-    devices = mesh.devices.size
     self.plan = summary.make_plan(experiment, directory, parameters, mesh)
     bytes_on_disk = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
-    checkpoint.preflight(directory / 'checkpoints', bytes_on_disk, config.checkpoint.keep)
+    distributed.from_first(lambda: checkpoint.preflight(
+        directory / 'checkpoints', bytes_on_disk, config.checkpoint.keep))
 
     restored = checkpoint.restore_newest(directory / 'checkpoints', abstract, console.say)
-    if restored is None and metrics.read(directory):
+    if restored is None and distributed.from_first(lambda: bool(metrics.read(directory))):
       raise StateError(f'{directory} holds metrics and no checkpoint to resume from. Pass --restart, which moves '
                        'the old files aside, or name another --workdir.')
     self.state, extra, self.first = restored or (None, dict(trail={}), 0)
     self.trail, self.saved = Trail(**extra['trail']), self.first if restored else None
-    console.table(config.name, summary.start_rows(experiment, self.plan, directory, parameters, devices, self.first))
+    console.table(config.name, summary.start_rows(experiment, self.plan, directory, parameters, dict(mesh.shape),
+                                                 self.first))
     faults.mark(directory, 'compile')
     if self.state is None:
       self.state = make()
@@ -109,7 +127,8 @@ class _Run:
         average = None if self.state.average is None else jax.tree.map(lambda x: x.copy(), params)
         self.state = dataclasses.replace(self.state, params=params, average=average)
       common = {name: self.state.params[name] for name in ('embeddings', 'trunk')}  # what every objective has
-      (directory / 'initial.json').write_text(json.dumps(dict(sha256=checkpoint.digest(common))))
+      initial = json.dumps(dict(sha256=checkpoint.digest(common)))
+      distributed.from_first(lambda: (directory / 'initial.json').write_text(initial))
     self.predict = lambda step: self.plan.seconds(experiment.phases, step, config.steps)
     tick = lambda index: console.part(int(index) + 1, self.plan.accumulate, 'micro-batches of this step')
     self.stages, self.train_steps, self.compiled = cells.stages(config), {}, set()
@@ -120,10 +139,11 @@ class _Run:
         tick=tick if max(self.plan.step_seconds.values()) > 5 else None)
     self.evaluators = {
         cell: make_evaluator(experiment.cells[cell].apply, experiment.cells[cell].held_out, seed=config.validation.seed,
-                             place=lambda batch: sharding.place(batch, mesh))
+                             place=lambda batch: sharding.place(batch, mesh), fetch=sharding.fetch)
         for cell in dict.fromkeys((experiment.main, *cells.also(config)))}
-    self.batches = Ahead(experiment)
-    self.log = metrics.MetricsLog(directory, resume_step=self.first, tensorboard=config.log.tensorboard)
+    self.batches = Ahead(experiment, mesh)
+    self.log = distributed.only_first(lambda: metrics.MetricsLog(
+        directory, resume_step=self.first, tensorboard=config.log.tensorboard))
     self.config_hash = check.config_hash(check.resolve(config))
     self.started = self.mark = time.monotonic()
     self.aside = 0.0  # seconds of evaluating and saving
@@ -132,17 +152,17 @@ class _Run:
     """Every step that is left. Evaluation and checkpoint of step n come before update n, and after the last."""
     config, stop, console = self.config, self.stop, self.console
     console.begin(self.first, config.steps, self.predict)
-    pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, measured)
+    pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, told, measured)
     for step in range(self.first, config.steps + 1):
       last = step == config.steps
       validate = last or step % config.validation.every == 0 and (step > 0 or config.validation.first)
       save = last or step % config.checkpoint.every == 0
-      if pending and (validate or save or stop.requested.is_set()):
+      if pending and (validate or save or self.together.stopping):
         pending = self.finish(*pending)
       row = dict(step=step)
-      if validate and not stop.requested.is_set():
+      if validate and not self.together.stopping:
         row |= self.validate(step)
-      stopping = stop.requested.is_set()  # asked once: it may be set at any moment
+      stopping = self.together.stopping  # asked once: it may be set at any moment
       if pending and stopping:
         pending = self.finish(*pending)
       if (save or stopping) and step != self.saved:
@@ -153,11 +173,15 @@ class _Run:
         return self.result(row)
       faults.mark(self.directory, f'step:{step}')
       faults.maybe_die('die_at_step', step)
+      self.watchdog.now(f'reading the batch of step {step:,}')
       faults.maybe_sleep(step)
       batch, hashed = self.batches[step]
       train_step, new = self.step_at(step)
+      self.watchdog.now('compiling' if new else f'waiting for step {step - 1:,}', patient=new)
       if new:
         console.doing('compiling the training step')
+      faults.maybe_exhaust(step)
+      told = self.together.tell(hashed)
       self.state, measured = train_step(self.state, sharding.place(batch, self.mesh))
       if pending:
         self.finish(*pending)
@@ -166,7 +190,7 @@ class _Run:
         console.doing('training')
         self.compiled.add(step)
         stop.defer()
-      pending = (row | dict(batch_hash=f'{hashed:016x}'), batch, measured)
+      pending = row, batch, told, measured
 
   def step_at(self, step: int):
     """(the training step of the stage that a step belongs to, whether it is yet to be compiled)."""
@@ -177,10 +201,11 @@ class _Run:
       self.train_steps[key] = self.make_step(stage)
     return self.train_steps[key], new
 
-  def finish(self, row: dict, batch: dict, measured: dict):
+  def finish(self, row: dict, batch: dict, told: Callable[[], int], measured: dict):
     """Reads what a step measured, which waits for it, and writes its row."""
     step = row['step']
     measured = jax.device_get(measured)
+    row['batch_hash'] = f'{told():016x}'
     if not measured.pop('finite'):
       self.explain_nan(step, batch, measured)
     del measured['block_gradient_norm']
@@ -194,6 +219,8 @@ class _Run:
                                   mask_hash=row['mask_hash'])
     if step % self.config.log.every == 0 or 'val/loss' in row:
       self.log.write(row)
+    if step not in self.compiled:
+      self.watchdog.stepped(seconds)
     # A step that waited for the compiler says nothing about those to come.
     self.console.stepped(step + 1, None if step in self.compiled else seconds, self.aside / (step + 1 - self.first),
                          numbers['train/loss'], tokens / seconds)
@@ -207,11 +234,13 @@ class _Run:
     self.console.doing('evaluating')
     faults.mark(self.directory, 'eval')
     began = time.monotonic()
-    batches = self.experiment.validation(sharding.round_up(self.config.validation.batch_size, self.mesh))
+    size = sharding.round_up(self.config.validation.batch_size, self.mesh)
+    batches = self.experiment.validation(size, places=sharding.rows_here(self.mesh, size))
 
     def until_stopped(of: str):
       for index in range(len(batches)):
-        if self.stop.requested.is_set():
+        self.watchdog.now(f'evaluating, batch {index + 1:,} of {len(batches):,}', patient=not index)  # compiling
+        if self.together.ask():
           return
         self.console.part(index + 1, len(batches), f'batches of the validation set{of}')
         yield batches[index]
@@ -222,10 +251,11 @@ class _Run:
       scores = evaluate(scored_params(self.state), until_stopped(of), self.experiment.prepared.report['validation'])
       row |= {f'val/{under}{name}': value for name, value in scores.items()}
     self.set_aside(began)
-    return {} if self.stop.requested.is_set() else row
+    return {} if self.together.stopping else row
 
   def save(self, step: int):
     self.console.doing('saving')
+    self.watchdog.now('saving')
     faults.mark(self.directory, 'save')
     began = time.monotonic()
     self.log.flush()
@@ -244,7 +274,7 @@ class _Run:
 
   def explain_nan(self, step: int, batch: dict, measured: dict):
     """Leaves the batch, says where the gradient broke, and ends the run before the update counts."""
-    path = self.directory / f'nan_step_{step:08d}.npz'
+    path = self.directory / f'nan_step_{step:08d}{distributed.suffix()}.npz'
     held = io.BytesIO()
     np.savez(held, **batch)
     path.write_bytes(held.getvalue())
@@ -257,7 +287,13 @@ class _Run:
 
   def result(self, row: dict) -> dict:
     """The last row, curves.png and result.json."""
+    self.watchdog.now('writing the result', patient=True)
     self.log.write(row | self.common())
+    result = distributed.from_first(lambda: self.write_result(row))
+    faults.mark(self.directory, 'done')
+    return result
+
+  def write_result(self, row: dict) -> dict:
     report = self.experiment.prepared.report
     validation = {name[4:]: value for name, value in row.items() if name.startswith('val/')}
     said = certificate.write(self.directory, self.config, self.trail, validation, report['validation']['sha256'])
@@ -270,7 +306,6 @@ class _Run:
     curves.draw(self.directory, metrics.read(self.directory), title=self.config.name,
                 unigram_entropy=report['unigram_entropy'])
     (self.directory / 'result.json').write_text(json.dumps(result, indent=1))
-    faults.mark(self.directory, 'done')
     return result
 
   def close(self):

@@ -9,7 +9,7 @@ step; the newest is written again, whole, now and then and before each checkpoin
 grow, so a store has none.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 import hashlib
 import json
 import math
@@ -131,15 +131,18 @@ def _parse(text: str) -> list[dict]:
   return rows
 
 
-def batch_hash(batch: dict[str, np.ndarray], *, first_row: int) -> int:
+def batch_hash(batch: dict[str, np.ndarray], *, places: Sequence[int] | None = None) -> int:
   """A 64-bit hash of a batch: the sum over rows of a hash of (place in the global batch, content).
 
   Sums of the parts that several processes hold add up, modulo 2^64, to the hash of the whole batch.
+
+  Args:
+    places: of the rows in the global batch, where these are not all of them.
   """
   names = sorted(batch)
   total = 0
-  for row in range(len(batch[names[0]])):
-    sha = hashlib.blake2b((first_row + row).to_bytes(8, 'little'), digest_size=8)
+  for row, place in enumerate(range(len(batch[names[0]])) if places is None else places):
+    sha = hashlib.blake2b(int(place).to_bytes(8, 'little'), digest_size=8)
     for name in names:
       sha.update(name.encode())
       sha.update(batch[name][row].tobytes())

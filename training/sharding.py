@@ -4,8 +4,11 @@ import math
 
 import flax.linen as nn
 import jax
+from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
 
+from configs import check
 from training.errors import DeviceError
 
 # A letter that is not here is not split. An array uses each mesh axis once: the first letter wins.
@@ -20,30 +23,33 @@ RULES: dict[str, tuple[str, ...]] = dict(
 )
 
 
-def find_devices() -> list[jax.Device]:
+def find_devices(platform: str = 'auto') -> list[jax.Device]:
   """All devices of all processes; the first call starts jax's backend.
+
+  Args:
+    platform: that they must be of: cpu, gpu or tpu.
 
   Raises:
     DeviceError: none is there that was asked for.
   """
   try:
-    return jax.devices()
+    found = jax.devices()
   except (RuntimeError, AssertionError) as error:  # jax asserts where a platform that was named has no device
     asked = jax.config.jax_platforms or 'any'
     said = f' ({str(error).splitlines()[0]})' if str(error) else ''
     raise DeviceError(
         f'no device of platform {asked} can be used here{said}. Install the extra cuda or tpu, or run on the CPU: '
         '--config.platform=cpu, without JAX_PLATFORMS in the environment.') from error
+  if platform not in ('auto', found[0].platform):
+    raise DeviceError(f'config.platform={platform} was asked for, and jax found {found[0].platform}: install the extra '
+                      'cuda or tpu, look at JAX_PLATFORMS in the environment, or pass --config.platform=auto.')
+  return found
 
 
 def make_mesh(config, devices=None) -> Mesh:
-  """The device mesh of a `config.mesh`; -1 takes the devices that remain."""
+  """The device mesh of a `config.mesh`; the axis of -1 takes the devices that remain."""
   devices = jax.devices() if devices is None else devices
-  sizes = dict(data=config.data, fsdp=config.fsdp, tensor=config.tensor)
-  fixed = math.prod(size for size in sizes.values() if size != -1)
-  sizes = {name: len(devices) // fixed if size == -1 else size for name, size in sizes.items()}
-  if math.prod(sizes.values()) != len(devices):
-    raise ValueError(f'mesh {sizes} wants {math.prod(sizes.values())} devices, and there are {len(devices)}.')
+  sizes = check.mesh_sizes(config, len(devices))
   # Auto: linen's modules say nothing of meshes, the compiler propagates from parameters and batch.
   return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices,
                        axis_types=(jax.sharding.AxisType.Auto,) * len(sizes))
@@ -81,10 +87,37 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec(RULES['B']))
 
 
+def rows_here(mesh: Mesh, B: int) -> np.ndarray:
+  """Which rows of a batch of B the devices of this process hold, in order."""
+  parts = batch_sharding(mesh).addressable_devices_indices_map((B,)).values()
+  return np.unique(np.concatenate([np.arange(B)[part] for part in parts]))
+
+
+def rows_counted(mesh: Mesh, B: int) -> np.ndarray:
+  """Those of them that this process answers for: of devices that hold the same rows, the first one does."""
+  first_R = mesh.devices.reshape(-1, mesh.shape['tensor'])[:, 0]
+  here_R = np.array([device.process_index == jax.process_index() for device in first_R])
+  return np.arange(B).reshape(len(first_R), -1)[here_R].ravel()
+
+
 def place(batch, mesh: Mesh):
-  """This process's rows of a batch as global arrays on the mesh."""
+  """A batch as global arrays on the mesh, from its rows here."""
   sharding = batch_sharding(mesh)
-  return {name: jax.make_array_from_process_local_data(sharding, x) for name, x in batch.items()}
+  parts = mesh.shape['data'] * mesh.shape['fsdp']
+  here_R = rows_here(mesh, parts)
+
+  def put(x_Bx):
+    share = len(x_Bx) // len(here_R)  # rows of a part
+    part = lambda where: x_Bx[np.searchsorted(here_R, (where[0].start or 0) // share) * share:][:share]
+    return jax.make_array_from_callback((parts * share, *x_Bx.shape[1:]), sharding, part)
+
+  return {name: put(x_Bx) for name, x_Bx in batch.items()}
+
+
+def fetch(tree):
+  """Arrays of a tree on this host, whole; where other processes hold parts of them, all must ask together."""
+  here = lambda x: not isinstance(x, jax.Array) or x.is_fully_addressable or x.is_fully_replicated
+  return jax.tree.map(lambda x: np.asarray(x) if here(x) else multihost_utils.process_allgather(x, tiled=True), tree)
 
 
 def round_up(rows: int, mesh: Mesh) -> int:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
+import math
 
 from etils import epath
 import jax
 
 from configs import cells, check
 from models.network import attention_in_use
-from training import budget, certificate, cost, workdir
+from training import budget, certificate, cost, distributed, workdir
 from training.assemble import Experiment
 from training.console import duration
 
@@ -46,18 +47,25 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
   attention = attention_in_use(experiment.model, mask=config.mask, packed=not experiment.pairs, T=T)
   flops = {T: budget.mean_flops_per_token(config, T) for _, T in experiment.phases}
   path = epath.Path(directory) / 'plan.json'
-  accumulate = config.accumulate
-  if not accumulate:
-    accumulate = json.loads(path.read_text())['accumulate'] if path.exists() else cost.choose_accumulate(
-        experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk,
-        devices=mesh.shape['data'] * mesh.shape['fsdp'],
-        params=parameters, average=bool(config.optimizer.average), flops_a_token=flops[T],
-        platform=jax.default_backend(), memory=cost.device_memory(),
-        fused=attention in ('cudnn', 'splash'), period=cells.period(config))
-  path.write_text(json.dumps(dict(accumulate=accumulate)))
+  platform, memory = jax.default_backend(), cost.device_memory()
+
+  def accumulate() -> int:
+    chosen = config.accumulate
+    if not chosen:
+      chosen = json.loads(path.read_text())['accumulate'] if path.exists() else cost.choose_accumulate(
+          experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk,
+          devices=mesh.shape['data'] * mesh.shape['fsdp'],
+          params=parameters // mesh.shape['fsdp'], average=bool(config.optimizer.average), flops_a_token=flops[T],
+          platform=platform, memory=memory, fused=attention in ('cudnn', 'splash'),
+          period=cells.period(config))
+    path.write_text(json.dumps(dict(accumulate=chosen)))
+    return chosen
+
   # The CPU devices of a process share its cores.
-  speed = expected_speed(experiment.model.width) * (1 if jax.default_backend() == 'cpu' else mesh.devices.size)
-  return Plan(accumulate, attention, flops, {T: config.batch_size * T * each / speed for T, each in flops.items()})
+  measured = expected_speed(experiment.model.width) * (1 if platform == 'cpu' else mesh.devices.size)
+  chosen, speed = distributed.from_first(lambda: (accumulate(), measured))  # both decide what is compiled
+  return Plan(chosen, attention, flops,
+              {T: config.batch_size * T * each / speed for T, each in flops.items()})
 
 
 def expected_speed(width: int) -> float:
@@ -65,9 +73,10 @@ def expected_speed(width: int) -> float:
   return cost.matmul_peak() * (_SHARE_NARROW if width < _NARROW else _SHARE_WIDE)
 
 
-def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, parameters: int, devices: int, step: int):
+def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, parameters: int, mesh: dict[str, int],
+               step: int):
   """The table a run begins with."""
-  config, model = experiment.config, experiment.model
+  config, model, devices = experiment.config, experiment.model, math.prod(mesh.values())
   T = ' then '.join(str(T) for _, T in experiment.phases)
   left = config.steps - step
   flops = ' then '.join(f'{plan.flops_a_token[T]:.3g}' for _, T in experiment.phases)
@@ -78,7 +87,9 @@ def start_rows(experiment: Experiment, plan: Plan, directory: epath.PathLike, pa
       **({'schedule': config.schedule} if config.schedule else {}),
       'parameters': f'{parameters:,}',
       'data': f'{config.data.corpus}, {"sentence pairs" if experiment.pairs else "packed rows"} of {T} tokens',
-      'devices': f'{devices} x {jax.devices()[0].device_kind}',
+      'devices': f'{devices} x {jax.devices()[0].device_kind}' + (
+          f' ({", ".join(f"{axis} {size}" for axis, size in mesh.items() if size > 1)})' if devices > 1 else '')
+      + (f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''),
       'global batch': f'{config.batch_size:,} sequences = {plan.accumulate} micro-batches x '
                       f'{config.batch_size // plan.accumulate:,}',
       'attention': f'{plan.attention}, in {model.dtype}',

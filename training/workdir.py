@@ -1,10 +1,12 @@
 """The folder of a run: one process at a time, one config, and nothing lost."""
 
 import contextlib
+import hashlib
 from importlib import metadata
 import itertools
 import json
 import os
+import pathlib
 import platform
 import socket
 import sys
@@ -16,10 +18,14 @@ import jax
 
 from configs import check
 from configs.base import FREE_ON_RESUME
-from training import storage
+from training import distributed, storage
 from training.errors import StateError
 
+# The folders that decide what a run computes.
+_CODE = [pathlib.Path(__file__).parents[1] / name
+         for name in ('configs', 'data', 'evaluation', 'models', 'objectives', 'training')]
 _HEARTBEAT_S = 10
+_SHOWN_AFTER_S = 10  # a file of one machine is seen by all, on a slow shared disk
 _STALE_S = 300  # a lock without a heartbeat for this long belongs to nobody
 
 
@@ -137,7 +143,7 @@ def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow
       raise check.ConfigError(f'--allow_change={field}: only these may change when a run resumes: '
                               f'{", ".join(FREE_ON_RESUME)}.')
   mine = [child for child in directory.iterdir()
-          if child.name != 'phase' and not child.name.startswith(('lock.json', 'before-')) and
+          if not child.name.startswith(('lock.json', 'before-', 'phase')) and
           not child.name.endswith('.new')]
   if restart and mine:
     aside = next(path for number in itertools.count(1)
@@ -169,6 +175,18 @@ def open_config(directory: epath.PathLike, config: dict, *, restart: bool, allow
                      f'this run cannot be extended. Begin another with config.start_from={directory}.')
   if differences:
     _write(path, config)
+
+
+def check_shared(directory: epath.PathLike):
+  """Raises StateError unless every process of the run sees the one folder that process 0 holds."""
+  path = epath.Path(directory) / 'lock.json'
+  held = distributed.from_first(lambda: _read(path))
+  until = time.monotonic() + _SHOWN_AFTER_S
+  while _read(path) != held:
+    if time.monotonic() > until:
+      raise StateError(f'{directory} is another folder here ({socket.gethostname()}) than for process 0 '
+                       f'({(held or {}).get("host")}): --workdir must name one that all processes share.')
+    time.sleep(0.1)
 
 
 def fixed_length(config: dict) -> bool:
@@ -219,19 +237,42 @@ def note_evaluations(directory: epath.PathLike, results: dict[str, dict]):
   _write(path, (known or {}) | results)
 
 
-def note_software(directory: epath.PathLike, say=print):
-  """Records what bit-identity is promised for, and says when a resumed run runs on something else."""
-  facts = {name: metadata.version(name) for name in ('jax', 'jaxlib', 'flax', 'optax')}
-  facts |= dict(python=platform.python_version(), platform=jax.default_backend(),
-                device=jax.devices()[0].device_kind, devices=jax.device_count(),
-                processes=jax.process_count(), cpus=len(os.sched_getaffinity(0)),
-                xla_flags=os.environ.get('XLA_FLAGS', ''))
+def versions() -> dict[str, str]:
+  """What decides about bits, and must be the same in every process of a run."""
+  return {name: metadata.version(name) for name in ('jax', 'jaxlib', 'flax', 'optax')} | dict(
+      python=platform.python_version(), xla_flags=os.environ.get('XLA_FLAGS', ''))
+
+
+def code_sha256() -> str:
+  """Of the source of this program."""
+  sha = hashlib.sha256()
+  for path in sorted(path for folder in _CODE for path in folder.glob('*.py')):
+    sha.update(f'{path.parent.name}/{path.name}'.encode() + path.read_bytes())
+  return sha.hexdigest()
+
+
+def machine() -> dict:
+  """What a run runs on, as software.json has it."""
+  return versions() | dict(
+      platform=jax.default_backend(), device=jax.devices()[0].device_kind, devices=jax.device_count(),
+      processes=jax.process_count(), cpus=len(os.sched_getaffinity(0)))
+
+
+def note_software(directory: epath.PathLike, facts: dict, mesh: dict[str, int], say=print):
+  """Records what bit-identity is promised for, and says when a resumed run runs on something else.
+
+  Args:
+    facts: `machine()`.
+    mesh: devices along each axis.
+  """
+  facts = facts | dict(mesh=mesh)
   path = epath.Path(directory) / 'software.json'
   if old := _read(path):
     changed = [f'{name} {old.get(name)} -> {value}'
                for name, value in facts.items() if old.get(name) != value]
     if changed:
-      say(f'resuming on something else ({", ".join(changed)}): bit-identity is not promised')
+      topology = {'devices', 'processes', 'mesh'} & {line.split()[0] for line in changed}
+      say(f'{"topology" if topology else "software"} changed: bit-identity not promised ({", ".join(changed)})')
   if old != facts:
     _write(path, facts)
 
