@@ -43,8 +43,10 @@ ALLOWED = {
     'tools/slurm.py: shutil': 'looks for programs; a sweep on gs:// is refused before',
     "tools/slurm_task.py: open(task['log'], 'a')": 'a folder that the nodes of a cluster share; see tools/slurm.py',
     'tools/slurm_task.py: Path(path)': 'the same',
-    'tools/bench_cases.py: Path(sys.argv[2])': 'scratch of a benchmark',
-    'tools/bench_peer.py: Path(sys.argv[2])': 'scratch of a benchmark',
+    'training/compiler.py: Path(folder)': 'compiled programs of this machine',
+    **{f'tools/{name}.py': 'a benchmark is of this machine, in scratch folders' for name in (
+        'bench', 'bench_generate', 'bench_input', 'bench_pairs', 'bench_peer', 'bench_start', 'bench_train',
+        'bench_worker')},
 }
 _OS = ('path', 'rename', 'replace', 'remove', 'unlink', 'utime', 'listdir', 'scandir', 'walk', 'stat', 'mkdir',
        'makedirs', 'link', 'symlink', 'rmdir')
