@@ -196,11 +196,11 @@ def test_restart_moves_the_objects_of_an_earlier_run_aside(run):
   storage.claim(run / 'lock.json', '{}')  # as in a run: there is no empty folder on a store
   workdir.open_config(run, config, restart=False)
   (run / 'checkpoints' / 'step_00000004' / 'manifest.json').write_text('{}')
-  workdir.open_config(run, config | dict(steps=7), restart=True)
+  workdir.open_config(run, config | dict(steps=777), restart=True)
   assert names(run) == {'before-1', 'config.json', 'lock.json'}
   assert json.loads((run / 'before-1' / 'config.json').read_text()) == config
   assert (run / 'before-1' / 'checkpoints' / 'step_00000004' / 'manifest.json').read_text() == '{}'
-  assert workdir.read_config(run).steps == 7
+  assert workdir.read_config(run).steps == 777
 
 
 def test_a_program_may_write_its_log_to_a_store(run):
