@@ -123,7 +123,7 @@ def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap
 
 
 def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
-  B, T, _, K = q_BxTxHxK.shape
+  T, _, K = q_BxTxHxK.shape[1:]
   S = k_BxSxGxK.shape[1]
   _refuse({
       f'needs an NVIDIA GPU, and this is for {platform()}': platform() != 'gpu',
@@ -157,7 +157,10 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_c
 
   if native:
     mask = dataclasses.replace(mask, drawn_BxTxS=None)
-  return _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
+  try:
+    return _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
+  except RuntimeError as error:  # no cuDNN, as with AMD's GPUs
+    raise NotImplementedError(str(error)) from error
 
 
 def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):

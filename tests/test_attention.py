@@ -158,11 +158,20 @@ def test_each_platform_has_its_order_and_what_fits_first_is_picked(cudnn, monkey
   assert ('__cudnn$fmha' in text) == (picked == 'cudnn') and ('splash_mha' in text) == (picked == 'splash')
 
 
+def test_a_gpu_without_cudnn_takes_what_needs_none(monkeypatch):
+  monkeypatch.setattr(fused_attention_stablehlo, 'cuda_versions', None)
+  with pytest.raises(NotImplementedError, match='cuDNN is not detected'):
+    lowered('gpu', Mask(), implementation='cudnn')
+  assert 'cudnn' not in lowered('gpu', Mask())
+
+
 def test_the_platform_is_that_of_the_mesh_in_context():
   assert attention.platform() == jax.default_backend()
   with jax.sharding.use_abstract_mesh(on('tpu')):
     assert attention.platform() == 'tpu'
     assert jax.jit(lambda: jnp.zeros(()) if attention.platform() == 'tpu' else None).trace().jaxpr.out_avals
+  with jax.set_mesh(sharding.make_mesh(base.get_config().mesh)):
+    assert attention.platform() == jax.devices()[0].platform
 
 
 @pytest.mark.parametrize('name', grid.NAMES)
