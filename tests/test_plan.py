@@ -99,14 +99,10 @@ def test_bytes_are_those_that_xla_counts_with_the_turns_of_loops():
 def test_two_depths_give_the_flops_of_any_depth():
   config = config_of(**{'model.layers': 5})
   by_hand = config_of(**{'model.layers': 5, 'model.scan': False, 'loss_chunk': 8 * 16, 'model.attention': 'reference'})
-  run = plan_compile.bare(by_hand, one := mesh_of_one())
+  run = plan_compile.bare(by_hand, one := sharding.make_mesh(plan_compile.ONE_AXIS, jax.devices()[:1]))
   whole = run.step.lower(run.abstract, plan_compile.abstract_batch(run, one)).cost_analysis()['flops']
   assert plan_compile.count_flops(config) == pytest.approx(whole, rel=1e-3)
   assert plan_compile.count_flops(config, remat='full') > 1.05 * whole  # what is computed again is counted
-
-
-def mesh_of_one():
-  return sharding.make_mesh(type(base.get_config().mesh)(dict(data=1, fsdp=1, tensor=1)), jax.devices()[:1])
 
 
 def test_flops_agree_with_the_closed_form_at_a_real_width():
@@ -164,7 +160,7 @@ class Place:
 def test_what_cannot_fit_is_not_compiled():
   config = config_of(**{'batch_size': 256, 'model.width': 4096, 'model.heads': 32, 'model.layers': 48,
                         'model.feed_forward': 16_384, 'model.vocab_size': 50_000})
-  found = plan_search.candidates(config, plan_chips.parse('v5e-64'))
+  found = plan_search.candidates(config, plan_chips.parse('v5e-64'), fused=True)
   assert found and all(each.knobs['mesh.fsdp'] * each.knobs['mesh.tensor'] > 8 for each in found)
 
 

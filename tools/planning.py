@@ -42,8 +42,8 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
   plan = dict(
       config=config.name, topology=topology.name, chips=topology.size, mesh=dict(config.mesh), rows=config.batch_size,
       tokens_a_row=T, accumulate=max(1, config.accumulate), remat=config.model.remat, dtype=config.model.dtype,
-      attention=config.model.attention, loss_chunk=config.loss_chunk, hbm_bytes_of_a_chip=chip and chip.hbm_bytes,
-      model_flops_per_step=model_flops)
+      attention=plan_compile.attention_of(config, devices), loss_chunk=config.loss_chunk,
+      hbm_bytes_of_a_chip=chip and chip.hbm_bytes, model_flops_per_step=model_flops)
   mesh = sharding.make_mesh(config.mesh, devices)
   try:
     made = plan_compile.compile_step(config, mesh)
