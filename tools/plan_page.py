@@ -91,15 +91,15 @@ def _candidates(config, topology, devices) -> list[plan_search.Candidate]:
 
 def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list[dict]:
   plans, counted, started = [], {}, time.monotonic()
-  console.begin(0, len(knobs), lambda done: (time.monotonic() - started) / max(1, done) * (len(knobs) - done))
-  for number, each in enumerate(knobs):
+  console.begin(0, len(knobs), lambda _: 0.0)
+  for number, each in enumerate(knobs, start=1):
     console.doing(f'compiling {planning.command_line(each)}')
     changed = planning.set_knobs(config, each)
     remat = each['model.remat']
     if remat not in counted:
       counted[remat] = plan_compile.count_flops(changed)
     plans.append(planning.make_plan(changed, topology, devices, counted=counted[remat]) | dict(knobs=each))
-    console.part(number + 1, len(knobs), f'compiled, {duration((time.monotonic() - started) / (number + 1))} each')
+    console.advance(number, len(knobs), time.monotonic() - started)
   console.end()
   return plans
 
