@@ -37,16 +37,16 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
   """
   config = budget.settle(config)
   check.check_devices(config, topology.size, 1, 'cpu' if topology.kind == 'cpu' else 'tpu')
+  mesh = sharding.make_mesh(config.mesh, devices)
   chip, T = topology.chip, config.data.sequence_length
   model_flops = config.batch_size * T * budget.mean_flops_per_token(config, T)
   plan = dict(
-      config=config.name, topology=topology.name, chips=topology.size, mesh=dict(config.mesh), rows=config.batch_size,
+      config=config.name, topology=topology.name, chips=topology.size, mesh=dict(mesh.shape), rows=config.batch_size,
       tokens_a_row=T, accumulate=max(1, config.accumulate), remat=config.model.remat, dtype=config.model.dtype,
       attention=plan_compile.attention_of(config, devices), loss_chunk=config.loss_chunk,
       hbm_bytes_of_a_chip=chip and chip.hbm_bytes, model_flops_per_step=model_flops,
       flops_per_step=plan_compile.count_flops(config) if counted is None else counted,
       collectives=None, predicted_step_seconds=None, predicted_utilisation=None)
-  mesh = sharding.make_mesh(config.mesh, devices)
   try:
     made = plan_compile.compile_step(config, mesh)
   except plan_compile.DoesNotFit as error:
@@ -59,13 +59,11 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
                         overlaps=each.overlaps, sent_bytes=each.sent, what=each.what) for each in made.collectives])
   if chip is None:
     return plan
-  order = list(mesh.devices.flat)
-  bound = plan_roofline.bound(topology, order, flops=plan['flops_per_step'] / topology.size, bytes=made.bytes,
-                              exchanged=made.collectives)
+  bound = plan_roofline.bound(topology, mesh.devices.flat, flops=plan['flops_per_step'] / topology.size,
+                              bytes=made.bytes, exchanged=made.collectives)
   tokens = config.batch_size * T / bound.step * DAY
   return plan | dict(
-      predicted_step_seconds=bound.step, bound_by=bound.why,
-      seconds=dataclasses.asdict(bound),
+      predicted_step_seconds=bound.step, bound_by=bound.why, seconds=dataclasses.asdict(bound),
       predicted_utilisation=model_flops / (bound.step * chip.flops * topology.size),
       tokens_per_day=tokens, days=budget.spending(config)['flops'] / model_flops * bound.step / DAY,
       steps=config.steps)
