@@ -99,18 +99,14 @@ def test_bytes_are_those_that_xla_counts_with_the_turns_of_loops():
 def test_two_depths_give_the_flops_of_any_depth():
   config = config_of(**{'model.layers': 5})
   by_hand = config_of(**{'model.layers': 5, 'model.scan': False, 'loss_chunk': 8 * 16, 'model.attention': 'reference'})
-  run = plan_compile.bare(by_hand, one := mesh_of_one())
+  run = plan_compile.bare(by_hand, one := sharding.make_mesh(plan_compile.ONE_AXIS, jax.devices()[:1]))
   whole = run.step.lower(run.abstract, plan_compile.abstract_batch(run, one)).cost_analysis()['flops']
   assert plan_compile.count_flops(config) == pytest.approx(whole, rel=1e-3)
   assert plan_compile.count_flops(config, remat='full') > 1.05 * whole  # what is computed again is counted
 
 
-def mesh_of_one():
-  return sharding.make_mesh(type(base.get_config().mesh)(dict(data=1, fsdp=1, tensor=1)), jax.devices()[:1])
-
-
 def test_flops_agree_with_the_closed_form_at_a_real_width():
-  config = config_of(**{'batch_size': 4, 'data.sequence_length': 128, 'model.width': 768, 'model.heads': 12,
+  config = config_of(**{'batch_size': 16, 'data.sequence_length': 128, 'model.width': 768, 'model.heads': 12,
                         'model.feed_forward': 3072, 'model.vocab_size': 30_522, 'model.layers': 12,
                         'model.dropout': 0.0, 'model.attention_dropout': 0.0})
   assert 1 <= planning.agreement(config) < 1.02  # XLA also counts softmax, norms, activations and the optimiser
@@ -131,15 +127,15 @@ def test_a_plan_for_simulated_devices_has_all_but_times():
 @pytest.mark.parametrize('cell', [dict(mask='causal', objectives=dict(clm=1.0)), dict(objectives=dict(mlm=1.0))],
                          ids=str)
 def test_with_fsdp_devices_exchange_parameters_and_not_activations(cell):
-  """What is sent hangs on the parameters alone: four times the rows send hardly more."""
+  """What layers send hangs on their parameters alone: four times the rows send no more."""
 
   def sent(rows):
     config = config_of(**cell, **{'batch_size': rows, 'data.sequence_length': 64, 'mesh.fsdp': 8, 'model.width': 64,
                                   'loss_chunk': 64 * 64, 'model.max_length': 64})
-    return sum(each['sent_bytes'] for each in planning.make_plan(config, CPU, jax.devices(), counted=1.0)[
-        'collectives'])
+    plan = planning.make_plan(config, CPU, jax.devices(), counted=1.0)
+    return sum(each['sent_bytes'] for each in plan['collectives'] if 'trunk' in each['what'])
 
-  assert sent(64) < 1.3 * sent(16)
+  assert 0 < sent(64) < 1.05 * sent(16)
 
 
 def test_a_bound_follows_from_published_figures():
@@ -164,8 +160,8 @@ class Place:
 def test_what_cannot_fit_is_not_compiled():
   config = config_of(**{'batch_size': 256, 'model.width': 4096, 'model.heads': 32, 'model.layers': 48,
                         'model.feed_forward': 16_384, 'model.vocab_size': 50_000})
-  found = plan_search.candidates(config, plan_chips.parse('v5e-64'))
-  assert found and all(each.knobs['mesh.fsdp'] * each.knobs['mesh.tensor'] > 8 for each in found)
+  found = plan_search.candidates(config, plan_chips.parse('v5e-64'), fused=True)
+  assert found and min(each.knobs['mesh.fsdp'] * each.knobs['mesh.tensor'] for each in found) == 8  # 147 GiB
 
 
 @pytest.mark.skipif(HAS_TPU_COMPILER, reason='libtpu is installed')

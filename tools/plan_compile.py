@@ -7,10 +7,16 @@ import time
 
 import jax
 
+from configs import base
+from configs.cells import PAIRED
+from models.config import ModelConfig
+from models.network import attention_in_use
 from tools.plan_collectives import Collective, collectives
 from tools.plan_hlo import Program
 from training import sharding
 from training.bare import bare
+
+ONE_AXIS = base.get_config().mesh  # all devices along data
 
 
 class DoesNotFit(Exception):
@@ -80,12 +86,26 @@ def count_flops(config, *, remat: str | None = None) -> float:
   model.attention, model.remat = 'reference' if model.attention_dropout else 'xla', remat or model.remat
   depths = sorted({1, min(2, model.layers)})
   counts = []
-  mesh = sharding.make_mesh(type(config.mesh)(dict(data=1, fsdp=1, tensor=1)), jax.devices('cpu')[:1])
+  mesh = sharding.make_mesh(ONE_AXIS, jax.devices('cpu')[:1])
   layers = model.layers
   for model.layers in depths:
     run = bare(config, mesh)
     counts.append(run.step.lower(run.abstract, abstract_batch(run, mesh)).cost_analysis()['flops'])
   return counts[0] + (layers - 1) * (counts[-1] - counts[0])
+
+
+def attention_of(config, devices) -> str:
+  """The implementation of attention that the step takes on such devices."""
+  found = []
+
+  def trace():  # devices that are not there can hold no array, but what is traced has none
+    found.append(attention_in_use(ModelConfig(**config.model.to_dict()), mask=config.mask,
+                                  packed=not {*PAIRED} & {*config.objectives}, T=config.data.sequence_length))
+    return 0
+
+  with jax.set_mesh(sharding.make_mesh(ONE_AXIS, devices)):
+    jax.eval_shape(trace)
+  return found[0]
 
 
 def abstract_batch(run, mesh):

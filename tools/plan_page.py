@@ -60,7 +60,7 @@ def _by_kind(collectives: list[dict]) -> dict[str, tuple[float, int, str]]:
 
 def search(console: Console, config, topology, devices, *, compiles: int) -> dict:
   """Compiles the best candidates of the closed form and ranks them by their bound; the best is the first."""
-  chosen = plan_search.candidates(config, topology)
+  chosen = _candidates(config, topology, devices)
   compiles = min(compiles, len(chosen))
   console.say(f'{len(chosen):,} combinations may fit by closed form; {compiles} are compiled, the best first.')
   plans = _try(console, config, topology, devices, [each.knobs for each in chosen[:compiles]])
@@ -77,24 +77,29 @@ def search(console: Console, config, topology, devices, *, compiles: int) -> dic
 
 def find_fitting(console: Console, config, topology, devices, tries: int = 3) -> list[dict]:
   """The change that costs least and makes a config fit, seen by compiling it; [] where none of `tries` did."""
-  for each in plan_search.candidates(config, topology)[:tries]:
+  for each in _candidates(config, topology, devices)[:tries]:
     plan, = _try(console, config, topology, devices, [each.knobs])
     if plan['fits']:
       return [dict(knobs=each.knobs, checked='compiled', hbm_bytes_per_chip=plan['hbm_bytes_per_chip'])]
   return []
 
 
+def _candidates(config, topology, devices) -> list[plan_search.Candidate]:
+  fused = plan_compile.attention_of(config, devices) in ('cudnn', 'splash')
+  return plan_search.candidates(config, topology, fused=fused)
+
+
 def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list[dict]:
   plans, counted, started = [], {}, time.monotonic()
-  console.begin(0, len(knobs), lambda done: (time.monotonic() - started) / max(1, done) * (len(knobs) - done))
-  for number, each in enumerate(knobs):
+  console.begin(0, len(knobs), lambda _: 0.0)
+  for number, each in enumerate(knobs, start=1):
     console.doing(f'compiling {planning.command_line(each)}')
     changed = planning.set_knobs(config, each)
     remat = each['model.remat']
     if remat not in counted:
       counted[remat] = plan_compile.count_flops(changed)
     plans.append(planning.make_plan(changed, topology, devices, counted=counted[remat]) | dict(knobs=each))
-    console.part(number + 1, len(knobs), f'compiled, {duration((time.monotonic() - started) / (number + 1))} each')
+    console.advance(number, len(knobs), time.monotonic() - started)
   console.end()
   return plans
 

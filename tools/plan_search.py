@@ -9,11 +9,12 @@ import jax
 from configs import check
 from models.config import ModelConfig
 from tools.plan_chips import Topology
+from tools.plan_compile import ONE_AXIS
 from training import budget, cost, sharding
 from training.bare import bare
 
 # Of the forward pass, what each policy repeats in the backward pass.
-_REPEATED = dict(none=0.0, attention=0.15, dots=0.1, full=1.0)
+_REPEATED = dict(none=0.0, dots=0.05, full=1.0)
 _SLACK = 1.5  # the closed form of activations is rough: what it says needs this much more may still fit
 
 
@@ -32,8 +33,13 @@ class Candidate:
   seconds: float
 
 
-def candidates(config, topology: Topology) -> list[Candidate]:
-  """Every mesh, micro-batch and policy that the batch allows and that may fit, the fastest by closed form first."""
+def candidates(config, topology: Topology, *, fused: bool) -> list[Candidate]:
+  """Every mesh, micro-batch and policy that the batch allows and that may fit, the fastest by closed form first.
+
+  Args:
+    fused: a kernel computes attention, so that no row of scores ever exists.
+  """
+  params = parameters(config)
   found = []
   sizes = _divisors(topology.size)
   for tensor, fsdp, remat in itertools.product(sizes, sizes, check.CHOICES['model.remat']):
@@ -45,22 +51,22 @@ def candidates(config, topology: Topology) -> list[Candidate]:
       if config.batch_size % (mesh['mesh.data'] * fsdp * accumulate) or not rows:
         continue
       knobs = mesh | {'accumulate': accumulate, 'model.remat': remat}
-      each = estimate(config, topology, knobs)
+      each = estimate(config, topology, knobs, params=params, fused=fused)
       if topology.chip is None or each.bytes < _SLACK * topology.chip.hbm_bytes:
         found.append(each)
   return sorted(found, key=lambda each: (each.seconds, each.knobs['accumulate']))
 
 
-def estimate(config, topology: Topology, knobs: dict) -> Candidate:
+def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: bool) -> Candidate:
   """Memory and time of a step in closed form: float32 state, rough activations, rings for each mesh axis."""
   data, fsdp, tensor = (knobs[f'mesh.{axis}'] for axis in ('data', 'fsdp', 'tensor'))
   accumulate, remat = knobs['accumulate'], knobs['model.remat']
   model = dataclasses.replace(ModelConfig(**config.model.to_dict()), remat=remat)
   T, chips = config.data.sequence_length, topology.size
   rows = config.batch_size // (data * fsdp)
-  params = parameters(config) / (fsdp * tensor)
+  params /= fsdp * tensor
   held = cost.state_bytes(1, bool(config.optimizer.average)) * params
-  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk // (data * fsdp)) / tensor
+  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk // (data * fsdp), fused=fused) / tensor
   chip = topology.chip
   if chip is None:
     return Candidate(knobs, held, 0.0)
@@ -75,7 +81,7 @@ def estimate(config, topology: Topology, knobs: dict) -> Candidate:
 
 def parameters(config) -> int:
   """How many a config has."""
-  mesh = sharding.make_mesh(type(config.mesh)(dict(data=1, fsdp=1, tensor=1)), jax.devices('cpu')[:1])
+  mesh = sharding.make_mesh(ONE_AXIS, jax.devices('cpu')[:1])
   return sum(math.prod(x.shape) for x in jax.tree.leaves(bare(config, mesh).abstract.params))
 
 

@@ -30,21 +30,23 @@ def command_line(knobs: dict[str, object]) -> str:
 def make_plan(config, topology: Topology, devices, *, counted: float | None = None) -> dict:
   """Everything that is known of a config's step on a topology before it runs, as plain JSON.
 
-  `fits`, bounds and utilisation are None where the chip is a simulated one.
+  `fits`, times and utilisation are None where the chip is a simulated one; collectives and times where it does not fit.
 
   Args:
     counted: `count_flops` of the config, where the caller knows it already.
   """
   config = budget.settle(config)
   check.check_devices(config, topology.size, 1, 'cpu' if topology.kind == 'cpu' else 'tpu')
+  mesh = sharding.make_mesh(config.mesh, devices)
   chip, T = topology.chip, config.data.sequence_length
   model_flops = config.batch_size * T * budget.mean_flops_per_token(config, T)
   plan = dict(
-      config=config.name, topology=topology.name, chips=topology.size, mesh=dict(config.mesh), rows=config.batch_size,
+      config=config.name, topology=topology.name, chips=topology.size, mesh=dict(mesh.shape), rows=config.batch_size,
       tokens_a_row=T, accumulate=max(1, config.accumulate), remat=config.model.remat, dtype=config.model.dtype,
-      attention=config.model.attention, loss_chunk=config.loss_chunk, hbm_bytes_of_a_chip=chip and chip.hbm_bytes,
-      model_flops_per_step=model_flops)
-  mesh = sharding.make_mesh(config.mesh, devices)
+      attention=plan_compile.attention_of(config, devices), loss_chunk=config.loss_chunk,
+      hbm_bytes_of_a_chip=chip and chip.hbm_bytes, model_flops_per_step=model_flops,
+      flops_per_step=plan_compile.count_flops(config) if counted is None else counted,
+      collectives=None, predicted_step_seconds=None, predicted_utilisation=None)
   try:
     made = plan_compile.compile_step(config, mesh)
   except plan_compile.DoesNotFit as error:
@@ -55,17 +57,13 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
       compile_seconds=made.seconds, bytes_per_step_per_chip=made.bytes,
       collectives=[dict(kind=each.kind, bytes=each.bytes, times=each.times, group=len(each.group),
                         overlaps=each.overlaps, sent_bytes=each.sent, what=each.what) for each in made.collectives])
-  flops = plan_compile.count_flops(config) if counted is None else counted
-  plan |= dict(flops_per_step=flops)
   if chip is None:
-    return plan | dict(predicted_step_seconds=None, predicted_utilisation=None)
-  order = list(mesh.devices.flat)
-  bound = plan_roofline.bound(topology, order, flops=flops / topology.size, bytes=made.bytes,
-                              exchanged=made.collectives)
+    return plan
+  bound = plan_roofline.bound(topology, mesh.devices.flat, flops=plan['flops_per_step'] / topology.size,
+                              bytes=made.bytes, exchanged=made.collectives)
   tokens = config.batch_size * T / bound.step * DAY
   return plan | dict(
-      predicted_step_seconds=bound.step, bound_by=bound.why,
-      seconds=dataclasses.asdict(bound),
+      predicted_step_seconds=bound.step, bound_by=bound.why, seconds=dataclasses.asdict(bound),
       predicted_utilisation=model_flops / (bound.step * chip.flops * topology.size),
       tokens_per_day=tokens, days=budget.spending(config)['flops'] / model_flops * bound.step / DAY,
       steps=config.steps)

@@ -98,6 +98,14 @@ class Console:
       self._last_plain = time.monotonic()
       self.say(f'{index:,} of {of:,} {what}')
 
+  def advance(self, done: int, of: int, seconds: float):
+    """So many of what the bar counts are done, in so many seconds together."""
+    numbers = f'{done:,} of {of:,}  {duration(seconds / done * (of - done))} left'
+    if self._progress is not None:
+      self._progress.update(self._task, completed=done, numbers=numbers)
+    else:
+      self.say(numbers)
+
   def end(self):
     if self._progress is not None:
       self._progress.stop()
