@@ -74,7 +74,7 @@ def test_each_look_cuts_the_training_text_elsewhere_and_depends_on_the_seed_alon
   offsets = [next(s for s in range(T - 1) if text[s:s + T] == ''.join(map(prepared.tokenizer.token, looks[look][0])))
              for look in range(3)]
   assert offsets[0] == 0 and len(set(offsets)) > 1
-  halves = [batches(prepared, 'train', process_index=index, process_count=2)[40]['token'] for index in range(2)]
+  halves = [batches(prepared, 'train', places=range(first, first + 4))[40]['token'] for first in (0, 4)]
   np.testing.assert_array_equal(np.concatenate(halves), batches(prepared, 'train')[40]['token'])
 
 

