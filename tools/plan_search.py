@@ -60,7 +60,7 @@ def estimate(config, topology: Topology, knobs: dict) -> Candidate:
   rows = config.batch_size // (data * fsdp)
   params = parameters(config) / (fsdp * tensor)
   held = cost.state_bytes(1, bool(config.optimizer.average)) * params
-  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk // (data * fsdp)) / tensor
+  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk) / tensor
   chip = topology.chip
   if chip is None:
     return Candidate(knobs, held, 0.0)
