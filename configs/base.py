@@ -29,7 +29,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.schedule = ''
   config.start_from = ''  # workdir of a finished run whose parameters this one begins with; '' = random ones
   config.negative_control = False  # train a cell that sees its answers; its loss must collapse
-  config.loss_chunk = 2_048  # predictions whose vocabulary-wide logits exist at once
+  config.loss_chunk = 2_048  # predictions whose vocabulary-wide logits exist at once, on each device
 
   config.mlm = dict(
       rate=0.15,  # share of a row's tokens to predict, special tokens counted (as published)

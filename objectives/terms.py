@@ -1,6 +1,7 @@
 """A loss before averaging, and the cross-entropy that every token objective shares."""
 
 from functools import partial
+import math
 from typing import NamedTuple
 
 import jax
@@ -29,7 +30,7 @@ class Setup(NamedTuple):
     word_start_V: token ids that begin a word.
     mask_id: the [MASK] token; -1 where the tokenizer has none.
     masking: how MLM hides tokens.
-    chunk: predictions whose V-wide logits exist at once.
+    chunk: predictions whose V-wide logits exist at once, on a device.
     rate: share of a row that MLM hides now; `Objective.prepare` sets it.
     prefix: rows have a prefix that is read from both sides.
   """
@@ -57,13 +58,22 @@ def projected_cross_entropy(projection, target_BxP, weight_BxP, *, chunk: int) -
 
   Args:
     projection: (hidden_BxPxE, table_VxE, bias_V or None).
-    chunk: predictions whose logits exist at once, over the whole batch.
+    chunk: predictions whose logits exist at once, on a device.
   """
   hidden_BxPxE, table_VxE, bias_V = projection
   if bias_V is None:
     bias_V = jnp.zeros(table_VxE.shape[0])
-  total, hits = _projected(hidden_BxPxE, table_VxE, bias_V, target_BxP, weight_BxP, chunk)
-  return _terms(total, hits, weight_BxP)
+  B = hidden_BxPxE.shape[0]
+  R, pinned = _parts(B)
+  if R == 1:
+    total, hits = _projected(hidden_BxPxE, table_VxE, bias_V, target_BxP, weight_BxP, chunk)
+    return _terms(total, hits, weight_BxP)
+  # Each part has the table and sums by itself: else every chunk would gather the table and sum gradients over devices.
+  rows = lambda x_Bx: pinned(x_Bx.reshape(R, B // R, *x_Bx.shape[1:]))
+  own = lambda x: pinned(jnp.broadcast_to(x[None], (R, *x.shape)))
+  total_R, hits_R = jax.vmap(lambda *args: _projected(*args, chunk))(
+      rows(hidden_BxPxE), own(table_VxE), own(bias_V), rows(target_BxP), rows(weight_BxP))
+  return _terms(total_R.sum(), hits_R.sum(), weight_BxP)
 
 
 def projected_nats(projection, target_BxP, *, chunk: int) -> tuple[jax.Array, jax.Array]:
@@ -76,6 +86,17 @@ def projected_nats(projection, target_BxP, *, chunk: int) -> tuple[jax.Array, ja
       lambda args: _score(_project(args[0], table_VxE, bias_V), args[1])[:2], chunks)
   P = target_BxP.shape[1]
   return _join(nats_NxBxC)[:, :P], _join(hit_NxBxC)[:, :P]
+
+
+def _parts(B: int):
+  """(R, pin): into how many parts (R) devices split B rows, and what keeps an array with such a first axis split so."""
+  mesh = jax.sharding.get_abstract_mesh()
+  axes = tuple(name for name in ('data', 'fsdp') if name in mesh.axis_names and mesh.shape[name] > 1)
+  R = math.prod(mesh.shape[name] for name in axes)
+  free = jax.sharding.PartitionSpec.UNCONSTRAINED
+  pin = lambda x_Rx: jax.lax.with_sharding_constraint(
+      x_Rx, jax.sharding.PartitionSpec(axes, *(free,) * (x_Rx.ndim - 1)))
+  return (1, None) if B % R else (R, pin)
 
 
 def _terms(total, hits, weight_BxP) -> dict[str, Term]:

@@ -66,7 +66,7 @@ def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: boo
   rows = config.batch_size // (data * fsdp)
   params /= fsdp * tensor
   held = cost.state_bytes(1, bool(config.optimizer.average)) * params
-  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk // (data * fsdp), fused=fused) / tensor
+  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk, fused=fused) / tensor
   chip = topology.chip
   if chip is None:
     return Candidate(knobs, held, 0.0)

@@ -33,6 +33,8 @@ _GONE_S = 20  # a process that has said nothing for so long is gone
 _HEARTBEAT_S = 60  # after which jax ends the processes that are left, should the watch here have failed
 _GRACE_S = 5  # for a process to come to its own end, once another one ended with an error
 _EVER_MS = 30 * 86_400_000
+_AGAIN = 'The same command, on all of them, goes on from the last checkpoint.'
+_ending: list[int] = []  # the code of this process, once it is known
 _cleanups: list[Callable[[], None]] = []  # what an end that unwinds no stack must still do
 _calls = itertools.count()  # all processes make the same calls in the same order
 
@@ -85,7 +87,8 @@ def member(*, coordinator: str, processes: int, process: int, timeout: float):
     orderly = isinstance(error, Preempted)  # which all processes are, after the same step
     _leave(exit_code(error), '' if orderly else message(error))
     if not orderly:
-      _wait_for_others()
+      if index() == 0:
+        _wait_for_others()
       atexit.register(os._exit, exit_code(error))  # jax's own end would wait for processes that are gone
     raise
   done.set()
@@ -101,10 +104,7 @@ def _launched() -> bool:
 
 def _join(coordinator: str, processes: int, process: int, timeout: float):
   jax.config.update('jax_enable_preemption_service', False)  # it would take SIGTERM away from training/signals.py
-  # jax ends a process whose coordinator is gone with abort() at once. Now the signal first calls the C library's sleep
-  # with its own number, 6 seconds, in which the watch here can say what happened and end with a code of ours.
-  libc = ctypes.CDLL(None)
-  libc.signal(signal.SIGABRT, ctypes.cast(libc.sleep, ctypes.c_void_p))
+  ctypes.CDLL(None).signal(signal.SIGABRT, _ON_ABORT)
   known: dict[str, Any] = {}
   if coordinator != 'auto':
     host, colon, port = coordinator.rpartition(':')
@@ -127,6 +127,22 @@ def _join(coordinator: str, processes: int, process: int, timeout: float):
                       '--process, or --coordinator=none for one process alone.') from error
   finally:
     met.set()
+
+
+def _aborted(_):
+  """jax ends a process whose coordinator is gone with abort(), holding a lock that every call of it waits for.
+
+  Python's own handlers would never run. This one runs in the thread that aborts.
+  """
+  if _ending:
+    time.sleep(_GRACE_S)  # the main thread has its own error to say
+    os._exit(_ending[0])
+  gone = f'process 0, which coordinates the run at {runtime.global_state.coordinator_address}, is gone. {_AGAIN}'
+  _say('jax ended this process for the reason above.' if _answers(runtime.global_state.coordinator_address) else gone)
+  os._exit(DeviceError.exit_code)
+
+
+_ON_ABORT = ctypes.CFUNCTYPE(None, ctypes.c_int)(_aborted)
 
 
 def _check_port(coordinator: str, port: int):
@@ -306,6 +322,7 @@ def _say(text: str):
 
 
 def _leave(code: int, why: str):
+  _ending.append(code)
   with contextlib.suppress(Exception):  # the coordinator may be gone
     runtime.global_state.client.key_value_set(f'onemask/left/{index()}', json.dumps([code, why]), allow_overwrite=True)
 
@@ -318,11 +335,12 @@ def _leave_at_once(code: int, why: str):
 
 
 def _wait_for_others(gone: int = 0):
-  """Until all have left but those that are gone; not for ever."""
+  """Until all have left but those that are gone, and a moment more for their last words; not for ever."""
   end = time.monotonic() + _GRACE_S + 3 * _BEAT_S
   with contextlib.suppress(Exception):
     while time.monotonic() < end and len(_read('left')) + gone < runtime.global_state.num_processes:
       time.sleep(0.1)
+  time.sleep(_BEAT_S)
 
 
 def _read(what: str) -> dict[int, str]:
@@ -335,7 +353,6 @@ def _watch(done: threading.Event):
   state, beats = runtime.global_state, itertools.count()
   heard = {each: ('', time.monotonic()) for each in range(state.num_processes)}  # by process: (its last beat, when)
   failed = None
-  again = 'The same command, on all of them, goes on from the last checkpoint.'
   while not done.wait(_BEAT_S):
     try:
       state.client.key_value_set(f'onemask/alive/{index()}', str(next(beats)), allow_overwrite=True)
@@ -343,7 +360,7 @@ def _watch(done: threading.Event):
     except Exception:
       if done.is_set():
         return
-      end(f'process 0, which coordinates the run at {state.coordinator_address}, is gone. {again}',
+      end(f'process 0, which coordinates the run at {state.coordinator_address}, is gone. {_AGAIN}',
           DeviceError.exit_code)
     now = time.monotonic()
     heard |= {each: (beat, now) for each, beat in alive.items() if beat != heard[each][0]}
@@ -354,7 +371,7 @@ def _watch(done: threading.Event):
     gone = [str(each) for each, (_, last) in heard.items() if now - last > _GONE_S]
     if gone and not done.is_set():
       end(f'process {", ".join(gone)} of {state.num_processes} is gone: nothing was heard of it for {_GONE_S} s. '
-          f'{again}', DeviceError.exit_code, gone=len(gone))
+          f'{_AGAIN}', DeviceError.exit_code, gone=len(gone))
     if failed and now - failed[0] > _GRACE_S and not done.is_set():
       end(*failed[1:])
 

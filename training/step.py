@@ -204,7 +204,8 @@ def block_norms(gradient) -> dict[str, jax.Array]:
   norms = {name: optax.global_norm(part) for name, part in gradient.items() if name != 'trunk'}
   trunk = dict(gradient['trunk'])
   blocks = trunk.pop('blocks')
-  squares = [jnp.square(x.astype(jnp.float32)).reshape(x.shape[0], -1).sum(axis=1) for x in jax.tree.leaves(blocks)]
+  # No reshape: it would bring the parts of a gradient that devices hold together.
+  squares = [jnp.square(x.astype(jnp.float32)).sum(axis=tuple(range(1, x.ndim))) for x in jax.tree.leaves(blocks)]
   shared = len({len(square) for square in squares}) > 1  # shared layers are not stacked
   norms['blocks'] = optax.global_norm(blocks) if shared else jnp.sqrt(sum(squares))
   return norms | {name: optax.global_norm(part) for name, part in trunk.items()}
