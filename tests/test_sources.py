@@ -233,10 +233,11 @@ def test_a_page_is_fetched_once_checked_and_says_where_to_put_it(tmp_path):
 
 def test_a_running_text_is_the_file_and_documents_are_joined_where_there_is_no_file(tmp_path):
   text = '\n  One.\n\n\nTwo:\tthree \n\n'
-  (tmp_path / 'a.txt').write_text(text)
-  corpus = sources.open_corpus(f'text:{tmp_path}', tmp_path / 'cache')
+  (folder := tmp_path / 'texts').mkdir()
+  (folder / 'a.txt').write_text(text)
+  corpus = sources.open_corpus(f'text:{folder}', tmp_path / 'cache')
   assert corpus.running_text(replaced := Counter(), nothing) == text and not replaced
-  (tmp_path / 'b.jsonl').write_text('{"text": "x\\r\\n"}\n{"text": "y"}\n')
-  assert sources.open_corpus(f'text:{tmp_path}', tmp_path / 'cache').running_text(replaced, nothing) == (
+  (folder / 'b.jsonl').write_text('{"text": "x\\r\\n"}\n{"text": "y"}\n')
+  assert sources.open_corpus(f'text:{folder}', tmp_path / 'cache').running_text(replaced, nothing) == (
       f'{text}\n\nx\n\n\ny')
   assert replaced == {'carriage returns': 1}
