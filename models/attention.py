@@ -229,5 +229,6 @@ def preference(platform: str, S: int) -> tuple[str, ...]:
 
 
 IMPLEMENTATIONS = dict(reference=_reference, xla=_xla, cudnn=_cudnn, splash=_splash)
+KERNELS = ('cudnn', 'splash')  # in which the scores of a whole row never exist
 # Below this a row is less than one block of splash, and scores are small beside the rest of a layer.
 _SHORT = 512

@@ -3,6 +3,7 @@
 from collections import defaultdict
 import time
 
+from models.attention import KERNELS
 from tools import plan_compile, plan_search, planning
 from training.console import Console, duration
 
@@ -85,7 +86,7 @@ def find_fitting(console: Console, config, topology, devices, tries: int = 3) ->
 
 
 def _candidates(config, topology, devices) -> list[plan_search.Candidate]:
-  fused = plan_compile.attention_of(config, devices) in ('cudnn', 'splash')
+  fused = plan_compile.attention_of(config, devices) in KERNELS
   return plan_search.candidates(config, topology, fused=fused)
 
 

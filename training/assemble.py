@@ -13,7 +13,7 @@ from configs.check import ConfigError
 from data import documents, pipeline
 from data.tokenizer import Tokenizer
 from models.config import ModelConfig
-from models.network import Network, example_batch, make_network
+from models.network import Network, attention_in_use, example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import Objective, heads_of, make_objective
 from objectives.terms import Setup
@@ -62,6 +62,10 @@ class Experiment:
   @property
   def held_out(self) -> Objective:
     return self.cells[self.main].held_out
+
+  def attention(self) -> str:
+    """The implementation of attention that reads full rows on the mesh in context."""
+    return attention_in_use(self.model, mask=self.config.mask, packed=not self.pairs, T=self.config.data.sequence_length)
 
   def length_at(self, step: int) -> int:
     """T of a step."""

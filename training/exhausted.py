@@ -6,6 +6,7 @@ import json
 from etils import epath
 import jax
 
+from models.attention import KERNELS
 from training import cost
 from training.assemble import Experiment, make_run_state
 from training.errors import DeviceError
@@ -29,7 +30,9 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> s
   plan = epath.Path(directory) / 'plan.json'
   accumulate = json.loads(plan.read_text())['accumulate'] if plan.exists() else max(1, config.accumulate)
   rows = config.batch_size // accumulate // (mesh.shape['data'] * mesh.shape['fsdp'])
-  activations = cost.activation_bytes(experiment.model, rows, config.data.sequence_length, config.loss_chunk)
+  activations = cost.activation_bytes(
+      experiment.model, rows, config.data.sequence_length, config.loss_chunk,
+      fused=experiment.attention() in KERNELS)
   helps = [
       (rows > 1, f'--config.accumulate={accumulate * next((n for n in range(2, rows) if rows % n == 0), rows)}',
        'smaller micro-batches, the same gradient'),

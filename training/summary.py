@@ -8,7 +8,7 @@ from etils import epath
 import jax
 
 from configs import cells, check
-from models.network import attention_in_use
+from models.attention import KERNELS
 from training import budget, certificate, cost, distributed, workdir
 from training.assemble import Experiment
 from training.console import duration
@@ -44,7 +44,7 @@ class Plan:
 def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, mesh) -> Plan:
   """Chooses what the config leaves open, once a run: a resumed run keeps the choice, because it orders sums."""
   config, T = experiment.config, experiment.config.data.sequence_length
-  attention = attention_in_use(experiment.model, mask=config.mask, packed=not experiment.pairs, T=T)
+  attention = experiment.attention()
   flops = {T: budget.mean_flops_per_token(config, T) for _, T in experiment.phases}
   path = epath.Path(directory) / 'plan.json'
   platform, memory = jax.default_backend(), cost.device_memory()
@@ -56,7 +56,7 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
           experiment.model, batch_size=config.batch_size, T=T, chunk=config.loss_chunk,
           devices=mesh.shape['data'] * mesh.shape['fsdp'],
           params=parameters // mesh.shape['fsdp'], average=bool(config.optimizer.average), flops_a_token=flops[T],
-          platform=platform, memory=memory, fused=attention in ('cudnn', 'splash'),
+          platform=platform, memory=memory, fused=attention in KERNELS,
           period=cells.period(config))
     path.write_text(json.dumps(dict(accumulate=chosen)))
     return chosen
