@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 import functools
 import hashlib
+import itertools
 import json
 from pathlib import Path
 import warnings
@@ -68,8 +69,10 @@ class Tokenizer:
     """Ids of each text (int32), unframed; the texts are spread over all cores."""
     ids = []
     for batch in _batches(texts):
-      for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False):
-        ids.append(self._ordinary(np.array(encoding.ids, np.int32)))
+      listed = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
+      together = np.fromiter(itertools.chain.from_iterable(listed), np.int32)  # once, and not a sentence at a time
+      pieces = np.split(together, np.cumsum([len(one) for one in listed])[:-1])
+      ids += map(self._ordinary, pieces) if self.special_V[together].any() else pieces
     return ids
 
   def decode(self, ids: Iterable[int]) -> str:
