@@ -1,11 +1,15 @@
 """The loss that never has whole logits gives what whole logits give; sums are divided once."""
 
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from configs import base
 from objectives import clm, mlm, nsp, terms
+from training import sharding
 
 B, P, E, V = 3, 7, 8, 40
 
@@ -73,3 +77,20 @@ def test_pure_losses_are_negative_log_likelihoods():
   assert term.weight == 2
   term = mlm.mlm(logits[None], jnp.array([[1, 0, 0]]), jnp.array([[0.0, 1.0, 1.0]]))
   np.testing.assert_allclose(term.total, -np.log(0.5) - np.log(0.1), rtol=1e-5)
+
+
+def test_logits_stay_split_over_rows_and_vocabulary_on_a_mesh():
+  config = base.get_config().mesh
+  config.update(data=2, fsdp=2, tensor=2)
+  mesh = sharding.make_mesh(config)
+
+  def of(letters, shape, dtype='float32'):
+    return jax.ShapeDtypeStruct(shape, dtype, sharding=jax.NamedSharding(mesh, sharding.spec(mesh, letters, shape)))
+
+  def loss(projection, target, weight):
+    return terms.projected_cross_entropy(projection, target, weight, chunk=64)['loss'].total
+
+  projection = of(('B', 'P', None), (16, 12, E)), of(('V', 'E'), (V, E)), of(('V',), (V,))
+  program = jax.jit(jax.grad(loss)).lower(
+      projection, of(('B', 'P'), (16, 12), 'int32'), of(('B', 'P'), (16, 12))).compile().as_text()
+  assert set(re.findall(rf'f32\[\d+,\d+,(?:{V}|{V // 2})\]', program)) == {f'f32[4,4,{V // 2}]'}
