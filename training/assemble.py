@@ -65,7 +65,8 @@ class Experiment:
 
   def attention(self) -> str:
     """The implementation of attention that reads full rows on the mesh in context."""
-    return attention_in_use(self.model, mask=self.config.mask, packed=not self.pairs, T=self.config.data.sequence_length)
+    config = self.config
+    return attention_in_use(self.model, mask=config.mask, packed=not self.pairs, T=config.data.sequence_length)
 
   def length_at(self, step: int) -> int:
     """T of a step."""
