@@ -10,7 +10,7 @@ import json
 from os import PathLike
 from pathlib import Path
 
-from configs import check, cli
+from configs import check, cli, meshes
 from training import storage
 from training.console import Console
 
@@ -80,7 +80,7 @@ def validate(directory: PathLike, console: Console) -> dict:
   config = workdir.read_config(directory)
   config_sha256 = check.config_hash(check.resolve(config))
   try:
-    check.mesh_sizes(config.mesh, len(sharding.find_devices()))
+    meshes.sizes(config.mesh, len(sharding.find_devices()))
   except ValueError:
     config.mesh.update(data=-1, fsdp=1, tensor=1)  # the devices here need not be those of the training
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import ml_collections
 import pytest
 
-from configs import base, check
+from configs import base, check, meshes
 
 CONFIGS = sorted(path.stem for path in Path(base.__file__).parent.glob('*.py')
                  if path.stem not in ('__init__', 'axes', 'cells', 'check', 'cli', 'base'))
@@ -167,7 +167,7 @@ def test_differences_are_listed_field_by_field():
 ])
 def test_a_batch_or_mesh_that_does_not_fit_the_devices_is_refused(changes, devices, processes, words):
   with pytest.raises(check.ConfigError) as refused:
-    check.check_devices(config(**changes), devices, processes, 'cpu')
+    meshes.check(config(**changes), devices, processes, 'cpu')
   assert all(word in str(refused.value) for word in words), refused.value
 
 
@@ -187,5 +187,5 @@ def test_a_preset_that_is_none_is_refused(name):
 
 
 def test_a_batch_that_divides_is_accepted():
-  check.check_devices(config(batch_size=32, accumulate=2), 8, 2, 'cpu')
-  check.check_devices(config(batch_size=4, mesh__tensor=8), 8, 1, 'cpu')
+  meshes.check(config(batch_size=32, accumulate=2), 8, 2, 'cpu')
+  meshes.check(config(batch_size=4, mesh__tensor=8), 8, 1, 'cpu')

@@ -4,7 +4,7 @@ import dataclasses
 
 import jax
 
-from configs import check
+from configs import check, meshes
 from tools import plan_compile, plan_roofline
 from tools.plan_chips import Topology
 from training import budget, sharding
@@ -36,7 +36,7 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
     counted: `count_flops` of the config, where the caller knows it already.
   """
   config = budget.settle(config)
-  check.check_devices(config, topology.size, 1, 'cpu' if topology.kind == 'cpu' else 'tpu')
+  meshes.check(config, topology.size, 1, 'cpu' if topology.kind == 'cpu' else 'tpu')
   mesh = sharding.make_mesh(config.mesh, devices)
   chip, T = topology.chip, config.data.sequence_length
   model_flops = config.batch_size * T * budget.mean_flops_per_token(config, T)

@@ -10,7 +10,7 @@ from etils import epath
 import jax
 import numpy as np
 
-from configs import cells, check
+from configs import cells, check, meshes
 from data.report import format_report
 from evaluation.heldout import make_evaluator
 from training import (
@@ -64,7 +64,7 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
         directory, resolved, restart=restart, allow_change=allow_change, say=console.say))
     workdir.check_shared(directory)
     devices = sharding.find_devices(config.platform)
-    check.check_devices(config, len(devices), jax.process_count(), devices[0].platform)
+    meshes.check(config, len(devices), jax.process_count(), devices[0].platform)
     faults.mark(directory, 'data')
     experiment = distributed.first_then_others(lambda: assemble(config, console.stage))
     prepared = experiment.prepared

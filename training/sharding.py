@@ -8,7 +8,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
-from configs import check
+from configs import meshes
 from training.errors import DeviceError
 
 # A letter that is not here is not split. An array uses each mesh axis once: the first letter wins.
@@ -49,7 +49,7 @@ def find_devices(platform: str = 'auto') -> list[jax.Device]:
 def make_mesh(config, devices=None) -> Mesh:
   """The device mesh of a `config.mesh`; the axis of -1 takes the devices that remain."""
   devices = jax.devices() if devices is None else devices
-  sizes = check.mesh_sizes(config, len(devices))
+  sizes = meshes.sizes(config, len(devices))
   # Auto: linen's modules say nothing of meshes, the compiler propagates from parameters and batch.
   return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices,
                        axis_types=(jax.sharding.AxisType.Auto,) * len(sizes))
