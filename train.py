@@ -40,14 +40,15 @@ def main():
     compiler,
     distributed,
     loop,
+    membership,
     summary,
     workdir,
   )
 
   if flags.compiled:
     compiler.keep_programs(flags.compiled)
-  with distributed.member(coordinator=flags.coordinator, processes=flags.processes, process=flags.process,
-                          timeout=flags.join_timeout) as leave:
+  with membership.member(coordinator=flags.coordinator, processes=flags.processes, process=flags.process,
+                         timeout=flags.join_timeout) as leave:
     if distributed.index():
       console.hush()
     stop.on_exit(lambda: leave(143, 'a signal ended it at once'))

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from training import distributed
+from training import membership
 from training.errors import DeviceError
 
 _STEPS = 10  # median steps without progress that are too many
@@ -49,6 +49,6 @@ class Watchdog:
       if not patient and time.monotonic() - since > limit and not self._done.is_set():
         with contextlib.suppress(OSError, ValueError):  # a standard error that is no file
           faulthandler.dump_traceback(sys.stderr)
-        distributed.end(f'no progress for {time.monotonic() - since:.0f} s while {what} (config.stuck_after='
+        membership.end(f'no progress for {time.monotonic() - since:.0f} s while {what} (config.stuck_after='
                         f'{self._limit:g}); the stacks of all threads are above. The same command goes on from the '
                         'last checkpoint.', DeviceError.exit_code)
