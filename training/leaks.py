@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from models import cache as caching
+from models.attention import KERNELS
 from models.config import ModelConfig
 from models.network import from_paths, make_network, parameter_shapes
 from objectives import clm
@@ -73,7 +74,7 @@ class _Probe:
         kv_heads=2 if config.G == config.heads else 1, head_width=4, feed_forward=8,
         embedding_width=4 if config.E != config.width else 0, max_length=_T + config.position_offset,
         dropout=0.0, attention_dropout=0.0, dtype='float32', remat='none', scan=True,
-        attention='auto' if config.attention in ('cudnn', 'splash') else config.attention)  # rows too short for them
+        attention='auto' if config.attention in KERNELS else config.attention)  # rows too short for them
     self.head = next((head for head in ('clm', 'mlm') if head in heads), None)
     self.network = make_network(self.config, mask=mask, packed=packed, heads=(self.head,) if self.head else ())
     self.writes = self.head == 'clm' and mask != 'bidirectional'
