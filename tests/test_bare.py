@@ -42,7 +42,8 @@ def test_any_cell_has_a_step_that_learns(cell):
 
 
 @pytest.mark.parametrize('cell', [
-    dict(objectives=dict(mlm=1.0, nsp=1.0)), dict(mask='causal', objectives=dict(clm=1.0))], ids=str)
+    pytest.param(dict(objectives=dict(mlm=1.0, nsp=1.0)), marks=pytest.mark.slow),
+    dict(mask='causal', objectives=dict(clm=1.0))], ids=str)
 def test_steps_in_bfloat16_follow_float32_and_keep_their_parameters_in_it(cell):
   losses = {}
   for dtype in ('float32', 'bfloat16'):
@@ -61,7 +62,7 @@ def test_steps_in_bfloat16_follow_float32_and_keep_their_parameters_in_it(cell):
     assert kinds == {jnp.dtype('float32')} and measured['train/loss'].dtype == jnp.float32
   np.testing.assert_allclose(losses['bfloat16'], losses['float32'], rtol=0.01)  # 8 bits, five updates
   wide = [operands for operands in re.findall(r'dot_general.* : (\(.*?\)) ->', program) if 'xf32>' in operands]
-  # In bfloat16 all products take bfloat16. Of scores, jax.nn keeps the float32 that softmax gave them: their two
-  # gradients, in a loop over layers, are the only others.
-  assert len(wide) == 2 and all(operands.count('xf32>') == 1 for operands in wide), wide
-  assert re.search(r'dot_general.*xbf16>, tensor<60x16xbf16>\) -> tensor<\d+x\d+x60xf32>', program)  # logits
+  # In bfloat16 all products take bfloat16. Scores keep the float32 that softmax gave them: their two gradients, in a
+  # loop over layers, are the only others.
+  assert len(wide) == 2, wide
+  assert re.search(r'dot_general.*xbf16>, tensor<[0-9x]*60x16xbf16>\) -> tensor<[0-9x]+x60xf32>', program)  # logits

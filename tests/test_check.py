@@ -10,7 +10,7 @@ import pytest
 from configs import base, check, meshes
 
 CONFIGS = sorted(path.stem for path in Path(base.__file__).parent.glob('*.py')
-                 if path.stem not in ('__init__', 'axes', 'cells', 'check', 'cli', 'base'))
+                 if path.stem not in ('__init__', 'axes', 'cells', 'check', 'cli', 'base', 'meshes'))
 
 
 def config(**changes):

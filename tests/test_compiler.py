@@ -8,6 +8,7 @@ import jax
 import pytest
 import runs
 
+from configs import base
 from configs.check import ConfigError
 from training import compiler, sharding
 
@@ -49,7 +50,7 @@ def test_a_folder_that_others_may_use_is_refused(tmp_path, mode):
 
 def test_options_are_those_that_this_jaxlib_knows():
   assert not compiler._known('xla_cpu_no_such_option')
-  mesh = sharding.make_mesh(type('mesh', (), dict(data=-1, fsdp=1, tensor=1)))
+  mesh = sharding.make_mesh(base.get_config().mesh)
   options = compiler.options(mesh)
   assert jax.devices()[0].platform != 'cpu' or set(options) <= set(compiler._OPTIONS['cpu'])
   assert jax.jit(lambda x: x + 1, compiler_options=options)(1) == 2

@@ -12,7 +12,8 @@ from models.config import ModelConfig
 from models.network import example_batch, make_network
 
 FOLDER = Path(base.__file__).parent
-NAMES = sorted({path.stem for path in FOLDER.glob('*.py')} - {'__init__', 'axes', 'base', 'cells', 'check', 'cli'})
+NAMES = sorted({path.stem for path in FOLDER.glob('*.py')} - {
+    '__init__', 'axes', 'base', 'cells', 'check', 'cli', 'meshes'})
 BASE, GPT = 'bert_base', 'gpt2_small'
 ALBERT = dict(embedding_width=128, vocab_size=30_000, shared_layers=True)
 

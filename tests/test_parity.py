@@ -176,8 +176,8 @@ def test_losses_and_gradients_are_theirs(both):
   if 'cls.predictions.decoder.bias' in named:  # untied, this one is in use
     named['cls.predictions.bias'] = named.pop('cls.predictions.decoder.bias')
   assert mine.keys() == named.keys()
-  for name, x in named.items():
-    np.testing.assert_allclose(mine[name], x.numpy(), atol=1e-4 * max(1e-3, float(x.abs().max())), err_msg=name)
+  for name, x in named.items():  # where a gradient is zero, as that of span's bias, both have float32's rounding
+    np.testing.assert_allclose(mine[name], x.numpy(), atol=1e-4 * max(2e-3, float(x.abs().max())), err_msg=name)
 
 
 TEXTS = ['The banks of a river.', 'Éléphant naïve Ångström', '你好，世界 river', '😀 the 👩‍👩‍👧 bank',

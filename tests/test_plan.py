@@ -124,8 +124,9 @@ def test_a_plan_for_simulated_devices_has_all_but_times():
   json.dumps(plan)
 
 
-@pytest.mark.parametrize('cell', [dict(mask='causal', objectives=dict(clm=1.0)), dict(objectives=dict(mlm=1.0))],
-                         ids=str)
+@pytest.mark.parametrize('cell', [
+    dict(mask='causal', objectives=dict(clm=1.0)),
+    pytest.param(dict(objectives=dict(mlm=1.0)), marks=pytest.mark.slow)], ids=str)
 def test_with_fsdp_devices_exchange_parameters_and_not_activations(cell):
   """What layers send hangs on their parameters alone: four times the rows send no more."""
 

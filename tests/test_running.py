@@ -85,6 +85,7 @@ def test_a_text_that_is_too_short_or_has_no_documents_for_pairs_says_so(tmp_path
     prepare(settings(tmp_path), pairs='random')
 
 
+@pytest.mark.slow
 def test_a_run_scores_every_character_but_the_first_and_only_at_its_end(tmp_path):
   """A real run of gpt_char, small, by Muon."""
   text = TEXT.replace('Ω', '')

@@ -83,7 +83,7 @@ def thorough_compiler():
   jax.config.update('jax_disable_most_optimizations', True)
 
 
-@pytest.mark.parametrize('scan', [True, False])
+@pytest.mark.parametrize('scan', [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_recomputing_changes_memory_and_not_the_gradient(scan, thorough_compiler):
   lowered, sizes, gradients = [], [], []
   batch = small.batch(small.tokens(8, 64))
@@ -191,7 +191,7 @@ def test_a_block_is_the_published_equations(name):
 def test_residual_projections_that_begin_at_zero_make_every_block_begin_as_nothing():
   net, params = build('gpt2_small', mask='causal', init_residual_zero=True, final_norm=False)
   token = small.batch(small.tokens(1, 8))
-  embedded = params['embeddings']['token'][token['token']] + params['embeddings']['position'][:8]
+  embedded = params['embeddings']['token'][token['token']] + params['embeddings']['position'][None, :8]
   np.testing.assert_array_equal(net.apply(params, token)['hidden'], embedded)
 
 

@@ -14,4 +14,4 @@ RUNS = [dict(name=name) | taken_back for name, taken_back in {
     'adamw': _ADAMW | {'optimizer.learning_rate': 3e-3},
     'adamw_faster': _ADAMW | {'optimizer.learning_rate': 1e-2},
 }.items()]
-TABLE = dict(rows='name', columns='seed', value='loss')
+TABLE = dict(rows='name', value='loss')
