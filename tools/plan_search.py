@@ -42,7 +42,9 @@ def candidates(config, topology: Topology, *, fused: bool) -> list[Candidate]:
   params = parameters(config)
   found = []
   sizes = _divisors(topology.size)
-  for tensor, fsdp, remat in itertools.product(sizes, sizes, check.CHOICES['model.remat']):
+  recomputes = config.model.scan or topology.kind != 'cpu'  # as configs/meshes.py has it
+  remats = check.CHOICES['model.remat'] if recomputes else ('none',)
+  for tensor, fsdp, remat in itertools.product(sizes, sizes, remats):
     if topology.size % (tensor * fsdp) or config.model.heads % tensor or tensor > 8:
       continue
     for accumulate in _divisors(config.batch_size):
