@@ -1,5 +1,7 @@
 """Every implementation of the one attention function gives what `reference` gives, and each is tried where it fits."""
 
+import contextlib
+import math
 import re
 
 import attention_grid as grid
@@ -31,7 +33,14 @@ def lowered(platform: str, mask: Mask, *, T=BLOCKS, K=64, dtype='bfloat16', impl
   def loss(q, k, v):
     return attend(q, k, v, mask, implementation=implementation, **options).astype(jnp.float32).sum()
 
-  with jax.sharding.use_abstract_mesh(on(platform, *sizes)):
+  with contextlib.ExitStack() as stack:
+    if platform == 'gpu':  # jax 0.12 lowers cuDNN's calls only for a mesh of devices that are there, of whatever kind
+      stack.enter_context(pytest.MonkeyPatch.context()).setattr(attention, 'platform', lambda: 'gpu')
+      mesh = base.get_config().mesh
+      mesh.update(dict(zip(('data', 'fsdp', 'tensor'), sizes)))
+      stack.enter_context(jax.set_mesh(sharding.make_mesh(mesh, jax.devices()[:math.prod(sizes)])))
+    else:
+      stack.enter_context(jax.sharding.use_abstract_mesh(on(platform, *sizes)))
     traced = jax.jit(jax.grad(loss, (0, 1, 2)) if gradient else loss).trace(
         *jax.eval_shape(lambda: grid.qkv(T, G=G, K=K, B=8, dtype=dtype)))
     return traced.lower(lowering_platforms=('cuda' if platform == 'gpu' else platform,)).as_text()
@@ -167,6 +176,8 @@ def test_a_gpu_without_cudnn_takes_what_needs_none(monkeypatch):
 
 def test_the_platform_is_that_of_the_mesh_in_context():
   assert attention.platform() == jax.default_backend()
+  with jax.sharding.use_abstract_mesh(on('gpu')):
+    assert attention.platform() == 'gpu'
   with jax.sharding.use_abstract_mesh(on('tpu')):
     assert attention.platform() == 'tpu'
     assert jax.jit(lambda: jnp.zeros(()) if attention.platform() == 'tpu' else None).trace().jaxpr.out_avals
