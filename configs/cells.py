@@ -100,31 +100,40 @@ def trained(config) -> tuple[Cell, ...]:
   return tuple(dict.fromkeys(part.cell for stage in stages(config) for part in stage.parts))
 
 
+def wanted(config) -> tuple[Cell, ...]:
+  """Every cell that trains or is scored, once each."""
+  return tuple(dict.fromkeys((*trained(config), main_cell(config), *also(config))))
+
+
+def paired(config) -> bool:
+  """Whether rows are sentence pairs and not packed documents."""
+  return bool({*PAIRED} & {*config.objectives})
+
+
 def check(config):
   """Raises ValueError unless every cell can train or be scored, and what is scored was trained."""
   try:
-    sources, main, more = trained(config), main_cell(config), also(config)
+    sources, main, more, every = trained(config), main_cell(config), also(config), wanted(config)
   except ValueError as error:
     raise ValueError(f'config.schedule={config.schedule!r}, config.validation.also={config.validation.also!r}: '
                      f'{error}.') from error
-  wanted = dict.fromkeys((*sources, main, *more))
-  for cell in wanted:
+  for cell in every:
     _check_cell(cell, config.negative_control)
-  if config.negative_control and not any(_sees_answers(cell) for cell in wanted):
+  if config.negative_control and not any(_sees_answers(cell) for cell in every):
     raise ValueError("config.negative_control=True is for the cell that sees its answers, mask='bidirectional' with "
                      'clm; this one sees none.')
-  if len(set(map(str, wanted))) < len(wanted):
+  if len(set(map(str, every))) < len(every):
     raise ValueError(f'config.objectives: {main} is also in config.schedule or config.validation.also, where each '
                      'objective counts 1: give them weight 1 here, too.')
-  if len({bool({*PAIRED} & {*cell.names}) for cell in wanted}) > 1:
+  if len({bool({*PAIRED} & {*cell.names}) for cell in every}) > 1:
     raise ValueError(f'config.schedule={config.schedule!r}: {" and ".join(PAIRED)} need rows that are sentence pairs, '
                      'for every cell or for none.')
-  if {*PAIRED} <= {name for cell in wanted for name in cell.names}:
+  if {*PAIRED} <= {name for cell in every for name in cell.names}:
     raise ValueError('config.objectives: nsp and sop draw different wrong pairs: name one of them.')
   if {'mlm', 'mntp'} <= {name for cell in sources for name in cell.names}:
     raise ValueError(f'config.schedule={config.schedule!r}: mlm and mntp read one head at different positions: name '
                      'one of them.')
-  if config.mlm.static and {*PAIRED} & {name for cell in wanted for name in cell.names}:
+  if config.mlm.static and {*PAIRED} & {name for cell in every for name in cell.names}:
     raise ValueError(f'config.mlm.static={config.mlm.static}: sentence pairs are drawn anew each time, so what is '
                      'hidden of them cannot be the same; use 0, or leave nsp and sop out.')
   heads = {_head(config, name) for cell in sources for name in cell.names}

@@ -9,7 +9,7 @@ import re
 import ml_collections
 
 from configs import base, cells
-from configs.cells import MASKS, OBJECTIVES, PAIRED
+from configs.cells import MASKS, OBJECTIVES
 
 
 class ConfigError(ValueError):
@@ -192,7 +192,7 @@ def _shapes(config):
     rows = model.max_length - model.position_offset
     _require(rows >= T, 'data.sequence_length', T, f'the position table has {rows} rows from position_offset '
              f'on: at most that, or config.model.max_length={T + model.position_offset}')
-  _require(not {*PAIRED} & {*config.objectives} or model.segment_types >= 2, 'model.segment_types',
+  _require(not cells.paired(config) or model.segment_types >= 2, 'model.segment_types',
            model.segment_types, 'sentence pairs need 2, one for each sentence')
   short = config.data.short_length
   _require(short == 0 or 8 <= short <= T, 'data.short_length', short, f'must be 0, or from 8 to the full {T}')

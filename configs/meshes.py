@@ -13,8 +13,7 @@ def check(config, devices: int, processes: int, platform: str):
     devices: of all processes together.
     platform: cpu, gpu or tpu.
   """
-  if platform == 'cpu' and config.model.remat != 'none' and not config.model.scan:
-    # XLA's CPU compiler drops the barriers that tie recomputing to the backward pass, and schedules all of it early.
+  if config.model.remat != 'none' and not recomputes(config, platform):
     raise ConfigError(f'config.model.remat={config.model.remat} saves no memory on the CPU when layers are unrolled: '
                       'set config.model.scan=True.')
   home = dict(cudnn='gpu', splash='tpu').get(config.model.attention, platform)
@@ -34,6 +33,15 @@ def check(config, devices: int, processes: int, platform: str):
     raise ConfigError(f'config.batch_size={config.batch_size} does not divide over {rows} parts of the mesh '
                       f'(data x fsdp), {processes} processes and {micro} micro-batches'
                       + (f', by {period} for the schedule' if period > 1 else '') + f': use {fitting}.')
+
+
+def recomputes(config, platform: str) -> bool:
+  """Whether computing activations again saves memory there.
+
+  XLA's CPU compiler drops the barriers that tie recomputing to the backward pass, and schedules all of it early, unless
+  layers are scanned.
+  """
+  return platform != 'cpu' or config.model.scan
 
 
 def sizes(mesh, devices: int) -> dict[str, int]:

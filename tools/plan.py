@@ -35,7 +35,7 @@ def main():
     result = plan_page.search(console, config, topology, devices, compiles=flags.compiles)
   else:
     result = planning.make_plan(config, topology, devices)
-    result['flops_over_closed_form'] = planning.agreement(config)
+    result['flops_over_closed_form'] = planning.agreement(config, counted=result['flops_per_step'])
     if result['fits'] is False:
       result['fitting'] = plan_page.find_fitting(console, config, topology, devices)
     plan_page.show(console, result)

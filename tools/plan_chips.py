@@ -73,6 +73,10 @@ class Topology:
     return math.prod(self.shape) * self.slices
 
   @property
+  def platform(self) -> str:
+    return 'cpu' if self.kind == 'cpu' else 'tpu'
+
+  @property
   def chip(self) -> Chip | None:
     """What is published of the chip; nothing of a CPU."""
     return CHIPS.get(self.kind)
@@ -85,7 +89,7 @@ class Topology:
     """
     import jax
 
-    if self.kind == 'cpu':
+    if self.platform == 'cpu':
       jax.config.update('jax_num_cpu_devices', self.size)
       return jax.devices('cpu')
     if importlib.util.find_spec('libtpu') is None:

@@ -1,14 +1,12 @@
 """A config's training step, compiled for a mesh that need not be there, and what the compiler says of it."""
 
 import dataclasses
-import math
 import re
 import time
 
 import jax
 
-from configs import base
-from configs.cells import PAIRED
+from configs import base, cells
 from models.config import ModelConfig
 from models.network import attention_in_use
 from tools.plan_collectives import Collective, collectives
@@ -65,8 +63,9 @@ def compile_step(config, mesh) -> Compiled:
     except jax.errors.JaxRuntimeError as error:
       raise _meaning(error) from error
   planned, program = compiled.memory_analysis(), Program(compiled.as_text())
-  memory = dict(parameters=_share(run.abstract.params), optimiser=_share(run.abstract.opt_state),
-                average=_share(run.abstract.average), batch=_share(batch), temporaries=planned.temp_size_in_bytes,
+  share = sharding.bytes_a_device
+  memory = dict(parameters=share(run.abstract.params), optimiser=share(run.abstract.opt_state),
+                average=share(run.abstract.average), batch=share(batch), temporaries=planned.temp_size_in_bytes,
                 program=planned.generated_code_size_in_bytes)
   return Compiled(memory, program.bytes(), collectives(program, mesh.devices.size), time.monotonic() - started)
 
@@ -100,7 +99,7 @@ def attention_of(config, devices) -> str:
 
   def trace():  # devices that are not there can hold no array, but what is traced has none
     found.append(attention_in_use(ModelConfig(**config.model.to_dict()), mask=config.mask,
-                                  packed=not {*PAIRED} & {*config.objectives}, T=config.data.sequence_length))
+                                  packed=not cells.paired(config), T=config.data.sequence_length))
     return 0
 
   with jax.set_mesh(sharding.make_mesh(ONE_AXIS, devices)):
@@ -112,11 +111,6 @@ def abstract_batch(run, mesh):
   """The shapes of a step's global batch, with shardings."""
   sharding_B = sharding.batch_sharding(mesh)
   return {name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding_B) for name, x in run.batch.items()}
-
-
-def _share(tree) -> int:
-  """Bytes of one device's part of a tree of arrays."""
-  return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
 
 
 def _meaning(error: Exception) -> Exception:

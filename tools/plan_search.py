@@ -6,7 +6,7 @@ import math
 
 import jax
 
-from configs import check
+from configs import check, meshes
 from models.config import ModelConfig
 from tools.plan_chips import Topology
 from tools.plan_compile import ONE_AXIS
@@ -42,8 +42,7 @@ def candidates(config, topology: Topology, *, fused: bool) -> list[Candidate]:
   params = parameters(config)
   found = []
   sizes = _divisors(topology.size)
-  recomputes = config.model.scan or topology.kind != 'cpu'  # as configs/meshes.py has it
-  remats = check.CHOICES['model.remat'] if recomputes else ('none',)
+  remats = check.CHOICES['model.remat'] if meshes.recomputes(config, topology.platform) else ('none',)
   for tensor, fsdp, remat in itertools.product(sizes, sizes, remats):
     if topology.size % (tensor * fsdp) or config.model.heads % tensor or tensor > 8:
       continue

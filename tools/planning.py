@@ -36,7 +36,7 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
     counted: `count_flops` of the config, where the caller knows it already.
   """
   config = budget.settle(config)
-  meshes.check(config, topology.size, 1, 'cpu' if topology.kind == 'cpu' else 'tpu')
+  meshes.check(config, topology.size, 1, topology.platform)
   mesh = sharding.make_mesh(config.mesh, devices)
   chip, T = topology.chip, config.data.sequence_length
   model_flops = config.batch_size * T * budget.mean_flops_per_token(config, T)
@@ -69,11 +69,16 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
       steps=config.steps)
 
 
-def agreement(config) -> float:
-  """XLA's count of a step without recomputation, over the closed form."""
+def agreement(config, *, counted: float | None = None) -> float:
+  """XLA's count of a step without recomputation, over the closed form.
+
+  Args:
+    counted: `count_flops` of the config, which is that count already where nothing is computed again.
+  """
   T = config.data.sequence_length
-  return plan_compile.count_flops(config, remat='none') / (config.batch_size * T
-                                                          * budget.mean_flops_per_token(config, T))
+  if counted is None or config.model.remat != 'none':
+    counted = plan_compile.count_flops(config, remat='none')
+  return counted / (config.batch_size * T * budget.mean_flops_per_token(config, T))
 
 
 def start(topology: Topology):

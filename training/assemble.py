@@ -91,8 +91,7 @@ class Experiment:
 
 def prepare_data(config, progress=pipeline.silent, tokenise=documents.tokenise) -> pipeline.Prepared:
   """The rows that a config trains on; `tokenise` as in `pipeline.prepare`."""
-  cells = (*grid.trained(config), grid.main_cell(config), *grid.also(config))
-  asked = {name for cell in cells for name in cell.names}
+  asked = {name for cell in grid.wanted(config) for name in cell.names}
   return pipeline.prepare(
       config.data, vocab_size=config.model.vocab_size, progress=progress, tokenise=tokenise,
       pairs='random' if 'nsp' in asked else 'swapped' if 'sop' in asked else None,
@@ -106,8 +105,7 @@ def assemble(config, progress=pipeline.silent) -> Experiment:
     config: checked by `configs.check`.
     progress: called with (stage, done, total or None).
   """
-  main, phases = grid.main_cell(config), phases_of(config)
-  wanted = tuple(dict.fromkeys((*grid.trained(config), main, *grid.also(config))))
+  main, wanted = grid.main_cell(config), grid.wanted(config)
   asked = {name for cell in wanted for name in cell.names}
   prepared = prepare_data(config, progress)
   pairs = prepared.pairs
@@ -129,7 +127,7 @@ def assemble(config, progress=pipeline.silent) -> Experiment:
 
   network = make_network(model, mask=config.mask, packed=not pairs, heads=heads)
   return Experiment(config, prepared, model, network, {cell: make(cell) for cell in wanted}, main, masking, pairs,
-                    phases)
+                    phases_of(config))
 
 
 def trained_heads(config) -> tuple[str, ...]:

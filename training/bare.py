@@ -43,17 +43,17 @@ def bare(config, mesh) -> Bare:
   B, T, V = config.batch_size, config.data.sequence_length, config.model.vocab_size
   masking = Masking(**config.mlm.to_dict())
   heads = heads_of({name for cell in cells.trained(config) for name in cell.names})
-  paired = bool({*cells.PAIRED} & {*config.objectives})
+  packed = not cells.paired(config)
   model = ModelConfig(**config.model.to_dict())
 
   def work(part: cells.Part) -> Work:
     setup = Setup(jnp.zeros(V, bool), jnp.ones(V, bool), 0, masking, config.loss_chunk,
                   prefix=part.cell.mask == 'prefix')
-    network = make_network(model, mask=part.cell.mask, packed=not paired, heads=heads)
+    network = make_network(model, mask=part.cell.mask, packed=packed, heads=heads)
     return Work(part, network.apply, make_objective(dict(part.cell.weights), setup))
 
   tx, schedule = make_optimizer(config.optimizer, config.steps)
-  network = make_network(model, mask=config.mask, packed=not paired, heads=heads)
+  network = make_network(model, mask=config.mask, packed=packed, heads=heads)
   abstract, make = make_state(network, tx, seed=config.seed, mesh=mesh, average=bool(config.optimizer.average),
                               batch=example_batch(1, T, masking.predictions(T)))
   step = make_train_step([work(part) for part in cells.stages(config)[0].parts], tx, schedule, seed=config.seed,

@@ -7,7 +7,7 @@ from etils import epath
 import jax
 
 from models.attention import KERNELS
-from training import cost
+from training import cost, sharding
 from training.assemble import Experiment, make_run_state
 from training.errors import DeviceError
 
@@ -26,7 +26,7 @@ def explained(experiment: Experiment, directory: epath.Path, mesh):
 def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> str:
   config = experiment.config
   state, *_ = make_run_state(config, experiment.network, mesh)
-  params, optimizer = (sum(_bytes(leaf) for leaf in jax.tree.leaves(part)) for part in (state.params, state.opt_state))
+  params, optimizer = map(sharding.bytes_a_device, (state.params, state.opt_state))
   plan = epath.Path(directory) / 'plan.json'
   accumulate = json.loads(plan.read_text())['accumulate'] if plan.exists() else max(1, config.accumulate)
   rows = config.batch_size // accumulate // (mesh.shape['data'] * mesh.shape['fsdp'])
@@ -50,14 +50,6 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> s
   return (f'the memory of a device does not suffice: {said}\nEstimated for a device, of {_size(cost.device_memory())}: '
           f'parameters {_size(params)}, their gradient {_size(params)}, optimiser {_size(optimizer)}, activations of '
           f'{rows} rows {_size(activations)}. What would help{free}:\n' + '\n'.join(lines))
-
-
-def _bytes(leaf) -> int:
-  """Of the part of an array that one device holds."""
-  size = leaf.dtype.itemsize
-  for axis in leaf.sharding.shard_shape(leaf.shape):
-    size *= axis
-  return size
 
 
 def _size(count: float) -> str:

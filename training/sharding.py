@@ -82,6 +82,11 @@ def shardings(mesh: Mesh, boxed):
   return jax.tree.map(leaf, boxed, is_leaf=lambda x: isinstance(x, nn.Partitioned))
 
 
+def bytes_a_device(tree) -> int:
+  """Of one device's part of a tree of arrays, or of their shapes with shardings."""
+  return sum(math.prod(x.sharding.shard_shape(x.shape)) * x.dtype.itemsize for x in jax.tree.leaves(tree))
+
+
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """Rows are split over data and fsdp, whatever else a batch's arrays hold."""
   return NamedSharding(mesh, PartitionSpec(RULES['B']))
