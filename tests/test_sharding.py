@@ -59,3 +59,28 @@ def test_processes_hold_neighbouring_or_scattered_rows_as_the_mesh_says():
   placed = sharding.place(dict(x=np.arange(32).reshape(16, 2)), mesh)['x']
   np.testing.assert_array_equal(placed, np.arange(32).reshape(16, 2))
   assert {shard.data.shape for shard in placed.addressable_shards} == {(2, 2)}
+
+
+class Chip:
+  """A TPU as jax describes it, for placing only."""
+
+  platform, process_index, core_on_chip = 'tpu', 0, 0
+
+  def __init__(self, kind: str, coords: tuple[int, ...], slice_index: int = 0):
+    self.device_kind, self.coords, self.slice_index = kind, coords, slice_index
+
+
+def test_slices_share_the_first_axes_of_a_mesh_because_the_network_between_them_is_slow():
+  chips = [Chip('TPU v5 lite', (x, y, 0), each) for each in range(2) for y in range(4) for x in range(2)]
+  placed = sharding.arrange(dict(data=4, fsdp=4, tensor=1), chips)
+  assert placed.shape == (4, 4, 1) and {*placed.flat} == {*chips}
+  assert [{chip.slice_index for chip in row} for row in placed[:, :, 0]] == [{0}, {0}, {1}, {1}]
+  alone = sharding.arrange(dict(data=1, fsdp=16, tensor=1), chips)
+  assert [chip.slice_index for chip in alone.flat] == [0] * 8 + [1] * 8
+
+
+@pytest.mark.parametrize('kind', ['TPU v4', 'TPU v5', 'TPU v5 lite'])
+def test_an_axis_may_be_a_part_of_one_of_the_torus(kind):
+  chips = [Chip(kind, (x, y, z)) for z in range(4) for y in range(4) for x in range(4)]
+  placed = sharding.arrange(dict(data=8, fsdp=8, tensor=1), chips)
+  assert placed.shape == (8, 8, 1) and {*placed.flat} == {*chips}

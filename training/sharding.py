@@ -4,7 +4,7 @@ import math
 
 import flax.linen as nn
 import jax
-from jax.experimental import multihost_utils
+from jax.experimental import mesh_utils, multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
@@ -51,8 +51,25 @@ def make_mesh(config, devices=None) -> Mesh:
   devices = jax.devices() if devices is None else devices
   sizes = meshes.sizes(config, len(devices))
   # Auto: linen's modules say nothing of meshes, the compiler propagates from parameters and batch.
-  return jax.make_mesh(tuple(sizes.values()), tuple(sizes), devices=devices,
-                       axis_types=(jax.sharding.AxisType.Auto,) * len(sizes))
+  return Mesh(arrange(sizes, devices), tuple(sizes), axis_types=(jax.sharding.AxisType.Auto,) * len(sizes))
+
+
+def arrange(sizes: dict[str, int], devices) -> np.ndarray:
+  """Devices as a mesh of these sizes, neighbours in it near each other.
+
+  jax.make_mesh knows one slice of TPUs, and on all but v5e no axis that is only a part of one of the torus. Between
+  slices the network is slow, so the first axes are those that go over it: data, whose gradients are summed once a
+  step, before fsdp, which gathers parameters in every layer, before tensor, which exchanges activations.
+  """
+  slices = left = len({getattr(device, 'slice_index', 0) for device in devices})
+  outer = []
+  for size in sizes.values():
+    outer.append(math.gcd(size, left))
+    left //= outer[-1]
+  inner = [size // part for size, part in zip(sizes.values(), outer)]
+  if slices == 1:
+    return mesh_utils.create_device_mesh(inner, devices, allow_split_physical_axes=True)
+  return mesh_utils.create_hybrid_device_mesh(inner, outer, devices, allow_split_physical_axes=True)
 
 
 def spec(mesh: Mesh, letters: tuple[str | None, ...], shape: tuple[int, ...]) -> PartitionSpec:
