@@ -96,6 +96,20 @@ def test_bytes_are_those_that_xla_counts_with_the_turns_of_loops():
   assert loop.cost_analysis()['bytes accessed'] < 0.2 * xla  # which is why we count ourselves
 
 
+@pytest.mark.parametrize('line, moved', [
+    # A copy beside the units, in two pieces of which this is one: half of the array is read, nothing is written.
+    ('((f32[8,16]{1,0:T(8,128)}), f32[4,16]{1,0:T(8,128)S(1)}, s32[]{:S(2)}) slice-start(%x), slice={[0:4], [0:16]}',
+     4 * 16 * 4),
+    ('((f32[8,16]{1,0}), f32[4,16]{1,0}, s32[]{:S(2)}) slice-start(%x), slice={[0:4], [0:16]}', 2 * 4 * 16 * 4),
+    ('(f32[8,16]{1,0}, f32[8,16]{1,0:S(1)}, u32[]{:S(2)}) copy-start(%x)', 8 * 16 * 4),
+    ('f32[8,16]{1,0} custom-call(), custom_call_target="AllocateBuffer"', 0),
+    ('f32[16,16]{1,0} custom-call(%x, %x), custom_call_target="ConcatBitcast"', 0),
+    ('f32[8,16]{1,0} custom-call(%x), custom_call_target="tpu_custom_call"', 2 * 8 * 16 * 4)])
+def test_bytes_of_what_only_the_compiler_for_tpus_writes(line, moved):
+  text = f'ENTRY %main (x: f32[8,16]) -> f32[8,16] {{\n  %x = f32[8,16]{{1,0}} parameter(0)\n  %y = {line}\n}}\n'
+  assert Program(text).bytes() == moved
+
+
 def test_two_depths_give_the_flops_of_any_depth():
   config = config_of(**{'model.layers': 5})
   by_hand = config_of(**{'model.layers': 5, 'model.scan': False, 'loss_chunk': 8 * 16, 'model.attention': 'reference'})

@@ -19,6 +19,8 @@ _NEAR = re.compile(r'S\([1-9]\d*\)')  # in a layout: not in the chip's main memo
 # They move nothing by themselves.
 _FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'while', 'conditional', 'call',
          'after-all', 'partition-id')
+# Nor do these custom calls: the TPU compiler copies an array beside the units in pieces, and this is how it joins them.
+_JOINING = re.compile(r'custom_call_target="(?:AllocateBuffer|ConcatBitcast)"')
 _SLICES = ('slice', 'dynamic-slice')
 # What these call works on single numbers.
 _BY_ELEMENT = ('reduce', 'scatter', 'sort', 'reduce-window', 'select-and-scatter', 'map', 'all-reduce',
@@ -80,18 +82,22 @@ class Program:
                for name, times, fused in self.visits() if not fused)
 
   def _moved(self, computation: str, instruction: Instruction) -> int:
-    if instruction.opcode in _FREE or instruction.opcode.endswith('-done'):
+    opcode = instruction.opcode
+    if opcode in _FREE or opcode.endswith('-done') or opcode == 'custom-call' and _JOINING.search(instruction.rest):
       return 0
     shapes = {each.name: each.shape for each in self.computations[computation]}
     sizes = [size(shapes.get(operand, ''), near=False) for operand in instruction.operands]
     written = size(instruction.shape, near=False)
-    if instruction.opcode.endswith('-start'):  # its result lists what goes in as well
+    if opcode.removesuffix('-start') in _SLICES and opcode.endswith('-start'):
+      piece = [*_ARRAY.finditer(instruction.shape)][1][0]  # behind what goes in, of which no more is read
+      return (size(piece) if sizes[0] else 0) + size(piece, near=False)
+    if opcode.endswith('-start'):  # its result lists what goes in as well
       return sum(sizes) + max(0, written - sum(sizes))
-    if instruction.opcode in _SLICES:
+    if opcode in _SLICES:
       return 2 * written
-    if instruction.opcode == 'dynamic-update-slice':
+    if opcode == 'dynamic-update-slice':
       return 2 * sizes[1]
-    if instruction.opcode == 'fusion':
+    if opcode == 'fusion':
       inside = self.called(instruction)[0]
       sizes = [min(whole, self._read(inside, number)) for number, whole in enumerate(sizes)]
       written = min(written, self._written(inside))
