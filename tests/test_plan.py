@@ -13,7 +13,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import pytest
 import test_bare
 
-from configs import base
+from configs import base, meshes
 from configs.check import ConfigError
 from tools import plan_chips, plan_compile, plan_roofline, plan_search, planning
 from tools.plan_collectives import collectives
@@ -177,6 +177,23 @@ def test_what_cannot_fit_is_not_compiled():
                         'model.feed_forward': 16_384, 'model.vocab_size': 50_000})
   found = plan_search.candidates(config, plan_chips.parse('v5e-64'), fused=True)
   assert found and min(each.knobs['mesh.fsdp'] * each.knobs['mesh.tensor'] for each in found) == 8  # 147 GiB
+
+
+def test_cells_that_share_batches_get_whole_rows_in_every_micro_batch():
+  cells = dict(objectives=dict(mntp=1.0), schedule='1 causal+clm & 3 bidirectional+mntp')
+  found = plan_search.candidates(config_of(**cells, batch_size=32), plan_chips.parse('v5e-4'), fused=False)
+  assert {each.knobs['accumulate'] * each.knobs['mesh.data'] * each.knobs['mesh.fsdp'] for each in found} == {2, 4, 8}
+  for each in found:
+    meshes.check(planning.set_knobs(config_of(**cells, batch_size=32), each.knobs), 4, 1, 'tpu')
+
+
+def test_a_plan_takes_as_many_micro_batches_as_training_would():
+  sizes = {'batch_size': 256, 'data.sequence_length': 512, 'model.max_length': 512, 'model.width': 1024,
+           'model.heads': 16, 'model.feed_forward': 4096, 'model.layers': 24, 'model.vocab_size': 30_000}
+  fitted = lambda **knobs: planning.fit_accumulate(config_of(**sizes | knobs), plan_chips.parse('v5e-4'), fused=True)
+  assert fitted().accumulate > 1  # 64 rows a chip, all that they go through kept
+  assert fitted(accumulate=1).accumulate == 1
+  assert planning.fit_accumulate(config_of(), CPU, fused=False).accumulate == 1  # nothing is known of its memory
 
 
 @pytest.mark.skipif(HAS_TPU_COMPILER, reason='libtpu is installed')

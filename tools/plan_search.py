@@ -6,7 +6,7 @@ import math
 
 import jax
 
-from configs import check, meshes
+from configs import cells, check, meshes
 from models.config import ModelConfig
 from tools.plan_chips import Topology
 from tools.plan_compile import ONE_AXIS
@@ -39,7 +39,7 @@ def candidates(config, topology: Topology, *, fused: bool) -> list[Candidate]:
   Args:
     fused: a kernel computes attention, so that no row of scores ever exists.
   """
-  params = parameters(config)
+  params, period = parameters(config), cells.period(config)
   found = []
   sizes = _divisors(topology.size)
   remats = check.CHOICES['model.remat'] if meshes.recomputes(config, topology.platform) else ('none',)
@@ -49,7 +49,7 @@ def candidates(config, topology: Topology, *, fused: bool) -> list[Candidate]:
     for accumulate in _divisors(config.batch_size):
       mesh = {'mesh.data': topology.size // tensor // fsdp, 'mesh.fsdp': fsdp, 'mesh.tensor': tensor}
       rows = config.batch_size // (mesh['mesh.data'] * fsdp)
-      if config.batch_size % (mesh['mesh.data'] * fsdp * accumulate) or not rows:
+      if config.batch_size % (mesh['mesh.data'] * fsdp * accumulate * period) or not rows:
         continue
       knobs = mesh | {'accumulate': accumulate, 'model.remat': remat}
       each = estimate(config, topology, knobs, params=params, fused=fused)

@@ -4,10 +4,12 @@ import dataclasses
 
 import jax
 
-from configs import check, meshes
-from tools import plan_compile, plan_roofline
+from configs import cells, check, meshes
+from models.attention import KERNELS
+from models.config import ModelConfig
+from tools import plan_compile, plan_roofline, plan_search
 from tools.plan_chips import Topology
-from training import budget, sharding
+from training import budget, cost, sharding
 
 DAY = 86_400
 
@@ -27,6 +29,25 @@ def command_line(knobs: dict[str, object]) -> str:
   return ' '.join(f'--config.{name}={value}' for name, value in knobs.items())
 
 
+def fit_accumulate(config, topology: Topology, *, fused: bool):
+  """The config with the micro-batches that a run on such chips would choose; one on simulated ones, of unknown memory.
+
+  Args:
+    fused: a kernel computes attention, so that no row of scores ever exists.
+  """
+  if config.accumulate:
+    return config
+  chosen = 1
+  if topology.chip:
+    mesh, T = meshes.sizes(config.mesh, topology.size), config.data.sequence_length
+    chosen = cost.choose_accumulate(
+        ModelConfig(**config.model.to_dict()), batch_size=config.batch_size, T=T, chunk=config.loss_chunk,
+        devices=mesh['data'] * mesh['fsdp'], params=plan_search.parameters(config) // mesh['fsdp'],
+        average=bool(config.optimizer.average), flops_a_token=budget.mean_flops_per_token(config, T),
+        platform=topology.platform, memory=topology.chip.hbm_bytes, fused=fused, period=cells.period(config))
+  return set_knobs(config, dict(accumulate=chosen))
+
+
 def make_plan(config, topology: Topology, devices, *, counted: float | None = None) -> dict:
   """Everything that is known of a config's step on a topology before it runs, as plain JSON.
 
@@ -37,13 +58,15 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
   """
   config = budget.settle(config)
   meshes.check(config, topology.size, 1, topology.platform)
+  attention = plan_compile.attention_of(config, devices)
+  config = fit_accumulate(config, topology, fused=attention in KERNELS)
   mesh = sharding.make_mesh(config.mesh, devices)
   chip, T = topology.chip, config.data.sequence_length
   model_flops = config.batch_size * T * budget.mean_flops_per_token(config, T)
   plan = dict(
       config=config.name, topology=topology.name, chips=topology.size, mesh=dict(mesh.shape), rows=config.batch_size,
-      tokens_a_row=T, accumulate=max(1, config.accumulate), remat=config.model.remat, dtype=config.model.dtype,
-      attention=plan_compile.attention_of(config, devices), loss_chunk=config.loss_chunk,
+      tokens_a_row=T, accumulate=config.accumulate, remat=config.model.remat, dtype=config.model.dtype,
+      attention=attention, loss_chunk=config.loss_chunk,
       hbm_bytes_of_a_chip=chip and chip.hbm_bytes, model_flops_per_step=model_flops,
       flops_per_step=plan_compile.count_flops(config) if counted is None else counted,
       collectives=None, predicted_step_seconds=None, predicted_utilisation=None)
