@@ -110,6 +110,31 @@ def test_bytes_of_what_only_the_compiler_for_tpus_writes(line, moved):
   assert Program(text).bytes() == moved
 
 
+def test_of_a_stack_that_a_fusion_adds_to_beside_another_result_one_layer_is_written():
+  text = """
+%add_layer (stack: f32[12,8,16], layer: f32[8,16], turn: s32[]) -> (f32[12,8,16], f32[8,16]) {
+  %stack = f32[12,8,16]{2,1,0} parameter(0)
+  %layer = f32[8,16]{1,0} parameter(1)
+  %turn = s32[] parameter(2)
+  %zero = s32[] constant(0)
+  %kept = f32[1,8,16]{2,1,0} bitcast(%layer)
+  %added = f32[12,8,16]{2,1,0} dynamic-update-slice(%stack, %kept, %turn, %zero, %zero)
+  %sine = f32[8,16]{1,0} sine(%layer)
+  ROOT %both = (f32[12,8,16]{2,1,0}, f32[8,16]{1,0:S(1)}) tuple(%added, %sine)
+}
+
+ENTRY %main (stack: f32[12,8,16], layer: f32[8,16], turn: s32[]) -> (f32[12,8,16], f32[8,16]) {
+  %stack = f32[12,8,16]{2,1,0} parameter(0)
+  %layer = f32[8,16]{1,0} parameter(1)
+  %turn = s32[] parameter(2)
+  ROOT %r = (f32[12,8,16]{2,1,0}, f32[8,16]{1,0:S(1)}) fusion(%stack, %layer, %turn), kind=kLoop, calls=%add_layer
+}
+"""
+  layer = 8 * 16 * 4
+  # Its place in the stack, the layer and the number are read, the place is written; the sine stays beside the units.
+  assert Program(text).bytes() == 3 * layer + 4
+
+
 def test_two_depths_give_the_flops_of_any_depth():
   config = config_of(**{'model.layers': 5})
   by_hand = config_of(**{'model.layers': 5, 'model.scan': False, 'loss_chunk': 8 * 16, 'model.attention': 'reference'})

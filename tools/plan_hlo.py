@@ -100,7 +100,7 @@ class Program:
     if opcode == 'fusion':
       inside = self.called(instruction)[0]
       sizes = [min(whole, self._read(inside, number)) for number, whole in enumerate(sizes)]
-      written = min(written, self._written(inside))
+      written = self._written(inside, [each[0] for each in _ARRAY.finditer(instruction.shape)])
     return written + sum(sizes)
 
   def _read(self, computation: str, number: int) -> float:
@@ -126,15 +126,22 @@ class Program:
         return math.inf
     return total
 
-  def _written(self, computation: str) -> float:
-    """Bytes that a fusion writes of its result: one layer of a stack that it updates in place."""
-    root = self.computations[computation][-1]
+  def _written(self, computation: str, shapes: list[str]) -> int:
+    """Bytes that a fusion writes of results of these shapes: one layer of each stack that it updates in place."""
     by_name = {each.name: each for each in self.computations[computation]}
-    while root.opcode == 'bitcast' and root.operands and root.operands[0] in by_name:
-      root = by_name[root.operands[0]]
-    if root.opcode == 'dynamic-update-slice':
-      return size(by_name[root.operands[1]].shape)
-    return self._written(self.called(root)[0]) if root.opcode == 'fusion' else math.inf
+    root = self.computations[computation][-1]
+    results = [by_name[name] for name in root.operands] if root.opcode == 'tuple' else [root]
+    total = 0
+    for result, shape in zip(results, shapes):
+      while result.opcode == 'bitcast' and result.operands and result.operands[0] in by_name:
+        result = by_name[result.operands[0]]
+      whole = size(shape, near=False)
+      if result.opcode == 'dynamic-update-slice':
+        whole = min(whole, size(by_name[result.operands[1]].shape))
+      elif result.opcode == 'fusion':
+        whole = min(whole, self._written(self.called(result)[0], [shape]))
+      total += whole
+    return total
 
 
 def size(shape: str, *, near: bool = True) -> int:
