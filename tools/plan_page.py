@@ -7,6 +7,7 @@ from models.attention import KERNELS
 from tools import plan_compile, plan_search, planning
 from training.console import Console, duration
 
+_ROOM = 0.8  # of a chip's memory: what the compiler plans has been up to a fifth more than the closed form
 _BOUND = 'a bound from published figures, not a measurement; docs/scaling.md has the model'
 
 
@@ -16,7 +17,8 @@ def show(console: Console, plan: dict):
   for knobs in plan.get('fitting') or []:
     console.say(f'fits with {planning.command_line(knobs["knobs"])}   ({knobs["checked"]})')
   if plan.get('fitting') == []:
-    console.say('no micro-batch, remat policy or fsdp split of it fits: use more chips, or larger ones.')
+    console.say('no mesh, micro-batch or remat policy was found that fits, the smallest among them: use more chips, or '
+                'larger ones.')
 
 
 def _rows(plan: dict) -> dict[str, str]:
@@ -77,8 +79,13 @@ def search(console: Console, config, topology, devices, *, compiles: int) -> dic
 
 
 def find_fitting(console: Console, config, topology, devices, tries: int = 3) -> list[dict]:
-  """The change that costs least and makes a config fit, seen by compiling it; [] where none of `tries` did."""
-  for each in _candidates(config, topology, devices)[:tries]:
+  """The change that costs least and makes a config fit, seen by compiling it; [] where none of `tries` did.
+
+  Those that fit with some room by closed form come first, the fastest before others; the last is the smallest of all.
+  """
+  found = _candidates(config, topology, devices)
+  roomy = [each for each in found if each.bytes < _ROOM * topology.chip.hbm_bytes][:tries - 1]
+  for each in roomy + sorted(found, key=lambda each: each.bytes)[:1]:
     plan, = _try(console, config, topology, devices, [each.knobs])
     if plan['fits']:
       return [dict(knobs=each.knobs, checked='compiled', hbm_bytes_per_chip=plan['hbm_bytes_per_chip'])]
