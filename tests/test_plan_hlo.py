@@ -37,6 +37,21 @@ def test_groups_are_read_in_each_way_they_are_written(groups, expected):
   assert collectives(Program(text), 8)[0].group == expected
 
 
+def test_what_slices_send_each_other_is_an_all_reduce_of_parts():
+  """Within a slice the compiler scatters an array that is reduced; each chip then sums its part with other slices."""
+  text = """
+ENTRY %main (x: f32[64,8,128]) -> f32[64,8,128] {
+  %x = f32[64,8,128]{2,1,0} parameter(0)
+  %start = token[] after-all()
+  %send = (f32[64,8,128]{2,1,0}, u32[], token[]) send(%x, %start), channel_id=7, is_host_transfer=true, """ + (
+      'frontend_attributes={_xla_host_transfer_handler_name="xla_megascale_runtime",_xla_megascale_reduce_operation="SUM"'
+      ',_xla_megascale_target="{1,2}x{0:7}",_xla_megascale_transfer_type="ALL_REDUCE"}\n}\n')
+  found, = collectives(Program(text), 16)
+  assert (found.kind, found.bytes, found.group, found.overlaps, found.what) == (
+      'all-reduce', 64 * 8 * 128 * 4, (0, 8), True, 'between slices')
+  assert found.sent == found.bytes  # a half to the other slice, and the sum of the other half
+
+
 def test_bytes_are_those_that_xla_counts_with_the_turns_of_loops():
   w_LxDxD, x_BxD = jax.ShapeDtypeStruct((12, 128, 128), jnp.float32), jax.ShapeDtypeStruct((64, 128), jnp.float32)
 

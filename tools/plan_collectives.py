@@ -44,7 +44,9 @@ def collectives(program: Program, devices: int) -> list[Collective]:
   for name, times, fused in program.visits():
     for each in program.computations[name]:
       kind = each.opcode.removesuffix('-start')
-      if kind in KINDS and len(group := _group(kind, each.rest, devices)) > 1:
+      if kind == 'send' and (sent := _between_slices(each, times, devices)):
+        found[f'{name}/{each.name}'] = sent
+      elif kind in KINDS and len(group := _group(kind, each.rest, devices)) > 1:
         channel = re.search(r'channel_id=(\d+)', each.rest)
         key = channel[1] if channel else f'{name}/{each.name}'
         # One that overlaps is a piece of each of the fusions beside which it runs, in loops or not.
@@ -55,6 +57,22 @@ def collectives(program: Program, devices: int) -> list[Collective]:
   for each in found.values():
     equal[dataclasses.replace(each, times=0)] += each.times
   return sorted((dataclasses.replace(each, times=times) for each, times in equal.items()), key=lambda x: -x.sent)
+
+
+def _between_slices(send: Instruction, times: int, devices: int) -> Collective | None:
+  """What a chip exchanges with its twins in other slices, through its host and beside other work.
+
+  None: a message to the host for anything else.
+  """
+  kind = re.search(r'_xla_megascale_transfer_type="(\w+)"', send.rest)
+  slices = re.search(r'_xla_megascale_target="\{([\d,]+)\}', send.rest)
+  if not kind or not slices:
+    return None
+  count = len(slices[1].split(','))
+  whole = max(size(each[0]) for each in re.finditer(r'\w+\[[\d,]*\]', send.shape))
+  kind = kind[1].lower().replace('_', '-')
+  return Collective(kind if kind in KINDS else 'collective-permute', whole * (count if kind == 'all-gather' else 1),
+                    tuple(range(0, devices, devices // count)), True, 'between slices', times)
 
 
 def _kind_and_bytes(kind: str, instruction: Instruction, computation: str, count: int) -> tuple[str, int]:

@@ -19,8 +19,8 @@ _NEAR = re.compile(r'S\([1-9]\d*\)')  # in a layout: not in the chip's main memo
 # They move nothing by themselves.
 _FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'while', 'conditional', 'call',
          'after-all', 'partition-id')
-# Nor do these custom calls: the TPU compiler copies an array beside the units in pieces, and this is how it joins them.
-_JOINING = re.compile(r'custom_call_target="(?:AllocateBuffer|ConcatBitcast)"')
+# Nor do these custom calls, with which the TPU compiler joins pieces of an array that it copied beside the units.
+_NO_WORK = re.compile(r'custom_call_target="(?:AllocateBuffer|ConcatBitcast|ZeroCrop)"')
 _SLICES = ('slice', 'dynamic-slice')
 # What these call works on single numbers.
 _BY_ELEMENT = ('reduce', 'scatter', 'sort', 'reduce-window', 'select-and-scatter', 'map', 'all-reduce',
@@ -83,7 +83,7 @@ class Program:
 
   def _moved(self, computation: str, instruction: Instruction) -> int:
     opcode = instruction.opcode
-    if opcode in _FREE or opcode.endswith('-done') or opcode == 'custom-call' and _JOINING.search(instruction.rest):
+    if opcode in _FREE or opcode.endswith('-done') or opcode == 'custom-call' and _NO_WORK.search(instruction.rest):
       return 0
     shapes = {each.name: each.shape for each in self.computations[computation]}
     sizes = [size(shapes.get(operand, ''), near=False) for operand in instruction.operands]
