@@ -11,7 +11,7 @@ import jax
 import pytest
 import test_bare
 
-from configs import meshes
+from configs import gpt_tiny, meshes
 from configs.check import ConfigError
 from tools import plan_chips, plan_compile, plan_page, plan_roofline, plan_search, planning
 from training import sharding
@@ -169,3 +169,20 @@ def test_a_step_is_planned_for_tpus_that_are_not_here(topology):
   plan = json.loads(result.stdout)
   assert plan['fits'] and 0 < plan['predicted_utilisation'] < 1 and plan['predicted_step_seconds'] > 0
   assert bool(plan['collectives']) == (plan['chips'] > 1)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not HAS_TPU_COMPILER, reason='needs libtpu, the extra tpu; no TPU')
+@pytest.mark.parametrize('remat, forward', [('none', 1), ('dots', 1), ('full', 2)])
+def test_the_kernel_of_attention_runs_again_only_where_nothing_of_a_layer_is_kept(remat, forward):
+  """A layer runs it forward, and for the gradients of queries and of keys and values; layers are a loop."""
+  result = call('--config=configs/gpt_tiny.py', '--topology=v5e-1', '--json', '--config.batch_size=8',
+                '--config.data.sequence_length=512', '--config.model.max_length=512', '--config.model.dtype=bfloat16',
+                '--config.model.dropout=0.0', '--config.model.attention_dropout=0.0', f'--config.model.remat={remat}')
+  assert result.returncode == 0, result.stderr
+  plan = json.loads(result.stdout)
+  layers = gpt_tiny.get_config().model.layers
+  assert plan['attention'] == 'splash'
+  assert plan['kernels'] == dict(splash_mha_fwd_segmented_residuals=forward * layers,
+                                 splash_mha_dq_segmented_no_residuals=layers,
+                                 splash_mha_dkv_segmented_no_residuals=layers)

@@ -37,12 +37,14 @@ class Compiled:
     memory: bytes by what they hold; `temporaries` is the rest at its peak: activations, gradients, buffers.
     bytes: read from and written to main memory.
     collectives: what it exchanges, the most bytes first.
+    kernels: how often each runs that is ours and not the compiler's.
     seconds: that compiling took.
   """
 
   memory: dict[str, int]
   bytes: int
   collectives: list[Collective]
+  kernels: dict[str, int]
   seconds: float
 
 
@@ -67,7 +69,8 @@ def compile_step(config, mesh) -> Compiled:
   memory = dict(parameters=share(run.abstract.params), optimiser=share(run.abstract.opt_state),
                 average=share(run.abstract.average), batch=share(batch), temporaries=planned.temp_size_in_bytes,
                 program=planned.generated_code_size_in_bytes)
-  return Compiled(memory, program.bytes(), collectives(program, mesh.devices.size), time.monotonic() - started)
+  return Compiled(memory, program.bytes(), collectives(program, mesh.devices.size), program.kernels(),
+                  time.monotonic() - started)
 
 
 def count_flops(config, *, remat: str | None = None) -> float:

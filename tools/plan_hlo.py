@@ -3,6 +3,7 @@
 XLA's own analysis counts the body of a loop once. Here an operation counts as often as the loops around it turn.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 import math
 import re
@@ -75,6 +76,15 @@ class Program:
               if each.opcode == 'constant' and re.match(r'[su]\d+\[\]', each.shape)
               and (match := re.match(r'(\d+)\)', each.rest))]
     return max(limits, default=1)
+
+  def kernels(self) -> dict[str, int]:
+    """How often each kernel runs that the compiler did not write itself."""
+    found = Counter()
+    for name, times, _ in self.visits():
+      for each in self.computations[name]:
+        if each.opcode == 'custom-call' and 'custom_call_target="tpu_custom_call"' in each.rest:
+          found[each.name.partition('.')[0]] += times
+    return dict(found)
 
   def bytes(self) -> int:
     """Read from and written to main memory; the start of a copy counts, its end does not again."""

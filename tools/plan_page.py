@@ -37,6 +37,8 @@ def _rows(plan: dict) -> dict[str, str]:
   if 'flops_over_closed_form' in plan:
     rows['FLOPs a step'] += f'; without recomputation XLA counts {plan["flops_over_closed_form"]:.3f} of the latter'
   rows['bytes a chip'] = f'{plan["bytes_per_step_per_chip"] / 1e9:,.1f} GB read and written a step'
+  if plan['kernels']:
+    rows['kernels'] = ', '.join(f'{name} {times:,} times' for name, times in plan['kernels'].items())
   for kind, (sent, times, largest) in _by_kind(plan['collectives']).items():
     rows[kind] = f'{times:,} a step, a chip sends {sent / 1e6:,.1f} MB; the most for {largest}'
   if plan['predicted_step_seconds'] is not None:

@@ -77,7 +77,7 @@ def make_plan(config, topology: Topology, devices, *, counted: float | None = No
   total = sum(made.memory.values())
   plan |= dict(
       fits=chip and total <= chip.hbm_bytes, hbm_bytes_per_chip=total, memory=made.memory,
-      compile_seconds=made.seconds, bytes_per_step_per_chip=made.bytes,
+      compile_seconds=made.seconds, bytes_per_step_per_chip=made.bytes, kernels=made.kernels,
       collectives=[dict(kind=each.kind, bytes=each.bytes, times=each.times, group=len(each.group),
                         overlaps=each.overlaps, sent_bytes=each.sent, what=each.what) for each in made.collectives])
   if chip is None:
