@@ -67,7 +67,8 @@ def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: boo
   rows = config.batch_size // (data * fsdp)
   params /= fsdp * tensor
   held = cost.state_bytes(1, bool(config.optimizer.average)) * params
-  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk, fused=fused) / tensor
+  kept = cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk, fused=fused) / tensor
+  held += kept
   chip = topology.chip
   if chip is None:
     return Candidate(knobs, held, 0.0)
@@ -76,8 +77,9 @@ def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: boo
   sent = 2 * width * params * (data > 1)  # gradients
   sent += 3 * width * params * fsdp * accumulate * (fsdp > 1)  # parameters twice, gradients once
   sent += 8 * width * rows * T * model.width * model.layers * (tensor > 1)  # activations, both ways
-  state = (7 + 4 * accumulate) * 4 * params  # read and written by the optimiser and by each micro-batch
-  return Candidate(knobs, held, flops / chips / chip.flops + sent / (2 * chip.link) + state / chip.hbm_bandwidth)
+  moved = (7 + 4 * accumulate) * 4 * params  # of the state, by the optimiser and by each micro-batch
+  moved += 2 * kept * accumulate  # written on the way forward, read on the way back
+  return Candidate(knobs, held, flops / chips / chip.flops + sent / (2 * chip.link) + moved / chip.hbm_bandwidth)
 
 
 def parameters(config) -> int:
