@@ -27,6 +27,34 @@ def test_a_collective_in_a_loop_counts_as_often_as_the_loop_turns():
   assert found[0].sent == 7 * 2 * 7 / 8 * 96 * 4  # a ring passes each eighth on seven times, twice
 
 
+@pytest.mark.parametrize('start, turns', [('constant(0)', 12), ('constant(1)', 11), ('parameter(1)', 12)])
+def test_a_loop_whose_first_turn_stands_before_it_turns_once_less(start, turns):
+  """As with several slices, where the compiler peels the loop over layers."""
+  text = f"""
+%condition (state: (s32[], f32[4])) -> pred[] {{
+  %limit = s32[] constant(12)
+  %state = (s32[], f32[4]{{0}}) parameter(0)
+  %turn = s32[] get-tuple-element(%state), index=0
+  ROOT %less = pred[] compare(%turn, %limit), direction=LT
+}}
+
+%body (state: (s32[], f32[4])) -> (s32[], f32[4]) {{
+  %state = (s32[], f32[4]{{0}}) parameter(0)
+  %x = f32[4]{{0}} get-tuple-element(%state), index=1
+  %y = f32[4]{{0}} custom-call(%x), custom_call_target="tpu_custom_call"
+}}
+
+ENTRY %main (x: f32[4]) -> f32[4] {{
+  %x = f32[4]{{0}} parameter(0)
+  %first = s32[] {start}
+  %moved = s32[]{{:T(128)}} copy(%first)
+  %begin = (s32[], f32[4]{{0}}) tuple(%moved, %x)
+  %loop = (s32[], f32[4]{{0}}) while(%begin), condition=%condition, body=%body
+}}
+"""
+  assert Program(text).kernels() == dict(y=turns)
+
+
 @pytest.mark.parametrize('groups, expected', [
     ('replica_groups={{0,2},{1,3}}', (0, 2)), ('replica_groups=[2,4]<=[8]', (0, 1, 2, 3)),
     ('replica_groups=[4,2]<=[2,4]T(1,0)', (0, 4)),

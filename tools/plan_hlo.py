@@ -58,7 +58,7 @@ class Program:
       yield name, times, fused
       for each in self.computations[name]:
         if each.opcode not in _BY_ELEMENT:
-          often = times * (self.trips(each) if each.opcode == 'while' else 1)
+          often = times * (self.trips(name, each) if each.opcode == 'while' else 1)
           stack += [(called, often, fused or each.opcode == 'fusion') for called in self.called(each)]
 
   def called(self, instruction: Instruction) -> list[str]:
@@ -67,15 +67,22 @@ class Program:
       names += re.findall(r'[\w.\-]+', branches)
     return [name for name in names if name in self.computations]
 
-  def trips(self, loop: Instruction) -> int:
-    """How often a loop turns: what the compiler noted, or the number that its condition compares with."""
+  def trips(self, computation: str, loop: Instruction) -> int:
+    """How often a loop turns: what the compiler noted, or the number that its condition compares with, less the first.
+
+    That is 1 where the compiler put a first turn before the loop.
+    """
     if known := re.search(r'known_trip_count\W+n\W+(\d+)', loop.rest):
       return int(known[1])
-    condition = re.search(r'condition=%?([\w.\-]+)', loop.rest)
-    limits = [int(match[1]) for each in self.computations[condition[1]]
-              if each.opcode == 'constant' and re.match(r'[su]\d+\[\]', each.shape)
-              and (match := re.match(r'(\d+)\)', each.rest))]
-    return max(limits, default=1)
+    condition = self.computations[re.search(r'condition=%?([\w.\-]+)', loop.rest)[1]]
+    by_name = {each.name: each for each in self.computations[computation]}
+    begin, first = by_name.get(loop.operands[0]), None
+    for each in condition:
+      if each.opcode == 'get-tuple-element' and begin and begin.opcode == 'tuple':
+        first = by_name.get(begin.operands[int(re.search(r'index=(\d+)', each.rest)[1])])
+    while first and first.opcode in ('copy', 'bitcast'):
+      first = by_name.get(first.operands[0])
+    return (max(map(_number, condition)) or 1) - (_number(first) if first else 0)
 
   def kernels(self) -> dict[str, int]:
     """How often each kernel runs that the compiler did not write itself."""
@@ -152,6 +159,12 @@ class Program:
         whole = min(whole, self._written(self.called(result)[0], [shape]))
       total += whole
     return total
+
+
+def _number(instruction: Instruction) -> int:
+  """Of a constant that is one whole number; 0 of anything else."""
+  whole = instruction.opcode == 'constant' and re.match(r'[su]\d+\[\]', instruction.shape)
+  return int(match[1]) if whole and (match := re.match(r'(\d+)\)', instruction.rest)) else 0
 
 
 def size(shape: str, *, near: bool = True) -> int:
