@@ -131,3 +131,43 @@ ENTRY %main (stack: f32[12,8,16], layer: f32[8,16], turn: s32[]) -> (f32[12,8,16
   layer = 8 * 16 * 4
   # Its place in the stack, the layer and the number are read, the place is written; the sine stays beside the units.
   assert Program(text).bytes() == 3 * layer + 4
+
+
+def test_what_is_on_its_way_beside_other_work_is_written_once_and_not_by_each_piece_of_that_work():
+  """A gather is carried through the fusions that run meanwhile, as their operand and their result."""
+  carried = '(f32[4]{0}, f32[32]{0}, f32[32]{0})'
+  text = f"""
+%start (part: f32[4]) -> {carried} {{
+  %part = f32[4]{{0}} parameter(0)
+  %gather = f32[32]{{0}} all-gather(%part), channel_id=1, replica_groups={{{{0,1,2,3,4,5,6,7}}}}, dimensions={{0}}
+  ROOT %begun = {carried} custom-call(%gather), custom_call_target="AsyncCollectiveStart"
+}}
+
+%async_collective_fusion.7 (part: f32[4], whole: f32[32], x: f32[16]) -> (f32[16], f32[4], f32[32], f32[32]) {{
+  %part = f32[4]{{0}} parameter(0)
+  %whole = f32[32]{{0}} parameter(1)
+  %x = f32[16]{{0}} parameter(2)
+  %sine = f32[16]{{0}} sine(%x)
+  %gather = f32[32]{{0}} all-gather(%part), channel_id=1, replica_groups={{{{0,1,2,3,4,5,6,7}}}}, dimensions={{0}}
+  ROOT %all = (f32[16]{{0}}, f32[4]{{0}}, f32[32]{{0}}, f32[32]{{0}}) tuple(%sine, %part, %whole, %gather)
+}}
+
+%done (part: f32[4], whole: f32[32]) -> f32[32] {{
+  %part = f32[4]{{0}} parameter(0)
+  %whole = f32[32]{{0}} parameter(1)
+  %gather = f32[32]{{0}} all-gather(%part), channel_id=1, replica_groups={{{{0,1,2,3,4,5,6,7}}}}, dimensions={{0}}
+  ROOT %there = f32[32]{{0}} custom-call(%part, %whole, %gather), custom_call_target="AsyncCollectiveDone"
+}}
+
+ENTRY %main (part: f32[4], x: f32[16]) -> f32[32] {{
+  %part = f32[4]{{0}} parameter(0)
+  %x = f32[16]{{0}} parameter(1)
+  %begun = {carried} fusion(%part), kind=kCustom, calls=%start
+  %whole = f32[32]{{0}} get-tuple-element(%begun), index=1
+  %work = (f32[16]{{0}}, f32[4]{{0}}, f32[32]{{0}}, f32[32]{{0}}) fusion(%part, %whole, %x), kind=kOutput, """ + (
+      'calls=%async_collective_fusion.7') + """
+  ROOT %there = f32[32]{0} fusion(%part, %whole), kind=kCustom, calls=%done
+}
+"""
+  assert Program(text).bytes() == 4 * (2 * 16 + 32)  # the sine, and what was gathered
+  assert [(each.kind, each.times, each.overlaps) for each in collectives(Program(text), 8)] == [('all-gather', 1, True)]

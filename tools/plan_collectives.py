@@ -5,9 +5,7 @@ import dataclasses
 import math
 import re
 
-from tools.plan_hlo import Instruction, Program, size
-
-KINDS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute')
+from tools.plan_hlo import KINDS, Instruction, Program, size
 
 
 @dataclasses.dataclass(frozen=True)

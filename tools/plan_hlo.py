@@ -22,6 +22,10 @@ _FREE = ('parameter', 'constant', 'tuple', 'get-tuple-element', 'bitcast', 'whil
          'after-all', 'partition-id')
 # Nor do these custom calls, with which the TPU compiler joins pieces of an array that it copied beside the units.
 _NO_WORK = re.compile(r'custom_call_target="(?:AllocateBuffer|ConcatBitcast|ZeroCrop)"')
+# These carry a collective along while other work is done: nothing of theirs is moved by that work itself.
+_CARRIES = re.compile(r'custom_call_target="AsyncCollective(?:Start|Done)"')
+_CARRYING = 'async_collective_fusion'
+KINDS = ('all-reduce', 'all-gather', 'reduce-scatter', 'all-to-all', 'collective-permute')
 _SLICES = ('slice', 'dynamic-slice')
 # What these call works on single numbers.
 _BY_ELEMENT = ('reduce', 'scatter', 'sort', 'reduce-window', 'select-and-scatter', 'map', 'all-reduce',
@@ -127,8 +131,11 @@ class Program:
                  if each.opcode == 'parameter' and each.rest.startswith(f'{number})')), None)
     shapes = {each.name: each.shape for each in instructions}
     names, total = {mine}, 0
+    carries = self._carries(computation)
     for each in instructions:
       if not names & {*each.operands}:
+        continue
+      if carries and (each.opcode in ('tuple', *KINDS) or _CARRIES.search(each.rest)):
         continue
       if each.opcode == 'bitcast':
         names.add(each.name)
@@ -147,18 +154,27 @@ class Program:
     """Bytes that a fusion writes of results of these shapes: one layer of each stack that it updates in place."""
     by_name = {each.name: each for each in self.computations[computation]}
     root = self.computations[computation][-1]
-    results = [by_name[name] for name in root.operands] if root.opcode == 'tuple' else [root]
-    total = 0
-    for result, shape in zip(results, shapes):
-      while result.opcode == 'bitcast' and result.operands and result.operands[0] in by_name:
-        result = by_name[result.operands[0]]
-      whole = size(shape, near=False)
-      if result.opcode == 'dynamic-update-slice':
-        whole = min(whole, size(by_name[result.operands[1]].shape))
-      elif result.opcode == 'fusion':
-        whole = min(whole, self._written(self.called(result)[0], [shape]))
-      total += whole
-    return total
+    carries = self._carries(computation)
+    if root.opcode == 'fusion':
+      return self._written(self.called(root)[0], shapes)
+    if root.opcode == 'tuple':
+      return sum(self._result(by_name, by_name[name], shape, carries) for name, shape in zip(root.operands, shapes))
+    return sum(self._result(by_name, root, shape, carries) for shape in shapes)
+
+  def _result(self, by_name: dict[str, Instruction], result: Instruction, shape: str, carries: bool) -> int:
+    """Bytes that are written of one result of a fusion."""
+    while result.opcode == 'bitcast' and result.operands and result.operands[0] in by_name:
+      result = by_name[result.operands[0]]
+    whole = size(shape, near=False)
+    if carries and (result.opcode in ('parameter', *KINDS) or 'AsyncCollectiveStart' in result.rest):
+      return 0  # what was gathered counts where it is done
+    if result.opcode == 'dynamic-update-slice':
+      return min(whole, size(by_name[result.operands[1]].shape))
+    return min(whole, self._written(self.called(result)[0], [shape])) if result.opcode == 'fusion' else whole
+
+  def _carries(self, computation: str) -> bool:
+    return computation.startswith(_CARRYING) or any(
+        each.opcode == 'custom-call' and _CARRIES.search(each.rest) for each in self.computations[computation])
 
 
 def _number(instruction: Instruction) -> int:
