@@ -14,6 +14,7 @@ import test_bare
 from configs import bert_base, gpt_tiny, meshes
 from configs.check import ConfigError
 from tools import plan_chips, plan_compile, plan_page, plan_roofline, plan_search, planning
+from tools.plan_collectives import Collective
 from training import sharding
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,6 +100,14 @@ def test_a_bound_follows_from_published_figures():
   assert plan_roofline.bandwidth(ring, [Place(0, 0, 0), Place(0, 0, 1)]) == chip.network
   bound = plan_roofline.bound(topology, devices, flops=chip.flops, bytes=2 * chip.hbm_bandwidth, exchanged=[])
   assert (bound.compute, bound.memory, bound.step, bound.why) == (1, 2, 2, 'memory')
+
+
+def test_a_ring_passes_on_both_ways_at_once():
+  topology, devices = plan_chips.parse('v5e:4x4'), [Place(x, y) for x in range(4) for y in range(4)]
+  link = int(plan_chips.CHIPS['v5e'].link)
+  passed = lambda to, seconds: Collective('collective-permute', seconds * link, (0, to), True, '', 1)
+  bound = plan_roofline.bound(topology, devices, flops=0, bytes=0, exchanged=[passed(1, 2), passed(3, 3), passed(1, 2)])
+  assert bound.hidden == 4  # to the next 2 + 2, to the last 3
 
 
 class Place:

@@ -9,6 +9,7 @@ The step takes max(compute, memory, hidden) + links. A real step has products th
 not overlap all that could be: only a run measures that.
 """
 
+from collections import Counter
 import dataclasses
 
 from tools.plan_chips import Topology
@@ -37,10 +38,12 @@ class Bound:
 def bound(topology: Topology, devices, *, flops: float, bytes: float, exchanged: list[Collective]) -> Bound:
   """The bound for one chip's FLOPs, bytes and collectives; `devices` in the order of the mesh."""
   chip = topology.chip
-  seconds = {True: 0.0, False: 0.0}
+  seconds = {True: Counter(), False: Counter()}
   for each in exchanged:
-    seconds[each.overlaps] += each.sent / bandwidth(topology, [devices[place] for place in each.group])
-  return Bound(flops / chip.flops, bytes / chip.hbm_bandwidth, seconds[False], seconds[True])
+    way = each.group if each.kind == 'collective-permute' else ()  # a link goes both ways, each as fast as one alone
+    seconds[each.overlaps][way] += each.sent / bandwidth(topology, [devices[place] for place in each.group])
+  links, hidden = (ways.pop((), 0.0) + max(ways.values(), default=0.0) for ways in (seconds[False], seconds[True]))
+  return Bound(flops / chip.flops, bytes / chip.hbm_bandwidth, links, hidden)
 
 
 def bandwidth(topology: Topology, group) -> float:
