@@ -58,7 +58,9 @@ ENTRY %main (x: f32[4]) -> f32[4] {{
 @pytest.mark.parametrize('groups, expected', [
     ('replica_groups={{0,2},{1,3}}', (0, 2)), ('replica_groups=[2,4]<=[8]', (0, 1, 2, 3)),
     ('replica_groups=[4,2]<=[2,4]T(1,0)', (0, 4)),
-    ("replica_groups=mesh['a'=2,'b'=2,'c'=2] {'a','c'}", (0, 1, 4, 5))])
+    ("replica_groups=mesh['a'=2,'b'=2,'c'=2] {'a','c'}", (0, 1, 4, 5)),
+    ("replica_groups=mesh['a'=2,'b'=1,'c'=4], device_ids=([4,2]T(1,0)) {'a'}", (0, 1)),
+    ("replica_groups=mesh['a'=2,'b'=1,'c'=4], device_ids=([4,2]T(1,0)) {'b','c'}", (0, 2, 4, 6))])
 def test_groups_are_read_in_each_way_they_are_written(groups, expected):
   text = (f'ENTRY %main (x: f32[4]) -> f32[4] {{\n  %x = f32[4]{{0}} parameter(0)\n'
           f'  ROOT %r = f32[4]{{0}} all-reduce(%x), channel_id=1, {groups}, to_apply=%add\n}}\n')

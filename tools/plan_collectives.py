@@ -105,7 +105,12 @@ def _group(kind: str, rest: str, devices: int) -> tuple[int, ...]:
     sizes = {name: int(length) for name, length in re.findall(r"'(\w+)'=(\d+)", named[1])}
     names, used = [*sizes], re.findall(r"'(\w+)'", named[2])
     order = [name for name in names if name not in used] + used
-    return _first([*sizes.values()], [names.index(name) for name in order], math.prod(sizes[name] for name in used))
+    places = _first([*sizes.values()], [names.index(name) for name in order], math.prod(sizes[name] for name in used))
+    if turned := re.search(r'device_ids=\(\[([\d,]+)\]T\(([\d,]+)\)\)', rest):  # which device is at each place
+      dims = [int(x) for x in turned[1].split(',')]
+      ids = _first(dims, [int(x) for x in turned[2].split(',')], math.prod(dims))
+      return tuple(ids[place] for place in places)
+    return places
   return tuple(range(devices))
 
 
