@@ -67,8 +67,7 @@ def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: boo
   rows = config.batch_size // (data * fsdp)
   params /= fsdp * tensor
   held = cost.state_bytes(1, bool(config.optimizer.average)) * params
-  kept = cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk, fused=fused) / tensor
-  held += kept
+  held += cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk, fused=fused) / tensor
   chip = topology.chip
   if chip is None:
     return Candidate(knobs, held, 0.0)
@@ -78,7 +77,8 @@ def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: boo
   sent += 3 * width * params * fsdp * accumulate * (fsdp > 1)  # parameters twice, gradients once
   sent += 8 * width * rows * T * model.width * model.layers * (tensor > 1)  # activations, both ways
   moved = (7 + 4 * accumulate) * 4 * params  # of the state, by the optimiser and by each micro-batch
-  moved += 2 * kept * accumulate  # written on the way forward, read on the way back
+  # What is kept is written on the way forward and read on the way back; much of it is as wide with tensor as without.
+  moved += 2 * cost.activation_bytes(model, rows, T, 0, fused=fused)
   return Candidate(knobs, held, flops / chips / chip.flops + sent / (2 * chip.link) + moved / chip.hbm_bandwidth)
 
 
