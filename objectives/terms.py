@@ -122,8 +122,8 @@ def _project(hidden_BxCxE, table_VxE, bias_V):
 def _split(chunk: int, *arrays_BxPx: jax.Array) -> tuple[jax.Array, ...]:
   """Each BxP... array as NxBxC...; rows stay whole, so that the batch axis can stay sharded."""
   B, P = arrays_BxPx[0].shape[:2]
-  C = min(P, max(1, chunk // B))
-  N = -(-P // C)
+  N = -(-P // max(1, chunk // B))
+  C = -(-P // N)  # chunks of one size, with as little padding as that takes
 
   def split(x):
     x = jnp.pad(x, [(0, 0), (0, N * C - P)] + [(0, 0)] * (x.ndim - 2))

@@ -94,3 +94,9 @@ def test_logits_stay_split_over_rows_and_vocabulary_on_a_mesh():
   program = jax.jit(jax.grad(loss)).lower(
       projection, of(('B', 'P'), (16, 12), 'int32'), of(('B', 'P'), (16, 12))).compile().as_text()
   assert set(re.findall(rf'f32\[\d+,\d+,(?:{V}|{V // 2})\]', program)) == {f'f32[4,4,{V // 2}]'}
+
+
+@pytest.mark.parametrize('P, chunk, expected', [(20, 16, (3, 2, 7)), (20, 100, (1, 2, 20)), (3, 1, (3, 2, 1))])
+def test_chunks_are_of_one_size_with_little_padding(P, chunk, expected):
+  (split,) = terms._split(chunk, jnp.zeros((2, P)))
+  assert split.shape == expected
