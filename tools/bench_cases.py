@@ -128,20 +128,22 @@ _MFU = Target(of='flops_fraction_of_peak', least=0.55), Target(of='ratio', least
 
 CPU = {
     'train-bert_base': Train(
-        says='BERT-base MLM step, 8 x 128, 15%, dropout 0.1', config='bert_base', rows=8, T=128, changes=_CPU,
+        says='BERT-base MLM step, 8 x 128, 15%, dropout 0.1', config='bert_base', rows=8, T=128, steps=3,
+        changes=_CPU,
         targets=(Target(of='ratio', least=1.3), Target(of='flops_fraction_of_peak', least=0.75))),
     'train-bert_base-no_dropout': Train(
-        says='the same without dropout', config='bert_base', rows=8, T=128,
+        says='the same without dropout', config='bert_base', rows=8, T=128, steps=3,
         changes=_CPU | _NO_DROPOUT,
         targets=(Target(of='ratio', least=1.3), Target(of='flops_fraction_of_peak', least=0.75))),
     'train-bert_mini': Train(
-        says='BERT of 4 layers, width 256, MLM step, 32 x 128', config='bert_mini', rows=32, T=128, steps=3, changes=_CPU,
+        says='BERT of 4 layers, width 256, MLM step, 32 x 128', config='bert_mini', rows=32, T=128, steps=3,
+        changes=_CPU,
         targets=(Target(of='ratio', least=3.5),)),
     'train-bert_mini-documents': Train(
         says='the same on real documents: packed here, padded there', config='bert_mini', rows=32, T=128, steps=6,
         changes=_CPU, corpus=True, targets=(Target(of='ratio', least=5.0),)),
     'train-gpt2_small': Train(
-        says='GPT-2 124M CLM step, 4 x 256', config='gpt2_small', rows=4, T=256, objective='clm',
+        says='GPT-2 124M CLM step, 4 x 256', config='gpt2_small', rows=4, T=256, steps=3, objective='clm',
         changes=_CPU, targets=(Target(of='ratio', least=1.2), Target(of='memory_ratio', most=0.7))),
     'generate-gpt2_small-1': Generate(says='GPT-2 124M writes, 1 row', rows=1),
     'generate-gpt2_small-8': Generate(says='GPT-2 124M writes, 8 rows', rows=8),
