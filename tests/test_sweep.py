@@ -50,6 +50,13 @@ def test_a_sweep_that_cannot_run_is_refused_before_anything_does(text, words, tm
     sweeping.load(tmp_path / 'none.py', tmp_path / 'out')
 
 
+def test_a_config_with_an_argument_is_refused_in_words(tmp_path):
+  file = tmp_path / 'arguments.py'
+  file.write_text("BASE = 'configs/gpt_char.py:corpus=text:a.txt'\nRUNS = [{'seed': 0}]\nTABLE = dict(rows='seed')")
+  with pytest.raises(ConfigError, match='data.corpus'):
+    sweeping.load(file, tmp_path / 'out')
+
+
 def test_a_run_is_called_by_what_differs(tmp_path):
   file = tmp_path / 'sweep.py'
   file.write_text("BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': seed, 'steps': 200} for seed in (0, 1)]\n"

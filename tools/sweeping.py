@@ -218,6 +218,9 @@ def _changed(config, changes: dict[str, Any], where: str):
 
 def _module(path: Path):
   spec = importlib.util.spec_from_file_location(f'_sweep_{path.stem}', path)
+  if spec is None:
+    raise ConfigError(f'{path}: not the name of a Python file. The config of a sweep takes no argument behind a colon: '
+                      "put what it would change into the runs, as in {'data.corpus': 'text:PATH'}.")
   module = importlib.util.module_from_spec(spec)
   try:
     spec.loader.exec_module(module)
