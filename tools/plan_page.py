@@ -87,7 +87,8 @@ def find_fitting(console: Console, config, topology, devices, tries: int = 3) ->
   """
   found = _candidates(config, topology, devices)
   roomy = [each for each in found if each.bytes < _ROOM * topology.chip.hbm_bytes][:tries - 1]
-  for each in roomy + sorted(found, key=lambda each: each.bytes)[:1]:
+  smallest = sorted(found, key=lambda each: each.bytes)[:1]
+  for each in roomy + [each for each in smallest if each not in roomy]:
     plan, = _try(console, config, topology, devices, [each.knobs])
     if plan['fits']:
       return [dict(knobs=each.knobs, checked='compiled', hbm_bytes_per_chip=plan['hbm_bytes_per_chip'])]
