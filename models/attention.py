@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 from models import splash
+from models.dropout import dropout as dropped
 from models.masks import Mask
 
 # Finite, so that a row which sees nothing is uniform instead of NaN (as in jax.nn).
@@ -77,11 +78,12 @@ def attention_weights(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, mask: Mask, *,
   B, T, H, K = q_BxTxHxK.shape
   S, G = k_BxSxGxK.shape[1:3]
   scale = K**-0.5 if scale is None else scale
-  # Query head h = g * R + r reads key/value head g: grouped heads share without being copied.
-  q_BxTxGxRxK = (q_BxTxHxK * scale).reshape(B, T, G, H // G, K)
-  score_BxGxRxTxS = jnp.einsum('BTGRK,BSGK->BGRTS', q_BxTxGxRxK, k_BxSxGxK,
-                               preferred_element_type=jnp.float32)
-  score_BxHxTxS = score_BxGxRxTxS.reshape(B, H, T, S)
+  # Query head h = g * R + r reads key/value head g: the R heads of a group are as one with R * T queries. Heads are
+  # moved to the front here: left to the product, a CPU would turn scores and weights around too, which are larger.
+  q_BxGxRTxK = (q_BxTxHxK * scale).swapaxes(1, 2).reshape(B, G, -1, K)
+  score_BxGxRTxS = jnp.einsum('BGTK,BGSK->BGTS', q_BxGxRTxK, k_BxSxGxK.swapaxes(1, 2),
+                              preferred_element_type=jnp.float32)
+  score_BxHxTxS = score_BxGxRTxS.reshape(B, H, T, S)
   if soft_cap is not None:
     score_BxHxTxS = soft_cap * jnp.tanh(score_BxHxTxS / soft_cap)
   if bias_1xHxTxS is not None:
@@ -97,14 +99,12 @@ def _reference(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, so
                                      soft_cap=soft_cap)
   if dropout is not None:
     key, rate = dropout
-    # Sixteen bits, as in models.layers.dropout.
-    keep_BxHxTxS = jax.random.bits(key, weight_BxHxTxS.shape, 'uint16') >= round(rate * 2**16)
-    weight_BxHxTxS = jnp.where(keep_BxHxTxS, weight_BxHxTxS / (1 - rate), 0)
+    weight_BxHxTxS = dropped(key, weight_BxHxTxS, rate)
   B, H, T, S = weight_BxHxTxS.shape
   G = v_BxSxGxK.shape[2]
-  weight_BxGxRxTxS = weight_BxHxTxS.astype(v_BxSxGxK.dtype).reshape(B, G, H // G, T, S)
-  out_BxTxGxRxK = jnp.einsum('BGRTS,BSGK->BTGRK', weight_BxGxRxTxS, v_BxSxGxK)
-  return out_BxTxGxRxK.reshape(B, T, H, v_BxSxGxK.shape[3])
+  weight_BxGxRTxS = weight_BxHxTxS.astype(v_BxSxGxK.dtype).reshape(B, G, -1, S)
+  out_BxGxRTxK = jnp.einsum('BGTS,BGSK->BGTK', weight_BxGxRTxS, v_BxSxGxK.swapaxes(1, 2))
+  return out_BxGxRTxK.reshape(B, H, T, -1).swapaxes(1, 2)
 
 
 def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):

@@ -116,12 +116,3 @@ class FeedForward(nn.Module):
     else:
       up_BxTxF = activation(up_BxTxF)
     return Linear(config, 'F', 'D', (F, D), residual=True, name='down')(up_BxTxF)
-
-
-def dropout(module: nn.Module, x: jax.Array, rate: float) -> jax.Array:
-  """Inverted dropout, on exactly when the network was applied with a key."""
-  if rate == 0 or not module.has_rng('dropout'):
-    return x
-  # Sixteen random bits an element: half the cost of a float draw, the rate exact to 1e-5.
-  bits = jax.random.bits(module.make_rng('dropout'), x.shape, 'uint16')
-  return jnp.where(bits >= round(rate * 2**16), x / (1 - rate), 0)

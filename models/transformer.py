@@ -8,7 +8,8 @@ from models import cache as caching
 from models import positions
 from models.attention import attend, attention_weights
 from models.config import ModelConfig
-from models.layers import FeedForward, Linear, Norm, dropout, kernel_init, rms_normalise
+from models.dropout import dropout
+from models.layers import FeedForward, Linear, Norm, kernel_init, rms_normalise
 from models.masks import Mask
 from models.rows import keep_rows
 
@@ -55,6 +56,12 @@ class Attention(nn.Module):
     return out_BxTxD, cache
 
 
+def _thinned(module: nn.Module, x_BxTxD):
+  """After dropout, which is on exactly when the network was applied with a key."""
+  rate = module.config.dropout
+  return dropout(module.make_rng('dropout'), x_BxTxD, rate) if rate and module.has_rng('dropout') else x_BxTxD
+
+
 class Block(nn.Module):
   """Attention, then feed-forward, each around a residual; the norm comes before or after."""
 
@@ -69,13 +76,13 @@ class Block(nn.Module):
     feed_forward_norm = Norm(config, name='feed_forward_norm')
     if config.norm_position == 'pre':
       update_BxTxD, cache = attention(attention_norm(x_BxTxD), cache, mask, position_BxT)
-      x_BxTxD += dropout(self, update_BxTxD, config.dropout)
-      x_BxTxD += dropout(self, feed_forward(feed_forward_norm(x_BxTxD)), config.dropout)
+      x_BxTxD += _thinned(self, update_BxTxD)
+      x_BxTxD += _thinned(self, feed_forward(feed_forward_norm(x_BxTxD)))
     else:
       update_BxTxD, cache = attention(x_BxTxD, cache, mask, position_BxT)
-      x_BxTxD = attention_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
+      x_BxTxD = attention_norm(x_BxTxD + _thinned(self, update_BxTxD))
       update_BxTxD = feed_forward(x_BxTxD)
-      x_BxTxD = feed_forward_norm(x_BxTxD + dropout(self, update_BxTxD, config.dropout))
+      x_BxTxD = feed_forward_norm(x_BxTxD + _thinned(self, update_BxTxD))
     x_BxTxD = keep_rows(x_BxTxD)
     self.sow('intermediates', 'hidden', x_BxTxD)
     return x_BxTxD, cache
@@ -113,7 +120,7 @@ class Embeddings(nn.Module):
       x_BxTxE += self.type_CxE[type_BxT]
     if config.embedding_norm:
       x_BxTxE = self.norm(x_BxTxE)
-    x_BxTxE = keep_rows(dropout(self, x_BxTxE.astype(config.dtype), config.dropout))
+    x_BxTxE = keep_rows(_thinned(self, x_BxTxE.astype(config.dtype)))
     return self.projection(x_BxTxE) if config.E != config.width else x_BxTxE
 
 
