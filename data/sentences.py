@@ -9,11 +9,12 @@ import re
 LONGEST = 8_000  # characters; longer runs without a sentence end (one-line dumps, DNA) are cut
 
 _END = re.compile(
-    r'(?P<newline>[^\S\n]*\n)'  # a line ends what it holds
-    r'|(?P<stop>[.!?…।۔؟]+[\'"”’»)\]]*)(?=\s)'
-    r'|[。！？]+[」』”’）]*'
+    r'[\n.!?…।۔؟。！？]'  # one set that every match begins with: the rest is tried nowhere else
+    r'(?:(?<=(?P<newline>\n))'  # a line ends what it holds
+    r'|(?<=[.!?…।۔؟])[.!?…।۔؟]*[\'"”’»)\]]*(?=\s+[\'"“‘«(\[]*(?P<following>.?))'
+    r'|(?<=[。！？])[。！？]*[」』”’）]*)',
+    re.DOTALL,
 )
-_OPENING = re.compile(r'\s+[\'"“‘«(\[]*')
 _ABBREVIATION = re.compile(
     r'(?:^|[\s(\["“‘])(?:Mr|Mrs|Ms|Dr|Prof|St|Mt|Ft|Gen|Col|Lt|Sgt|Capt|Rev|Hon|Gov|Sen|Rep|Pres|Jr|Sr'
     r'|No|Nos|Vol|vol|vs|cf|c|ca|fl|b|d|r|e\.g|i\.e|viz|approx|lit|pp|Op|Inc|Ltd|Co|Corp|Fig|Ed|ed'
@@ -29,8 +30,12 @@ def split(text: str) -> list[str]:
   """
   sentences, start = [], 0
   for match in _END.finditer(text):
-    end = match.start() if match['newline'] else match.end()
-    if end > start and (match['stop'] is None or _ends_sentence(text, match)) and text[start:end].strip():
+    end = match.end()
+    if match['newline']:
+      end = start + len(text[start:end].rstrip())  # the white space before a line's end opens the next sentence
+    elif match['following'] is not None and not _ends_sentence(text, match):
+      continue
+    if end > start:
       sentences += cut(text[start:end])
       start = end
   rest = text[start:]
@@ -42,9 +47,7 @@ def split(text: str) -> list[str]:
 
 
 def _ends_sentence(text: str, match: re.Match) -> bool:
-  opening = _OPENING.match(text, match.end())
-  following = text[opening.end() : opening.end() + 1]
-  if following.islower():
+  if match['following'].islower():
     return False
   return not _ABBREVIATION.search(text[max(0, match.end() - 24) : match.end()])
 
