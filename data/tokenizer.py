@@ -13,6 +13,7 @@ import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
+from data import words
 from data.errors import DataError
 
 # What published vocabularies call each role, the first that exists is taken.
@@ -25,7 +26,6 @@ ROLES = {
 }
 WORDPIECE_SPECIALS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 BPE_SPECIALS = ('<|pad|>', '<|endoftext|>', '<|mask|>')
-_BATCH = 1 << 20  # characters encoded at once; what the library keeps beside the ids is ~50 times the text
 
 
 class Tokenizer:
@@ -65,15 +65,28 @@ class Tokenizer:
   def sha256(self) -> str:
     return hashlib.sha256(canonical_json(self._tokenizer).encode()).hexdigest()
 
+  @functools.cached_property
+  def _words(self) -> words.Words | None:
+    return words.open_words(self._tokenizer)
+
   def encode(self, texts: list[str]) -> list[np.ndarray]:
     """Ids of each text (int32), unframed; the texts are spread over all cores."""
     ids = []
-    for batch in _batches(texts):
+    for batch in words.batches(texts, words.BATCH):
       listed = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)]
       together = np.fromiter(itertools.chain.from_iterable(listed), np.int32)  # once, and not a sentence at a time
       pieces = np.split(together, np.cumsum([len(one) for one in listed])[:-1])
       ids += map(self._ordinary, pieces) if self.special_V[together].any() else pieces
     return ids
+
+  def encode_many(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """The same of a large part of a corpus: (ids of one text after another, how many each has)."""
+    if self._words is not None:
+      ids, lengths = self._words.encode(texts)
+      if not (self.special_V[ids] & (ids != self.unknown)).any():
+        return ids, lengths
+    listed = self.encode(texts)
+    return np.concatenate(listed), np.array([len(ids) for ids in listed])
 
   def decode(self, ids: Iterable[int]) -> str:
     return self._tokenizer.decode([int(index) for index in ids], skip_special_tokens=False)
@@ -196,14 +209,3 @@ def _word_starts(vocabulary: dict[str, int], size: int) -> np.ndarray:
   for token, index in vocabulary.items():
     starts[index] = token.startswith(marks) if marks else not token.startswith('##')
   return starts
-
-
-def _batches(texts: list[str]):
-  start = size = 0
-  for index, text in enumerate(texts):
-    size += len(text)
-    if size >= _BATCH:
-      yield texts[start : index + 1]
-      start, size = index + 1, 0
-  if start < len(texts):
-    yield texts[start:]
