@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,7 @@ def position(text: str) -> float:
 
   Depends on the text alone, so another order, or other documents beside it, move none across.
   """
-  return _hash(text) / _HASHES
+  return hash_of(text) / _HASHES
 
 
 @dataclasses.dataclass
@@ -81,46 +82,77 @@ def tokenise_part(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation
   """The same of the documents from `first` up to, not including, `last`; (counts, SHA-256 of each split)."""
   counts = Counts(np.zeros(tokenizer.size, np.int64))
   documents = corpus.documents(counts.replaced, counts.dropped, progress, first, last)
-  placed = ((text, SPLITS[position(text) < validation_share]) for text in documents)
-  return counts, write(placed, counts, tokenizer, folder, sentences.split)
+
+  def place(text: str) -> tuple[str, str, int]:
+    hashed = hash_of(text)
+    return text, SPLITS[hashed / _HASHES < validation_share], hashed
+
+  return counts, write(map(place, documents), counts, tokenizer, folder, sentences.split)
 
 
-def write(documents: Iterator[tuple[str, str]], counts: Counts, tokenizer: Tokenizer, folder: Path,
+def write(documents: Iterator[tuple[str, str, int]], counts: Counts, tokenizer: Tokenizer, folder: Path,
           cut: Callable[[str], list[str]]) -> dict[str, str]:
-  """Writes the tokens of each (text, its split), cut in pieces; adds to counts, returns the SHA-256 of each split."""
+  """Writes the tokens of each (text, its split, its hash), cut in pieces; adds to counts.
+
+  Returns:
+    The SHA-256 of each split.
+  """
   dtype = records.token_dtype(tokenizer.size)
   with contextlib.ExitStack() as stack:
     writers = {
         split: stack.enter_context(records.Writer(folder / f'{split}.arrayrecord', dtype)) for split in SPLITS
     }
     for chunk in _chunks(documents):
-      split_texts = [cut(text) for text, _ in chunk]
-      ids = iter(tokenizer.encode([sentence for texts in split_texts for sentence in texts]))
-      for (text, split), texts in zip(chunk, split_texts):
-        pieces = [piece for piece in (next(ids) for _ in texts) if len(piece)]
-        if not pieces:
-          counts.dropped['no tokens'] += 1
-          continue
-        counts.hashes.append(_hash(text))
-        writers[split].write(pieces)
-        tokens = np.concatenate(pieces)
-        if split == 'train':
-          np.add.at(counts.frequency_V, tokens, 1)
-        unknown = 0 if tokenizer.unknown is None else int((tokens == tokenizer.unknown).sum())
-        measured = (1, len(pieces), len(tokens), len(text.encode()), len(text.split()), unknown)
-        counts.splits[split].update(dict(zip(_COUNTED, measured)))
+      pieces = [cut(text) for text, _, _ in chunk]
+      ids, lengths = tokenizer.encode_many([piece for several in pieces for piece in several])
+      first_N = np.cumsum([0, *map(len, pieces[:-1])])
+      tokens_N, pieces_N = np.add.reduceat(lengths, first_N), np.add.reduceat(lengths > 0, first_N, dtype=np.int64)
+      _count(counts, chunk, ids, tokens_N, pieces_N, tokenizer.unknown)
+      ids, lengths = ids.astype(dtype), lengths[lengths > 0]
+      for (_, split, hashed), its_pieces, its_tokens in zip(chunk, _spans(pieces_N), _spans(tokens_N)):
+        if its_tokens.stop > its_tokens.start:
+          counts.hashes.append(hashed)
+          writers[split].lay(lengths[its_pieces], ids[its_tokens])
   return {split: writers[split].summary()['sha256'] for split in SPLITS}
 
 
-def _hash(text: str) -> int:
+def _count(counts: Counts, chunk: list[tuple[str, str, int]], ids: np.ndarray, tokens_N: np.ndarray,
+           pieces_N: np.ndarray, unknown: int | None):
+  if blank := int((tokens_N == 0).sum()):
+    counts.dropped['no tokens'] += blank
+  for split in SPLITS:
+    chosen_N = np.array([each == split for _, each, _ in chunk]) & (tokens_N > 0)
+    if not chosen_N.any():
+      continue
+    texts = [text for text, _, _ in itertools.compress(chunk, chosen_N)]
+    frequency_V = np.bincount(ids[np.repeat(chosen_N, tokens_N)], minlength=len(counts.frequency_V))
+    if split == 'train':
+      counts.frequency_V += frequency_V
+    counts.splits[split].update(
+        documents=len(texts),
+        sentences=int(pieces_N[chosen_N].sum()),
+        tokens=int(tokens_N[chosen_N].sum()),
+        bytes=sum(len(text.encode()) for text in texts),
+        words=sum(len(text.split()) for text in texts),
+        unknown=0 if unknown is None else int(frequency_V[unknown]),
+    )
+
+
+def _spans(lengths: np.ndarray) -> Iterator[slice]:
+  """Where each of several runs lies, one after another."""
+  return itertools.starmap(slice, itertools.pairwise([0, *np.cumsum(lengths).tolist()]))
+
+
+def hash_of(text: str) -> int:
+  """64 bits of a document: what places it, and tells copies."""
   return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, person=b'split').digest())
 
 
-def _chunks(documents: Iterator[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+def _chunks(documents: Iterator[tuple[str, str, int]]) -> Iterator[list[tuple[str, str, int]]]:
   chunk, size = [], 0
-  for text, split in documents:
-    chunk.append((text, split))
-    size += len(text)
+  for document in documents:
+    chunk.append(document)
+    size += len(document[0])
     if size >= _CHUNK:
       yield chunk
       chunk, size = [], 0

@@ -30,8 +30,12 @@ class Writer:
     self.records = self.pieces = self.tokens = 0
 
   def write(self, pieces: list[np.ndarray]):
-    lengths = np.array([len(pieces), *map(len, pieces)], LENGTH)
-    self.copy(lengths.tobytes() + np.concatenate(pieces).astype(self._dtype, copy=False).tobytes())
+    self.lay(np.array([*map(len, pieces)]), np.concatenate(pieces))
+
+  def lay(self, lengths: np.ndarray, tokens: np.ndarray):
+    """Writes a record of pieces that lie one after another."""
+    count = len(lengths).to_bytes(LENGTH.itemsize, 'little')
+    self.copy(count + lengths.astype(LENGTH).tobytes() + tokens.astype(self._dtype, copy=False).tobytes())
 
   def copy(self, record: bytes):
     """Writes a record as it lies in another file of the same type."""

@@ -27,7 +27,8 @@ def tokenise(corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_shar
   """`documents.tokenise` of one text: each split has one document."""
   counts = documents.Counts(np.zeros(tokenizer.size, np.int64))
   texts = halves(corpus, validation_share, counts.replaced, progress)
-  sha256 = documents.write(zip(texts, documents.SPLITS), counts, tokenizer, folder, sentences.cut)
+  placed = zip(texts, documents.SPLITS, map(documents.hash_of, texts))
+  sha256 = documents.write(placed, counts, tokenizer, folder, sentences.cut)
   return counts.report(sha256)
 
 
