@@ -88,9 +88,9 @@ class Words:
     words, starts = [], []
     for text in texts:
       starts.append(len(words))
-      first, *others = [text] if self._uncut and self._uncut.search(text) else text.split(' ')
-      words.append(first + ' ')  # another word than with a space before it
-      words += others
+      found = [text] if self._uncut and self._uncut.search(text) else text.split(' ')
+      found[0] += ' '  # another word than with a space before it
+      words += found
     word_N = np.fromiter(map(number_of.__getitem__, words), np.int64, len(words))
     return [word[:-1] if word.endswith(' ') else ' ' + word for word in number_of], word_N, np.array(starts)
 
