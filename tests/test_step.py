@@ -188,7 +188,8 @@ def test_the_negative_control_collapses_where_an_honest_cell_cannot():
         fresh = dict(token=random.integers(0, V, (B, T), np.int32), segment=segment, type=0 * segment)
         state, metrics = step(state, sharding.place(fresh, mesh))
     losses[mask] = float(metrics['train/loss'])
-  assert losses['bidirectional'] < 1 < 3.7 < losses['causal']
+  # Half is far from both: after 300 steps one batch has lost about 2.8 nats where the answer is shown, 0 where not.
+  assert losses['bidirectional'] < np.log(48) / 2 < 3.7 < losses['causal']
 
 
 SHARED = '1 causal+clm & 3 bidirectional+mlm'
