@@ -182,14 +182,14 @@ def test_the_negative_control_collapses_where_an_honest_cell_cannot():
     CELLS[mask] = ('gpt2_small', mask, dict(clm=1.0))
     mesh = mesh_of(1)
     with jax.set_mesh(mesh):
-      _, state, step, *_ = make(mask, mesh)
+      # At 1e-2 the order of sums decides whether it settles at 0 or sticks near 1; at half of that three seeds reach 0.
+      _, state, step, *_ = make(mask, mesh, learning_rate=5e-3)
       random, segment = np.random.default_rng(0), np.ones((B, T), np.int32)
       for _ in range(300):
         fresh = dict(token=random.integers(0, V, (B, T), np.int32), segment=segment, type=0 * segment)
         state, metrics = step(state, sharding.place(fresh, mesh))
     losses[mask] = float(metrics['train/loss'])
-  # Half is far from both: after 300 steps one batch has lost about 2.8 nats where the answer is shown, 0 where not.
-  assert losses['bidirectional'] < np.log(48) / 2 < 3.7 < losses['causal']
+  assert losses['bidirectional'] < 1 < 3.7 < losses['causal']
 
 
 SHARED = '1 causal+clm & 3 bidirectional+mlm'
