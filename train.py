@@ -62,4 +62,5 @@ def main():
 
 
 if __name__ == '__main__':
+  allocator.ask_for_large_pages()
   cli.run(main)
