@@ -95,6 +95,9 @@ def get_config() -> ml_collections.ConfigDict:
       attention='auto',  # auto | reference | xla | cudnn (GPU) | splash (TPU): a name never falls back
       dtype='float32',  # of activations: float32 | bfloat16; parameters and softmax stay float32
       scan=True,  # layers as one scanned body: compile time flat in depth; False = unrolled
+      # Which positions the last of unrolled layers computes: whole: all | read: those that a head reads, which is a
+      # sixth of a row for mlm and one for nsp. The results are the same.
+      last_layer='read',
       # Computed again in the backward pass, to save memory: none | dots: all but products with parameters | full: whole
       # layers. On the CPU it saves memory with scan only.
       remat='none',
@@ -146,6 +149,7 @@ FREE_ON_RESUME = (
     'data.cache',
     'model.attention',
     'model.scan',
+    'model.last_layer',
     'model.remat',
     'optimizer.learning_rate',
     'optimizer.final_share',

@@ -31,6 +31,7 @@ CHOICES = {
     'model.classifier_activation': ('tanh', 'relu'),
     'model.attention': ('auto', 'reference', 'xla', 'cudnn', 'splash'),
     'model.dtype': ('float32', 'bfloat16'),
+    'model.last_layer': ('whole', 'read'),
     'model.remat': ('none', 'dots', 'full'),
     'optimizer.name': ('adamw', 'muon'),
     'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),

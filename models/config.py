@@ -47,6 +47,7 @@ class ModelConfig:
   attention: str
   dtype: str
   scan: bool
+  last_layer: str
   remat: str
 
   @property
@@ -56,6 +57,11 @@ class ModelConfig:
   @property
   def K(self) -> int:
     return self.head_width or self.width // self.heads
+
+  @property
+  def selective(self) -> bool:
+    """Whether the last layer computes nothing but what heads read."""
+    return self.last_layer == 'read' and not self.scan
 
   @property
   def E(self) -> int:

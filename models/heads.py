@@ -1,5 +1,7 @@
 """What reads the trunk: one module a head, named by what an objective asks for in `HEADS`.
 
+A head is given the trunk's output at the places that `places` says, so that no layer needs to compute more.
+
 A head that predicts tokens ends in `Projection`, not in logits: V-wide logits are the largest array of
 the whole step, and the loss decides how many of them exist at once.
 """
@@ -22,17 +24,14 @@ def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) 
 class MLMHead(nn.Module):
   """BERT's: dense, activation and norm at the P predicted positions, then the tied embedding + bias.
 
-  A batch without mlm_position asks for all T of them.
+  A batch without mlm_position asks for all T positions.
   """
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE):
+  def __call__(self, hidden_BxPxD, batch, token_VxE):
     config = self.config
-    hidden_BxPxD = hidden_BxTxD
-    if 'mlm_position' in batch:
-      hidden_BxPxD = jnp.take_along_axis(hidden_BxTxD, batch['mlm_position'][:, :, None], axis=1)
     hidden_BxPxE = Linear(config, 'D', 'E', (config.width, config.E), name='transform')(hidden_BxPxD)
     hidden_BxPxE = Norm(config, 'E', name='norm')(ACTIVATIONS[config.activation](hidden_BxPxE))
     bias_V = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, ('V',)), (config.vocab_size,))
@@ -58,10 +57,10 @@ class NSPHead(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE):
+  def __call__(self, hidden_Bx1xD, batch, token_VxE):
     config = self.config
     D = config.width
-    pooled_Bx1xD = jnp.tanh(Linear(config, 'D', 'D', (D, D), name='pooler')(hidden_BxTxD[:, :1]))
+    pooled_Bx1xD = jnp.tanh(Linear(config, 'D', 'D', (D, D), name='pooler')(hidden_Bx1xD))
     logits_Bx1x2 = Linear(config, 'D', 'C', (D, 2), name='classifier')(pooled_Bx1xD)
     return logits_Bx1x2[:, 0].astype(jnp.float32)
 
@@ -72,9 +71,9 @@ class PoolHead(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE):
+  def __call__(self, hidden_Bx1xD, batch, token_VxE):
     D = self.config.width
-    return jnp.tanh(Linear(self.config, 'D', 'D', (D, D), name='dense')(hidden_BxTxD[:, :1]))[:, 0]
+    return jnp.tanh(Linear(self.config, 'D', 'D', (D, D), name='dense')(hidden_Bx1xD))[:, 0]
 
 
 class SequenceHead(nn.Module):
@@ -89,7 +88,7 @@ class SequenceHead(nn.Module):
   def __call__(self, hidden_BxTxD, batch, token_VxE):
     config = self.config
     D, C = config.width, config.classes
-    read_Bx1xD = hidden_BxTxD[:, :1]
+    read_Bx1xD = hidden_BxTxD  # T is 1
     if 'pool' in batch:
       read_Bx1xD = jnp.einsum('BT,BTD->BD', batch['pool'].astype(hidden_BxTxD.dtype), hidden_BxTxD)[:, None]
     pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_Bx1xD)
@@ -112,3 +111,12 @@ class TokenHead(nn.Module):
 
 HEADS = dict(mlm=MLMHead, clm=CLMHead, nsp=NSPHead, pool=PoolHead, sequence=SequenceHead, tokens=TokenHead,
              span=TokenHead)
+
+
+def places(head: str, batch) -> jax.Array | None:
+  """BxP: where in each row a head reads the trunk; None: everywhere."""
+  if head == 'mlm':
+    return batch.get('mlm_position')
+  if head in ('nsp', 'pool') or head == 'sequence' and 'pool' not in batch:
+    return jnp.zeros((batch['token'].shape[0], 1), jnp.int32)
+  return None

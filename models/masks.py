@@ -91,6 +91,18 @@ class Mask:
     """The same mask with `dense` computed, so that a scan over layers does it once."""
     return dataclasses.replace(self, drawn_BxTxS=self.dense(T, S))
 
+  def at(self, place_BxT: jax.Array) -> 'Mask':
+    """The mask of the queries alone that stand at T places of each row."""
+    position_BxT = place_BxT
+    if self.q_position_BxT is not None:
+      position_BxT = jnp.take_along_axis(self.q_position_BxT, place_BxT, axis=1)
+    segment_BxT, drawn_BxTxS = self.q_segment_BxT, self.drawn_BxTxS
+    if segment_BxT is not None:
+      segment_BxT = jnp.take_along_axis(segment_BxT, place_BxT, axis=1)
+    if drawn_BxTxS is not None:
+      drawn_BxTxS = jnp.take_along_axis(drawn_BxTxS, place_BxT[:, :, None], axis=1)
+    return dataclasses.replace(self, q_segment_BxT=segment_BxT, q_position_BxT=position_BxT, drawn_BxTxS=drawn_BxTxS)
+
 
 def _positions(position_BxT: jax.Array | None, length: int) -> jax.Array:
   return jnp.arange(length)[None, :] if position_BxT is None else position_BxT

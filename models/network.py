@@ -13,6 +13,7 @@ from models import heads as head_modules
 from models.cache import Cache
 from models.config import ModelConfig
 from models.masks import Mask, self_attention_mask
+from models.rows import at
 from models.transformer import Embeddings, Transformer
 
 
@@ -21,7 +22,8 @@ class Network(NamedTuple):
 
   Attributes:
     init: (key, batch) -> params, each leaf boxed with the letters of its axes.
-    apply: (params, batch, key=None, *, cache=None) -> outputs. Dropout is on exactly when a key is given.
+    apply: (params, batch, key=None, *, cache=None) -> outputs: `hidden`, which is the trunk's, unless the last layer
+      only computes what heads read, and those of the heads. Dropout is on exactly when a key is given.
     inspect: (params, batch) -> (outputs, {'weights': LxBxHxTxT, 'hidden': LxBxTxD}).
   """
 
@@ -48,15 +50,21 @@ class _Network(nn.Module):
       mask = Mask(causal=True, q_position_BxT=position_BxT, prefix_BxS=prefix_BxS)
     embeddings = Embeddings(self.config, name='embeddings')
     hidden_BxTxD = embeddings(token_BxT, batch['type'], position_BxT)
-    hidden_BxTxD, cache = Transformer(self.config, name='trunk')(hidden_BxTxD, mask, position_BxT, cache)
-    outputs = dict(hidden=hidden_BxTxD)
-    heads = {}
-    for name in self.heads:
-      shared = name == 'clm' and self.config.shared_head
-      owner = 'mlm' if shared else name
-      if owner not in heads:
-        heads[owner] = head_modules.HEADS[owner](self.config, name=owner)
-      outputs[name] = heads[owner](hidden_BxTxD, {} if shared else batch, embeddings.token_VxE)
+    asked = [('mlm', {}) if name == 'clm' and self.config.shared_head else (name, batch) for name in self.heads]
+    places = [head_modules.places(*one) for one in asked]
+    few = self.config.selective and bool(places) and all(place_BxP is not None for place_BxP in places)
+    hidden_BxTxD, cache = Transformer(self.config, name='trunk')(
+        hidden_BxTxD, mask, position_BxT, cache, jnp.concatenate(places, axis=1) if few else None)
+    outputs = {} if few else dict(hidden=hidden_BxTxD)
+    heads = {owner: head_modules.HEADS[owner](self.config, name=owner) for owner in dict(asked)}
+    first = 0
+    for name, (owner, of), place_BxP in zip(self.heads, asked, places):
+      if few:
+        own_BxPxD = hidden_BxTxD[:, first:first + place_BxP.shape[1]]
+        first += place_BxP.shape[1]
+      else:
+        own_BxPxD = at(hidden_BxTxD, place_BxP)
+      outputs[name] = heads[owner](own_BxPxD, of, embeddings.token_VxE)
     if cache is not None:
       outputs['cache'] = cache
     return outputs

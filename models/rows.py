@@ -1,8 +1,9 @@
-"""Rows stay on the devices that hold them: activations are split over the mesh as the batch is."""
+"""Rows stay on the devices that hold them: activations are split over the mesh as the batch is. And parts of rows."""
 
 import math
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
 
@@ -17,3 +18,10 @@ def keep_rows(x_BxTxD: jax.Array) -> jax.Array:
   if not axes or x_BxTxD.shape[0] % math.prod(mesh.shape[name] for name in axes):
     return x_BxTxD
   return jax.lax.with_sharding_constraint(x_BxTxD, PartitionSpec(axes))
+
+
+def at(x_BxSx: jax.Array, place_BxT: jax.Array | None) -> jax.Array:
+  """The elements of each row that stand at its T places, BxTx...; None: all of them."""
+  if place_BxT is None:
+    return x_BxSx
+  return jnp.take_along_axis(x_BxSx, place_BxT.reshape(*place_BxT.shape, *(1,) * (x_BxSx.ndim - 2)), axis=1)

@@ -53,6 +53,19 @@ def test_dense_is_the_definition_on_300_random_masks_and_no_row_is_empty():
       assert expected.any(axis=-1).all()
 
 
+@pytest.mark.parametrize('drawn', [False, True])
+def test_the_mask_of_a_few_queries_has_their_rows_of_the_whole(drawn):
+  rng = np.random.default_rng(1)
+  with jax.disable_jit():
+    for _ in range(100):
+      B, T = int(rng.integers(1, 3)), int(rng.integers(2, 7))
+      mask = random_mask(rng, B, T)
+      place_BxQ = rng.integers(0, T, (B, 3))
+      expected = np.take_along_axis(brute_force(mask, B, T, T), place_BxQ[:, :, None], axis=1)
+      dense = (mask.draw(T, T) if drawn else mask).at(jnp.asarray(place_BxQ)).dense(3, T)
+      np.testing.assert_array_equal(np.broadcast_to(True if dense is None else dense, expected.shape), expected)
+
+
 def test_a_chunk_of_cached_decoding_sees_the_rows_of_the_full_mask():
   full = Mask(causal=True, window=(3, 0)).dense(8, 8)
   for step, T in [(0, 3), (3, 1), (4, 4)]:

@@ -47,9 +47,11 @@ def test_a_wrong_topology_is_answered_with_those_that_there_are(name, said):
     plan_chips.parse(name)
 
 
-def test_two_depths_give_the_flops_of_any_depth():
-  config = config_of(**{'model.layers': 5})
-  by_hand = config_of(**{'model.layers': 5, 'model.scan': False, 'loss_chunk': 8 * 16, 'model.attention': 'reference'})
+@pytest.mark.parametrize('scan, computed', [(True, 'whole'), (False, 'read')])
+def test_two_depths_give_the_flops_of_any_depth(scan, computed):
+  config = config_of(**{'model.layers': 5, 'model.scan': scan})
+  by_hand = config_of(**{'model.layers': 5, 'model.scan': False, 'loss_chunk': 8 * 16, 'model.attention': 'reference',
+                         'model.last_layer': computed})
   run = plan_compile.bare(by_hand, one := sharding.make_mesh(plan_compile.ONE_AXIS, jax.devices()[:1]))
   whole = run.step.lower(run.abstract, plan_compile.abstract_batch(run, one)).cost_analysis()['flops']
   assert plan_compile.count_flops(config) == pytest.approx(whole, rel=1e-3)

@@ -14,10 +14,10 @@ from training.bare import bare
 B, T, V, D = 32, 64, 4_096, 128
 
 
-def made(name: str, mesh_name: str):
+def made(name: str, mesh_name: str, scan: bool = True):
   """(mesh, bare) of a published config in everything but size."""
   config = importlib.import_module(f'configs.{name}').get_config(f'mesh={mesh_name}')
-  config.model.update(layers=4, width=D, heads=8, feed_forward=512, vocab_size=V, max_length=T)
+  config.model.update(layers=4, width=D, heads=8, feed_forward=512, vocab_size=V, max_length=T, scan=scan)
   config.data.update(sequence_length=T, short_length=0, short_share=0.0)
   config.update(batch_size=B, steps=100, loss_chunk=64)
   mesh = sharding.make_mesh(config.mesh)
@@ -36,9 +36,9 @@ def test_a_device_holds_its_part_of_parameters_and_optimiser(name, mesh_name, pa
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('name', ['bert_base', 'gpt2_small'])
-def test_under_fsdp_devices_send_parameters_and_no_activations_and_the_table_once(name):
-  mesh, run = made(name, 'fsdp')
+@pytest.mark.parametrize('name, scan', [('bert_base', True), ('bert_base', False), ('gpt2_small', True)])
+def test_under_fsdp_devices_send_parameters_and_no_activations_and_the_table_once(name, scan):
+  mesh, run = made(name, 'fsdp', scan)
   with jax.set_mesh(mesh):
     batch = {key: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding.batch_sharding(mesh))
              for key, x in run.batch.items()}

@@ -76,6 +76,38 @@ def test_scan_and_unrolled_layers_agree(name):
   np.testing.assert_allclose(hidden(net, params, batch), hidden(unrolled, params, batch), atol=1e-5)
 
 
+@pytest.mark.parametrize('name, mask', [*((name, 'bidirectional') for name in VARIANTS), ('modern', 'prefix'),
+                                        ('llama-like', 'causal')])
+def test_a_last_layer_that_only_computes_what_is_read_gives_the_same(name, mask):
+  """Outputs and gradients, with predictions of packed documents and without; 1e-5 of their size is left to rounding."""
+  batch = small.batch(small.tokens(2, 12), [[1] * 5 + [2] * 7, [1] * 9 + [0] * 3])
+  batch['mlm_position'] = jnp.array([[3, 7, 11], [8, 0, 0]])
+  if mask == 'prefix':
+    batch['prefix'] = jnp.arange(12)[None] < jnp.array([[2], [6]])
+
+  def loss(net, params):
+    outputs = net.apply(params, batch)
+    return jnp.square(outputs['mlm'][0]).sum() + jnp.square(outputs['nsp']).sum()
+
+  results = {}
+  for which in ('whole', 'read'):
+    net, params = build(name, mask=mask, heads=('mlm', 'nsp'), scan=False, last_layer=which)
+    results[which] = jax.jit(jax.value_and_grad(lambda p, net=net: loss(net, p)))(params)
+  size = max(float(jnp.abs(x).max()) for x in jax.tree.leaves(results['whole'][1]))
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5 * size), *results.values())
+
+
+def test_a_last_layer_that_is_read_everywhere_is_whole():
+  batch = small.batch(small.tokens(2, 12))
+  outputs = []
+  for heads in ((), ('clm',), ('mlm', 'clm')):
+    net, params = build('bert_base', heads=heads, scan=False)
+    outputs.append(net.apply(params, batch)['hidden'])
+  assert [x.shape for x in outputs] == [(2, 12, 32)] * 3
+  few, params = build('bert_base', heads=('mlm',), scan=False)
+  assert 'hidden' not in few.apply(params, batch)
+
+
 @pytest.fixture
 def thorough_compiler():
   jax.config.update('jax_disable_most_optimizations', False)

@@ -18,7 +18,8 @@ _MEMORY_SHARE = 0.7  # of the device's memory that a step may be expected to tak
 def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predictions: int) -> float:
   """Training FLOPs (forward and backward, a multiply-add counts two) a position of a row of T tokens.
 
-  Matrix products only, attention over the whole row whatever the mask, no recomputation.
+  Matrix products only, attention over the whole row whatever the mask, no recomputation. A last layer that is read at a
+  few positions counts with these.
 
   Args:
     heads: names of `models.heads.HEADS` that run.
@@ -30,6 +31,10 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
   feed_forward = D * F * (3 if config.gated else 2)
   attention = 2 * T * H * K
   forward = config.layers * (projections + feed_forward + attention) + (E * D if E != D else 0)
+  few = dict(mlm=predictions, nsp=1)
+  if config.selective and heads and set(heads) <= set(few):
+    unread = 1 - min(1, sum(few[name] for name in heads) / T)
+    forward -= unread * (projections - 2 * D * G * K + feed_forward + attention)
   if 'mlm' in heads:
     forward += predictions / T * (D * E + E * V)
   if 'clm' in heads:
