@@ -2,27 +2,24 @@
 
 from collections.abc import Callable
 import dataclasses
-import io
 import json
 import time
 
 from etils import epath
 import jax
-import numpy as np
 
 from configs import cells, check, meshes
 from data.report import format_report
 from evaluation.heldout import make_evaluator
 from training import (
-    certificate,
     checkpoint,
     compiler,
-    curves,
     distributed,
     exhausted,
     faults,
     leaks,
     metrics,
+    outcome,
     sharding,
     start,
     storage,
@@ -33,7 +30,7 @@ from training.ahead import Ahead
 from training.assemble import Experiment, assemble, make_run_state
 from training.certificate import Trail
 from training.console import Console
-from training.errors import NumericalError, Preempted, StateError
+from training.errors import Preempted, StateError
 from training.signals import Stop
 from training.state import scored_params
 from training.step import make_train_step
@@ -207,7 +204,7 @@ class _Run:
     measured = jax.device_get(measured)
     row['batch_hash'] = f'{told():016x}'
     if not measured.pop('finite'):
-      self.explain_nan(step, batch, measured)
+      outcome.explain_nan(self.directory, step, batch, measured, saved=self.saved)
     del measured['block_gradient_norm']
     now = time.monotonic()
     seconds, self.mark = max(now - self.mark, 1e-9), now
@@ -272,40 +269,14 @@ class _Run:
     self.aside += now - began
     self.mark += now - began
 
-  def explain_nan(self, step: int, batch: dict, measured: dict):
-    """Leaves the batch, says where the gradient broke, and ends the run before the update counts."""
-    path = self.directory / f'nan_step_{step:08d}{distributed.suffix()}.npz'
-    held = io.BytesIO()
-    np.savez(held, **batch)
-    path.write_bytes(held.getvalue())
-    blocks = {name: np.asarray(norm).round(4).tolist() for name, norm in measured['block_gradient_norm'].items()}
-    raise NumericalError(
-        f'step {step:,}: loss {measured["train/loss"]}, gradient norm {measured["gradient_norm"]}; '
-        'nothing was updated.\n'
-        f'  gradient norm by part: {blocks}\n  rows of the batch: {batch["id"].tolist()[:8]}... all in {path}\n'
-        f'  last good checkpoint: step {self.saved}. Lower optimizer.learning_rate, or raise warmup_steps.')
-
   def result(self, row: dict) -> dict:
     """The last row, curves.png and result.json."""
     self.watchdog.now('writing the result', patient=True)
     self.log.write(row | self.common())
-    result = distributed.from_first(lambda: self.write_result(row))
-    faults.mark(self.directory, 'done')
-    return result
-
-  def write_result(self, row: dict) -> dict:
-    report = self.experiment.prepared.report
-    validation = {name[4:]: value for name, value in row.items() if name.startswith('val/')}
-    said = certificate.write(self.directory, self.config, self.trail, validation, report['validation']['sha256'])
-    result = dict(
-        step=row['step'], tokens=self.trail.tokens, certificate=said, validation=validation,
-        unigram_entropy=report['unigram_entropy'],
-        validation_sha256=report['validation']['sha256'], config_hash=self.config_hash,
-        validation_rows=self.experiment.validation(1).rows, seconds=time.monotonic() - self.console.started)
     self.log.flush()
-    curves.draw(self.directory, metrics.read(self.directory), title=self.config.name,
-                unigram_entropy=report['unigram_entropy'])
-    (self.directory / 'result.json').write_text(json.dumps(result, indent=1))
+    result = distributed.from_first(lambda: outcome.write_result(
+        self.directory, self.experiment, row, self.trail, time.monotonic() - self.console.started))
+    faults.mark(self.directory, 'done')
     return result
 
   def close(self):
