@@ -1,11 +1,14 @@
 """A corpus that many processes tokenise gives the bytes that one gives, however it is cut and whenever it is killed."""
 
+import contextlib
 from importlib import util
 import json
 import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import runs
@@ -87,12 +90,15 @@ def test_a_finished_shard_is_kept_and_another_text_is_refused(text, tmp_path):
     shards.work(1, job | dict(identity='another'))
 
 
-def prepare(text: Path, folder: Path, *more: str) -> subprocess.CompletedProcess:
+def command(text: Path, folder: Path, *more: str) -> list[str]:
   fields = {'corpus': f'text:{text}', 'cache': folder, 'tokenizer': 'bpe', 'sequence_length': 32,
             'max_unknown_share': 1.0, 'validation_share': 0.1}
-  return subprocess.run([sys.executable, '-m', 'tools.prepare', f'--config={ROOT}/configs/bert_tiny.py',
-                         *(f'--config.data.{name}={value}' for name, value in fields.items()),
-                         '--config.model.vocab_size=300', *more], cwd=ROOT, capture_output=True, text=True, timeout=240)
+  return [sys.executable, '-m', 'tools.prepare', f'--config={ROOT}/configs/bert_tiny.py',
+          *(f'--config.data.{name}={value}' for name, value in fields.items()), '--config.model.vocab_size=300', *more]
+
+
+def prepare(text: Path, folder: Path, *more: str) -> subprocess.CompletedProcess:
+  return subprocess.run(command(text, folder, *more), cwd=ROOT, capture_output=True, text=True, timeout=240)
 
 
 def test_without_beam_the_error_names_the_extra(text, tmp_path):
@@ -112,6 +118,37 @@ def test_processes_and_beam_give_the_bytes_of_one_process(runner, text, alone, t
   assert made.returncode == 0, made.stderr
   assert json.loads(made.stdout.splitlines()[-1])['fingerprint'] == alone[1]
   assert content(tmp_path) == content(alone[0])
+
+
+@pytest.mark.slow
+def test_who_is_killed_goes_on_from_the_shards_that_were_finished(tmp_path):
+  text, count = runs.corpus(tmp_path, documents=4_000), 40
+  folder, more = tmp_path / 'killed', ('--workers=2', f'--shards={count}', '--json')
+
+  def made() -> dict[Path, int]:
+    found = {}
+    for path in folder.glob(f'shards/*/*/{cache.MANIFEST}'):
+      with contextlib.suppress(FileNotFoundError):  # put together and removed since
+        found[path] = path.stat().st_mtime_ns
+    return found
+
+  victim = subprocess.Popen(command(text, folder, *more), cwd=ROOT, start_new_session=True,
+                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+  while not made() and victim.poll() is None:
+    time.sleep(0.002)
+  os.killpg(victim.pid, signal.SIGKILL)
+  assert victim.wait() == -signal.SIGKILL
+  before = made()
+  assert 0 < len(before) < count
+  watched = subprocess.Popen(command(text, folder, *more), cwd=ROOT, text=True, stdout=subprocess.PIPE)
+  after = {}
+  while watched.poll() is None:  # once they are put together, the shards are removed
+    after |= {path: found for path, found in made().items() if path in before}
+    time.sleep(0.002)
+  assert after == before
+  assert json.loads(watched.stdout.read().splitlines()[-1])['fingerprint'] == assemble.prepare_data(
+      config(text, tmp_path / 'alone')).fingerprint
+  assert content(folder) == content(tmp_path / 'alone')
 
 
 # A set as TFDS has Wikipedia: made by Beam, kept as ArrayRecord, known to other processes by its files alone.
