@@ -126,7 +126,8 @@ def draw(path: Path, cases: list[dict]):
   figure, axes = plt.subplots(figsize=(9, 0.9 + 0.42 * len(bars)), layout='constrained')
   for place, (_, gain, paint, value) in enumerate(reversed(bars)):
     axes.barh(place, gain, color=paint, height=0.62)
-    axes.annotate(value, (gain, place), xytext=(5, 0), textcoords='offset points', va='center', fontsize=9, color=_INK)
+    axes.annotate(value, (gain, place), xytext=(5, 0), textcoords='offset points', va='center', fontsize=9, color=_INK,
+                  bbox=dict(facecolor='white', edgecolor='none', pad=1))
   axes.axvline(1, color=_INK, linewidth=1)
   axes.set_xscale('log')
   axes.set_yticks(range(len(bars)), [name for name, *_ in reversed(bars)], fontsize=8)

@@ -113,4 +113,8 @@ def _processor() -> str:
     lines = Path('/proc/cpuinfo').read_text().splitlines()
   except OSError:
     return platform.processor() or platform.machine()
-  return next((line.partition(': ')[2] for line in lines if line.startswith('model name')), platform.machine())
+  said = dict(line.replace('\t', '').partition(': ')[::2] for line in reversed(lines))  # of the first core
+  if 'model name' not in said:
+    return platform.machine()
+  # What a cloud calls its processors tells one generation from another by these numbers alone.
+  return f'{said["model name"]} (family {said.get("cpu family")}, model {said.get("model")})'
