@@ -31,8 +31,8 @@ def ask_for_large_pages():
   2026-11-30). glibc reads GLIBC_TUNABLES when a process begins, hence the second beginning, in the same process. Who
   has set that variable, to nothing even, is left alone. To be called before anything else is done.
   """
-  leaves_it = Path('/sys/kernel/mm/transparent_hugepage/enabled')
-  if 'GLIBC_TUNABLES' in os.environ or not leaves_it.exists() or '[never]' in leaves_it.read_text():
+  switch = Path('/sys/kernel/mm/transparent_hugepage/enabled')
+  if 'GLIBC_TUNABLES' in os.environ or not switch.exists() or '[madvise]' not in switch.read_text():
     return
   os.environ['GLIBC_TUNABLES'] = 'glibc.malloc.hugetlb=1'
   os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
