@@ -43,6 +43,7 @@ ALLOWED = {
     'tools/slurm.py: shutil': 'looks for programs; a sweep on gs:// is refused before',
     "tools/slurm_task.py: open(task['log'], 'a')": 'a folder that the nodes of a cluster share; see tools/slurm.py',
     'tools/slurm_task.py: Path(path)': 'the same',
+    "training/allocator.py: Path('/sys/kernel/mm/transparent_hugepage/enabled')": 'a switch of this machine',
     'training/compiler.py: Path(folder)': 'compiled programs of this machine',
     **{f'tools/{name}.py': 'a benchmark is of this machine, in scratch folders' for name in (
         'bench', 'bench_generate', 'bench_input', 'bench_pairs', 'bench_peer', 'bench_start', 'bench_train',
