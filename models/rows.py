@@ -1,4 +1,4 @@
-"""Rows stay on the devices that hold them: activations are split over the mesh as the batch is. And parts of rows."""
+"""Rows of a batch: kept on the devices that hold them, as the batch is split over the mesh, and read at some places."""
 
 import math
 

@@ -180,8 +180,9 @@ class Transformer(nn.Module):
       layers = [params] * config.layers
     else:
       # Not x[i]: the gradient of a split is one concatenation, that of a slice as large as the stack.
-      apart = jax.tree.map(lambda x: [part[0] for part in jax.lax.split(x, (1,) * config.layers)], params)
-      layers = jax.tree.transpose(jax.tree.structure(params), jax.tree.structure([0] * config.layers), apart)
+      stacks, tree = jax.tree.flatten(params)
+      apart = zip(*(jax.lax.split(x, (1,) * config.layers) for x in stacks))
+      layers = [jax.tree.unflatten(tree, [x[0] for x in layer]) for layer in apart]
     block = self._block()(config, parent=None)
     for index, layer in enumerate(layers):
       last = index + 1 == config.layers and read_BxT is not None

@@ -84,7 +84,8 @@ def count_flops(config, *, remat: str | None = None) -> float:
   """
   config = config.copy_and_resolve_references()
   model = config.model
-  model.last_layer = 'whole' if model.scan else model.last_layer  # as the step that is planned
+  if model.scan:  # of the step that is planned, all of the last layer is computed
+    model.last_layer = 'whole'
   model.scan, config.accumulate, config.loss_chunk = False, 1, config.batch_size * config.data.sequence_length
   model.attention, model.remat = 'reference' if model.attention_dropout else 'xla', remat or model.remat
   depths = sorted({1, min(2, model.layers)})
