@@ -1,34 +1,46 @@
 """Scores a trained model on its validation set: python eval.py --workdir=DIR [--step=N] [--json].
 
---tasks=blimp,... asks for more, before that; --task_data=FOLDER holds the files of the tasks, as blimp/BLiMP.zip, or
-else TensorFlow Datasets are asked; --task_limit=N takes N pairs of each paradigm. --score names the kind of likelihood
-(docs/evaluation.md). What tasks find is merged into DIR/evaluations.json. With --tasks, DIR may also hold a model
-without a run: a Hugging Face directory, or what tools.convert wrote.
+--tasks=blimp,... asks for more, before that; --task_data=FOLDER holds the files of the tasks, as
+blimp/BLiMP.zip, or else TensorFlow Datasets are asked; --task_limit=N takes N pairs of each
+paradigm. --score names the kind of likelihood (docs/evaluation.md). What tasks find is merged into
+DIR/evaluations.json. With --tasks, DIR may also hold a model without a run: a Hugging Face
+directory, or what tools.convert wrote.
 """
 
 import json
 from os import PathLike
 from pathlib import Path
 
-from configs import check, cli, meshes
-from training import storage
-from training.console import Console
+from configs.schema import check, meshes
+from runtime import cli, storage
+from runtime.console import Console
 
 cli.flags.DEFINE_string('workdir', None, 'The folder of a run of train.py.')
-cli.flags.DEFINE_string('claim', None, 'Instead: does a published number hold? FILE or FILE:ID of claims/, or all.')
+cli.flags.DEFINE_string(
+  'claim', None, 'Instead: does a published number hold? FILE or FILE:ID of claims/, or all.'
+)
 cli.flags.DEFINE_integer('step', None, 'Which checkpoint; the newest by default.')
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
-cli.flags.DEFINE_list('tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.')
-cli.flags.DEFINE_string('task_data', None, 'The folder with the files of the tasks; TensorFlow Datasets by default.')
-cli.flags.DEFINE_integer('task_limit', 0, 'Examples of a task (blimp: pairs of a paradigm); 0 = all.', lower_bound=0)
-cli.flags.DEFINE_string('score', None, 'causal, prefix, pll, pll_word or mntp; what fits the model by default.')
+cli.flags.DEFINE_list(
+  'tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.'
+)
+cli.flags.DEFINE_string(
+  'task_data', None, 'The folder with the files of the tasks; TensorFlow Datasets by default.'
+)
+cli.flags.DEFINE_integer(
+  'task_limit', 0, 'Examples of a task (blimp: pairs of a paradigm); 0 = all.', lower_bound=0
+)
+cli.flags.DEFINE_string(
+  'score', None, 'causal, prefix, pll, pll_word or mntp; what fits the model by default.'
+)
 
 
 def main():
   flags = cli.FLAGS
   if flags.claim:
-    from tools import claims
-    return claims.answer(flags.claim, flags.workdir, as_json=flags.json)
+    from tools.claims import measure
+
+    return measure.answer(flags.claim, flags.workdir, as_json=flags.json)
   if not flags.workdir:
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
   directory = storage.place(flags.workdir)
@@ -48,22 +60,22 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
 
   from evaluation import tasks
   from evaluation.subject import Subject
-  from tools import weights as loading
-  from training import workdir
+  from runtime import workdir
+  from training import load as loading
 
   tasks.check(flags.tasks)
-  weights = loading.load(directory, step=flags.step)
+  model = loading.load(directory, step=flags.step)
+  model.need_tokenizer()
   subject = Subject(
-      weights.network, weights.params, weights.config, weights.need_tokenizer(), weights.mask, weights.objectives,
-      weights.framed, weights.context, weights.source, flags.task_data and Path(flags.task_data), flags.task_limit,
-      flags.score, console.stage)
+    model, flags.task_data and Path(flags.task_data), flags.task_limit, flags.score, console.stage
+  )
   results = {}
   for name in flags.tasks:
-    said = dict(source=weights.source, asked=cli.asked())
+    said = dict(source=model.source, asked=cli.asked())
     found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
     workdir.note_evaluations(directory, found)
     results |= found
-  console.table(weights.source, tasks.rows(results))
+  console.table(model.source, tasks.rows(results))
   return results
 
 
@@ -74,27 +86,39 @@ def validate(directory: PathLike, console: Console) -> dict:
   import jax  # takes seconds: only now that the flags are known to be good
 
   from evaluation import suite
-  from training import sharding, workdir
-  from training.assemble import assemble, load_params
+  from parallel import sharding
+  from runtime import workdir
+  from training.experiment import assemble, load_params
 
   config = workdir.read_config(directory)
   config_sha256 = check.config_hash(check.resolve(config))
   try:
     meshes.sizes(config.mesh, len(sharding.find_devices()))
   except ValueError:
-    config.mesh.update(data=-1, fsdp=1, tensor=1)  # the devices here need not be those of the training
+    # the devices here need not be those of the training
+    config.mesh.update(data=-1, fsdp=1, tensor=1)
 
   experiment = assemble(config, console.stage)
   prepared = experiment.prepared
-  workdir.check_fingerprint(directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256))
+  workdir.check_fingerprint(
+    directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256)
+  )
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
     params, step = load_params(config, experiment.network, directory, mesh, step=flags.step)
     batches = experiment.validation(sharding.round_up(config.validation.batch_size, mesh))
     results = suite.run(
-        experiment.network.apply, params, experiment.held_out, (batches[i] for i in range(len(batches))),
-        seed=config.validation.seed, place=lambda batch: sharding.place(batch, mesh), report=prepared.report)
-  console.table(f'{config.name} at step {step:,}: {batches.rows:,} validation rows', suite.rows(results))
+      experiment.network.apply,
+      params,
+      experiment.held_out,
+      (batches[i] for i in range(len(batches))),
+      seed=config.validation.seed,
+      place=lambda batch: sharding.place(batch, mesh),
+      report=prepared.report,
+    )
+  console.table(
+    f'{config.name} at step {step:,}: {batches.rows:,} validation rows', suite.rows(results)
+  )
   return dict(step=step, config_sha256=config_sha256, **results)
 
 

@@ -2,21 +2,37 @@
 
 import os
 
-from configs import check, cli
-from training import allocator, storage
-from training.console import Console
-from training.signals import Stop
+from configs.schema import check
+from runtime import allocator, cli, storage
+from runtime.console import Console
+from runtime.signals import Stop
 
 cli.define_config('configs/bert_tiny.py')
-cli.flags.DEFINE_string('workdir', None, 'Where the run is kept, and resumed from; runs/<name>-<hash> by default.')
+cli.flags.DEFINE_string(
+  'workdir', None, 'Where the run is kept, and resumed from; runs/<name>-<hash> by default.'
+)
 cli.flags.DEFINE_bool('restart', False, 'Move an earlier run in the workdir aside and start again.')
-cli.flags.DEFINE_string('coordinator', os.environ.get('JAX_COORDINATOR_ADDRESS', ''), 'Several processes: HOST:PORT of '
-                        'process 0; auto: what the launcher or the TPU pod says, as it is under srun; none: alone.')
-cli.flags.DEFINE_integer('processes', int(os.environ.get('JAX_NUM_PROCESSES', 1)), 'How many processes train together.')
-cli.flags.DEFINE_integer('process', int(os.environ.get('JAX_PROCESS_ID', 0)), 'Which of them this is, from 0.')
-cli.flags.DEFINE_integer('join_timeout', 900, 'Seconds to wait for the other processes at the start.', lower_bound=1)
-cli.flags.DEFINE_list('allow_change', [], 'Fields that may differ from the config the workdir was started with.')
-cli.flags.DEFINE_string('compiled', '', 'A folder, yours alone, that keeps compiled programs for the next run.')
+cli.flags.DEFINE_string(
+  'coordinator',
+  os.environ.get('JAX_COORDINATOR_ADDRESS', ''),
+  'Several processes: HOST:PORT of process 0; auto: what the launcher or the TPU pod says, as it '
+  'is under srun; none: alone.',
+)
+cli.flags.DEFINE_integer(
+  'processes', int(os.environ.get('JAX_NUM_PROCESSES', 1)), 'How many processes train together.'
+)
+cli.flags.DEFINE_integer(
+  'process', int(os.environ.get('JAX_PROCESS_ID', 0)), 'Which of them this is, from 0.'
+)
+cli.flags.DEFINE_integer(
+  'join_timeout', 900, 'Seconds to wait for the other processes at the start.', lower_bound=1
+)
+cli.flags.DEFINE_list(
+  'allow_change', [], 'Fields that may differ from the config the workdir was started with.'
+)
+cli.flags.DEFINE_string(
+  'compiled', '', 'A folder, yours alone, that keeps compiled programs for the next run.'
+)
 
 
 def main():
@@ -27,7 +43,9 @@ def main():
 
     config = budget.settle(config)
   resolved = check.resolve(config)
-  directory = storage.place(flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}')
+  directory = storage.place(
+    flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}'
+  )
   console = Console(quiet=flags.process > 0)
   console.say(f'onemask: {config.name} in {directory}')
   stop = Stop()
@@ -36,29 +54,33 @@ def main():
     os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
 
   allocator.keep_memory()
-  from training import (  # jax takes seconds: only now that the config is known to be good
-    compiler,
-    distributed,
-    loop,
-    membership,
-    summary,
-    workdir,
-  )
+  from runtime import compiler, distributed, membership, workdir
+  from training import loop, plan
 
   if flags.compiled:
     compiler.keep_programs(flags.compiled)
-  with membership.member(coordinator=flags.coordinator, processes=flags.processes, process=flags.process,
-                         timeout=flags.join_timeout) as leave:
+  with membership.member(
+    coordinator=flags.coordinator,
+    processes=flags.processes,
+    process=flags.process,
+    timeout=flags.join_timeout,
+  ) as leave:
     if distributed.index():
       console.hush()
     stop.on_exit(lambda: leave(143, 'a signal ended it at once'))
     result = None if flags.restart else workdir.finished(directory, resolved)
     if result is None:
-      result = loop.train(config, directory, stop=stop, console=console, restart=flags.restart,
-                          allow_change=tuple(flags.allow_change))
+      result = loop.train(
+        config,
+        directory,
+        stop=stop,
+        console=console,
+        restart=flags.restart,
+        allow_change=tuple(flags.allow_change),
+      )
     else:
       console.say('this run is finished; nothing to do')
-    console.table('result', summary.result_rows(result, directory, config))
+    console.table('result', plan.result_rows(result, directory, config))
 
 
 if __name__ == '__main__':

@@ -2,9 +2,9 @@
 
   python .ci/stated_result.py configs/bert_tiny.py WORKDIR
 
-The docstring's `Expected:` lines name numbers of result.json, as in `mlm_loss 5.4321, nsp_accuracy 0.6543`.
-Bits are promised for one machine; another one must come close. The loss must also lie far below the unigram
-entropy, or nothing but frequencies was learnt.
+The docstring's `Expected:` lines name numbers of result.json, as in `mlm_loss 5.4321, nsp_accuracy
+0.6543`. Bits are promised for one machine; another one must come close. The loss must also lie far
+below the unigram entropy, or nothing but frequencies was learnt.
 """
 
 import ast
@@ -21,7 +21,9 @@ def expected(config: Path) -> dict[str, float]:
   """Names and values under `Expected:`, to the end of that entry."""
   docstring = ast.get_docstring(ast.parse(config.read_text())) or ''
   entry = re.search(r'^Expected:(.*(?:\n[ \t]+\S.*)*)', docstring, re.MULTILINE)
-  return {name: float(value) for name, value in re.findall(r'(\w+) (\d+\.\d+)', entry[1] if entry else '')}
+  return {
+    name: float(value) for name, value in re.findall(r'(\w+) (\d+\.\d+)', entry[1] if entry else '')
+  }
 
 
 def main(config: str, workdir: str):
@@ -29,7 +31,9 @@ def main(config: str, workdir: str):
   reached, entropy = result['validation'], result['unigram_entropy']
   stated = {name: value for name, value in expected(Path(config)).items() if name in reached}
   if not stated:
-    sys.exit(f'{config} states no result: its docstring needs a line such as\nExpected:   mlm_loss 5.4321')
+    sys.exit(
+      f'{config} states no result: its docstring needs a line such as\nExpected:   mlm_loss 5.4321'
+    )
   failures = 0
   for name, value in stated.items():
     close = abs(reached[name] - value) <= TOLERANCE * abs(value)

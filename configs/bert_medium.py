@@ -2,7 +2,8 @@
 
 Source:     google-research/bert README, "smaller BERT models"
 Parameters: 41,668,412 with the MLM and NSP heads
-Expected:   GLUE 73.5 (README; that model was also distilled from a larger one), with the paper's corpus
+Expected:   GLUE 73.5 (README; that model was also distilled from a larger one), with the paper's
+            corpus
 Time:       not trained here
 Command:    python train.py --config=configs/bert_medium.py:corpus=wikipedia
 """

@@ -2,7 +2,8 @@
 
 Source:     google-research/bert README, "smaller BERT models"
 Parameters: 11,267,900 with the MLM and NSP heads
-Expected:   GLUE 65.8 (README; that model was also distilled from a larger one), with the paper's corpus
+Expected:   GLUE 65.8 (README; that model was also distilled from a larger one), with the paper's
+            corpus
 Time:       not trained here
 Command:    python train.py --config=configs/bert_mini.py:corpus=wikipedia
 """

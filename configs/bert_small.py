@@ -2,7 +2,8 @@
 
 Source:     google-research/bert README, "smaller BERT models"
 Parameters: 29,058,876 with the MLM and NSP heads
-Expected:   GLUE 71.2 (README; that model was also distilled from a larger one), with the paper's corpus
+Expected:   GLUE 71.2 (README; that model was also distilled from a larger one), with the paper's
+            corpus
 Time:       not trained here
 Command:    python train.py --config=configs/bert_small.py:corpus=wikipedia
 """

@@ -1,13 +1,16 @@
-"""A BERT for a laptop: the layers of BERT-tiny (2 layers, width 128, 2 heads), MLM + NSP on Wikipedia leads.
+"""A BERT for a laptop: the layers of BERT-tiny (2 layers, width
+128, 2 heads), MLM + NSP on Wikipedia leads.
 
-BERT's network and objectives at a size and with a recipe that two CPU cores finish in minutes: a vocabulary
-of 4,096, batches of 8 pairs, no dropout. Two values differ from BERT for a reason that docs/LOG.md measures:
-a wider initialisation (0.02 suits width 768), and rotary positions (a table learns where the neighbours are
-only after more steps than there are here, and until then MLM stays at the word frequencies).
+BERT's network and objectives at a size and with a recipe that two CPU cores finish in minutes: a
+vocabulary of 4,096, batches of 8 pairs, no dropout. Two values differ from BERT for a reason that
+docs/LOG.md measures: a wider initialisation (0.02 suits width 768), and rotary positions (a table
+learns where the neighbours are only after more steps than there are here,
+and until then MLM stays at the word frequencies).
 
 Source:     shape of BERT-tiny (Turc et al. 2019, google-research/bert README); the recipe is ours
 Parameters: 958,978 with the MLM and NSP heads
-Expected:   mlm_loss 5.2192 on wiki_leads, where the unigram entropy is 6.6523 (MLM accuracy 0.2177, NSP 0.5171)
+Expected:   mlm_loss 5.2192 on wiki_leads, where the unigram entropy is 6.6523 (MLM accuracy
+            0.2177, NSP 0.5171)
 Time:       38 s on 2 cores of an AMD EPYC (Zen 5), without the installation
 Command:    python train.py --config=configs/bert_tiny.py
 """

@@ -1,4 +1,5 @@
-"""GPT-2 large (Radford et al. 2019, table 2, "762M"): 36 layers, width 1280, 20 heads; GPT-2 small's recipe.
+"""GPT-2 large (Radford et al. 2019, table 2, "762M"): 36
+layers, width 1280, 20 heads; GPT-2 small's recipe.
 
 Source:     the paper, openai/gpt-2; recipe of configs/gpt2_small.py
 Parameters: 774,030,080

@@ -1,4 +1,5 @@
-"""GPT-2 medium (Radford et al. 2019, table 2, "345M"): 24 layers, width 1024, 16 heads; GPT-2 small's recipe.
+"""GPT-2 medium (Radford et al. 2019, table 2, "345M"): 24
+layers, width 1024, 16 heads; GPT-2 small's recipe.
 
 Source:     the paper, openai/gpt-2; recipe of configs/gpt2_small.py
 Parameters: 354,823,168

@@ -1,16 +1,21 @@
-"""Shakespeare by the character: nanoGPT's demo for a CPU (4 layers, width 128, context 64), quicker to learn.
+"""Shakespeare by the character: nanoGPT's demo for a CPU (4
+layers, width 128, context 64), quicker to learn.
 
-Rotary positions, RMSNorm, normalised queries and keys, squared ReLU, residual projections that begin at zero, and
-Muon; each is an ablation in configs/sweeps/char_choices.py. A row is 65 tokens: 64 predictions from 1 to 64 characters.
-For a longer run add --config.steps=600: clm_loss 1.6296 in 43 s.
+Rotary positions, RMSNorm, normalised queries and keys, squared ReLU, residual projections that
+begin at zero, and Muon; each is an ablation in configs/sweeps/char_choices.py. A row is 65 tokens:
+64 predictions from 1 to 64 characters. For a longer run add
+--config.steps=600: clm_loss 1.6296 in 43 s.
 
-Source:     karpathy/nanoGPT (README, "I only have a macbook"); data and split are its shakespeare_char, the last tenth
+Source:     karpathy/nanoGPT (README, "I only have a macbook"); data and split are its
+            shakespeare_char, the last tenth
 Parameters: 803,968
-Expected:   clm_loss 1.8547 on the whole validation split (2.6758 bits per byte), where the unigram entropy is 3.3091
+Expected:   clm_loss 1.8547 on the whole validation split (2.6758 bits per byte), where the unigram
+            entropy is 3.3091
 Time:       15 s from start to exit on 2 cores of an AMD EPYC (Zen 5), nothing cached
 Command:    python train.py --config=configs/gpt_char.py
 
-Where GitHub cannot be reached: --config=configs/gpt_char.py:corpus=text:PATH, of the same file (docs/data.md).
+Where GitHub cannot be reached:
+--config=configs/gpt_char.py:corpus=text:PATH, of the same file (docs/data.md).
 """
 
 from configs import base

@@ -1,12 +1,14 @@
-"""A reader of a language whose least possible loss is known; docs/synthetic.md has the languages and their bounds.
+"""A reader of a language whose least possible loss is known;
+docs/synthetic.md has the languages and their bounds.
 
-As it stands, BERT's cell; --config.mask=causal --config.objectives="{'clm': 1.0}" is GPT's, on the same trunk. MLM
-hides behind [MASK] alone, because that is what the bound is exact for, and 30%, so that a step asks more. Rotary
-positions turn fast (base 30), because a document has 30 words.
+As it stands, BERT's cell; --config.mask=causal --config.objectives="{'clm': 1.0}" is GPT's, on the
+same trunk. MLM hides behind [MASK] alone, because that is what the bound is exact for, and 30%, so
+that a step asks more. Rotary positions turn fast (base 30), because a document has 30 words.
 
 Source:     ours
 Parameters: 106,464 with the MLM head
-Expected:   within 2% of the bound by `python -m tools.bounds DIR`; validation asks other masks, so its loss is higher
+Expected:   within 2% of the bound by `python -m tools.bounds DIR`; validation asks other masks, so
+            its loss is higher
 Time:       a minute on 2 cores of an AMD EPYC
 Command:    python train.py --config=configs/synthetic.py:corpus=synthetic:ambiguous
 """

@@ -1,4 +1,6 @@
-"""Folders of derived data: complete under the hash of what they were made from, or not there at all."""
+"""Folders of derived data: complete under the hash of what
+they were made from, or not there at all.
+"""
 
 from collections.abc import Callable
 import hashlib
@@ -64,14 +66,16 @@ def manifest(folder: Path) -> dict:
   try:
     said = json.loads((folder / MANIFEST).read_text())
   except ValueError as error:
-    raise DataError(f'{folder / MANIFEST} is damaged ({error}): delete {folder} and run again') from error
+    raise DataError(
+      f'{folder / MANIFEST} is damaged ({error}): delete {folder} and run again'
+    ) from error
   for name, expected in said['bytes'].items():
     path = folder / name
     found = path.stat().st_size if path.exists() else None
     if found != expected:
       state = 'is missing' if found is None else f'has {found:,} bytes'
       raise DataError(
-          f'{path} {state}, {expected:,} bytes were written: the cache is damaged; '
-          f'delete {folder} and run again'
+        f'{path} {state}, {expected:,} bytes were written: the cache is damaged; '
+        f'delete {folder} and run again'
       )
   return said

@@ -1,10 +1,11 @@
-"""BLiMP (Warstadt et al. 2020): does a model find the acceptable sentence of a minimal pair the likelier one?
+"""BLiMP (Warstadt et al. 2020): does a model find the acceptable
+sentence of a minimal pair the likelier one?
 
-Chance is 0.5. The side is "generation" whatever the score: what is examined is the model as a distribution over
-sentences; what its features tell is for probes to say.
+Chance is 0.5. The side is "generation" whatever the score: what is examined is the model as a
+distribution over sentences; what its features tell is for probes to say.
 
-A sum over tokens favours the shorter sentence, and in some paradigms that is the acceptable one: what length alone
-would give is reported beside the result.
+A sum over tokens favours the shorter sentence, and in some paradigms that is the acceptable one:
+what length alone would give is reported beside the result.
 """
 
 from collections.abc import Sequence
@@ -13,47 +14,77 @@ import time
 
 import numpy as np
 
-from data.blimp import Pair, load
+from data.tasks.blimp import Pair, load
 from evaluation import likelihood
 from evaluation.subject import Subject
 
-_TIE = 1e-4  # nats: sums of float32 that differ by less are equal, whatever the batch did to their rounding
+# nats: sums of float32 that differ by less are equal, whatever the batch did to their rounding
+_TIE = 1e-4
 
 
 def run(subject: Subject) -> dict[str, dict]:
-  """{'blimp': ...} with the accuracy by paradigm, term and field, and overall as the mean over paradigms.
+  """{'blimp': ...} with the accuracy by paradigm, term and
+  field, and overall as the mean over paradigms.
 
   Raises:
     TaskError: the model gives no likelihood, or not the kind that is asked for.
     DataError: the pairs cannot be read.
   """
-  kind = likelihood.choose(subject.score, subject.mask, subject.objectives)
-  scorer = likelihood.Scorer(subject.network.apply, subject.params, subject.tokenizer, kind=kind, mask=subject.mask,
-                             max_length=subject.max_length)
-  pairs = load(None if subject.folder is None else subject.folder / 'blimp' / 'BLiMP.zip', subject.limit,
-               subject.progress)
+  model = subject.model
+  kind = likelihood.choose(subject.score, model.mask, model.objectives)
+  scorer = likelihood.Scorer(
+    model.network.apply,
+    model.params,
+    model.tokenizer,
+    kind=kind,
+    mask=model.mask,
+    max_length=model.context,
+  )
+  pairs = load(
+    None if subject.folder is None else subject.folder / 'blimp' / 'BLiMP.zip',
+    subject.limit,
+    subject.progress,
+  )
   started = time.monotonic()
-  result = examine(scorer, subject.tokenizer, pairs, lambda done, of: subject.progress('blimp', done, of))
+  result = examine(
+    scorer, model.tokenizer, pairs, lambda done, of: subject.progress('blimp', done, of)
+  )
   return dict(blimp=result | dict(limit=subject.limit, seconds=time.monotonic() - started))
 
 
 def examine(scorer: likelihood.Scorer, tokenizer, pairs: Sequence[Pair], progress=None) -> dict:
   """What evaluations.json says of these pairs under a scorer.
 
-  With the score 'prefix' a pair's common beginning is read from both sides, and the rest is compared: under a causal
-  mask, too, only the rest makes a difference.
+  With the score 'prefix' a pair's common beginning is read from both sides, and the rest is
+  compared: under a causal mask, too, only the rest makes a difference.
   """
-  good, bad = (tokenizer.encode([getattr(pair, which) for pair in pairs]) for which in ('good', 'bad'))
+  good, bad = (
+    tokenizer.encode([getattr(pair, which) for pair in pairs]) for which in ('good', 'bad')
+  )
   shared = [0] * len(pairs)
   if scorer.kind == 'prefix':
     shared = [_common(one, other) for one, other in zip(good, bad)]
   nats = np.array([text.sum() for text in scorer(good + bad, shared + shared, progress)])
-  unknown = sum(int((text == tokenizer.unknown).sum()) for text in good + bad) if tokenizer.unknown is not None else 0
-  found = tabulate(pairs, credit(nats[:len(pairs)], nats[len(pairs):]))
-  shorter = tabulate(pairs, credit(*(np.array([len(text) for text in texts]) for texts in (good, bad))))['accuracy']
+  unknown = (
+    sum(int((text == tokenizer.unknown).sum()) for text in good + bad)
+    if tokenizer.unknown is not None
+    else 0
+  )
+  found = tabulate(pairs, credit(nats[: len(pairs)], nats[len(pairs) :]))
+  shorter = tabulate(
+    pairs, credit(*(np.array([len(text) for text in texts]) for texts in (good, bad)))
+  )['accuracy']
   unit = f'accuracy, mean over {len(found["paradigms"])} paradigms; {likelihood.KINDS[scorer.kind]}'
-  return dict(value=found.pop('accuracy'), unit=unit, higher_is_better=True, side='generation', score=scorer.kind,
-              baselines={'fewer tokens': shorter}, unknown_share=unknown / max(1, sum(map(len, good + bad))), **found)
+  return dict(
+    value=found.pop('accuracy'),
+    unit=unit,
+    higher_is_better=True,
+    side='generation',
+    score=scorer.kind,
+    baselines={'fewer tokens': shorter},
+    unknown_share=unknown / max(1, sum(map(len, good + bad))),
+    **found,
+  )
 
 
 def credit(good_N: np.ndarray, bad_N: np.ndarray) -> np.ndarray:
@@ -74,20 +105,28 @@ def tabulate(pairs: Sequence[Pair], credit_N: np.ndarray) -> dict:
   term_of = {pair.paradigm: pair.term for pair in pairs}
   field_of = {pair.paradigm: pair.field for pair in pairs}
   return dict(
-      **_mean(paradigms.values()), ties=int((credit_N == 0.5).sum()),
-      fields=_by(paradigms, field_of), terms=_by(paradigms, term_of), paradigms=paradigms)
+    **_mean(paradigms.values()),
+    ties=int((credit_N == 0.5).sum()),
+    fields=_by(paradigms, field_of),
+    terms=_by(paradigms, term_of),
+    paradigms=paradigms,
+  )
 
 
 def _by(paradigms: dict[str, dict], group_of: dict[str, str]) -> dict[str, dict]:
-  return {group: _mean([paradigms[name] for name in paradigms if group_of[name] == group])
-          for group in sorted(set(group_of.values()))}
+  return {
+    group: _mean([paradigms[name] for name in paradigms if group_of[name] == group])
+    for group in sorted(set(group_of.values()))
+  }
 
 
 def _mean(parts) -> dict:
   parts = list(parts)
-  return dict(accuracy=math.fsum(part['accuracy'] for part in parts) / len(parts),
-              standard_error=math.hypot(*(part['standard_error'] for part in parts)) / len(parts),
-              pairs=sum(part['pairs'] for part in parts))
+  return dict(
+    accuracy=math.fsum(part['accuracy'] for part in parts) / len(parts),
+    standard_error=math.hypot(*(part['standard_error'] for part in parts)) / len(parts),
+    pairs=sum(part['pairs'] for part in parts),
+  )
 
 
 def _common(one: np.ndarray, other: np.ndarray) -> int:

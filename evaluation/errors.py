@@ -2,6 +2,8 @@
 
 
 class TaskError(ValueError):
-  """An evaluation that a model cannot be given, or that does not exist; the message says which can."""
+  """An evaluation that a model cannot be given, or that does
+  not exist; the message says which can.
+  """
 
   exit_code = 2

@@ -1,8 +1,9 @@
-"""What a frozen trunk has learned already: logistic regression on its hidden states, nothing of it is trained.
+"""What a frozen trunk has learned already: logistic regression
+on its hidden states, nothing of it is trained.
 
-A text is the mean of its tokens' states; a pair of texts the difference and the product of their means, |u - v| and
-u * v, each text read by itself (Conneau and Kiela 2018); a word the state of its first piece, which under a causal mask
-has not seen the rest of the word.
+A text is the mean of its tokens' states; a pair of texts the difference and the product of their
+means, |u - v| and u * v, each text read by itself (Conneau and Kiela 2018); a word the state of its
+first piece, which under a causal mask has not seen the rest of the word.
 """
 
 from collections.abc import Callable
@@ -16,12 +17,11 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 
-from data import task_rows, tasks
-from data.tasks import Example, Task
-from data.tokenizer import Tokenizer
+from data.tasks import labelled, rows
+from data.tasks.labelled import Example, Task
 from evaluation import labels
-from evaluation.embedding import Embedder
-from models.network import Network
+from inference.embed import Embedder
+from inference.model import Model
 
 _L2 = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # strong to weak: each fit starts from the one before
 _HELD_OUT = 5  # every so many training examples, one is kept to choose the strength
@@ -29,23 +29,15 @@ _ITERATIONS = 200
 
 
 class Frozen(NamedTuple):
-  """A trunk and how it is read.
+  """A trunk and how it is read, under the mask of its model.
 
   Attributes:
-    network: made with the mask to read with, and packed=False.
-    mask: its name, for the result.
-    layer: whose output is read, from 1 to `layers`; the last one after the final norm, where there is one.
-    framed: texts begin with the tokenizer's `begin`, as in pre-training.
+    layer: whose output is read, from 1 on; the last one after the final norm, where there is one.
+    batch_size: texts that are read at once.
   """
 
-  network: Network
-  params: dict
-  tokenizer: Tokenizer
-  mask: str
+  model: Model
   layer: int
-  layers: int
-  max_length: int
-  framed: bool
   batch_size: int = 64
 
 
@@ -55,38 +47,45 @@ def run(subject, task: str) -> dict[str, dict]:
   Args:
     subject: an `evaluation.subject.Subject`.
   """
-  frozen = Frozen(subject.network, subject.params, subject.tokenizer, subject.mask, subject.config.layers,
-                  subject.config.layers, subject.max_length, subject.framed)
-  labelled = tasks.load(task, subject.folder or 'tfds').limited(subject.limit)
-  split = 'test' if 'test' in labelled.splits else 'validation'
-  return {f'probe_{task}': probe(frozen, labelled, split=split, progress=subject.progress)}
+  frozen = Frozen(subject.model, subject.model.config.layers)
+  loaded = labelled.load(task, subject.folder or 'tfds').limited(subject.limit)
+  split = 'test' if 'test' in loaded.splits else 'validation'
+  return {f'probe_{task}': probe(frozen, loaded, split=split, progress=subject.progress)}
 
 
 # name in evaluations.json: function of a subject
-PROBES = {f'probe_{name}': functools.partial(run, task=name) for name in tasks.TASKS}
+PROBES = {f'probe_{name}': functools.partial(run, task=name) for name in labelled.TASKS}
 
 
-def probe(frozen: Frozen, task: Task, *, split: str, progress: Callable[[str, int, int], None] | None = None) -> dict:
-  """What evaluations.json says of a task: the headline score of a linear classifier fitted to the training split.
+def probe(
+  frozen: Frozen, task: Task, *, split: str, progress: Callable[[str, int, int], None] | None = None
+) -> dict:
+  """What evaluations.json says of a task: the headline score of a
+  linear classifier fitted to the training split.
 
   Args:
     split: what is scored.
     progress: called with (what, rows done, of how many).
   """
   started = time.monotonic()
-  notes = dict(mask=frozen.mask, layer=frozen.layer, layers=frozen.layers, split=split,
-               pooling='first piece of a word' if task.kind == 'words' else 'mean')
+  notes = dict(
+    mask=frozen.model.mask,
+    layer=frozen.layer,
+    layers=frozen.model.config.layers,
+    split=split,
+    pooling='first piece of a word' if task.kind == 'words' else 'mean',
+  )
   held_M = np.arange(len(task.splits['train'])) % _HELD_OUT == 0
   train, scored = task.splits['train'], task.splits[split]
   gold = [example.label for example in scored]
   if task.kind == 'words':
     x_NxD, row_N, encoded = _word_states(frozen, train, f'{task.name} train', progress)
-    label_N = encoded.batch['label'][encoded.batch['label'] != task_rows.NOT_SCORED]
+    label_N = encoded.batch['label'][encoded.batch['label'] != rows.NOT_SCORED]
     model = fit(x_NxD, label_N, len(task.classes), held_M[row_N])
     x_NxD, _, encoded = _word_states(frozen, scored, f'{task.name} {split}', progress)
     predicted_NxT = np.zeros_like(encoded.batch['label'])
-    predicted_NxT[encoded.batch['label'] != task_rows.NOT_SCORED] = model.predict(x_NxD)
-    answer = task_rows.by_word(encoded, predicted_NxT, task.classes.index('O'))
+    predicted_NxT[encoded.batch['label'] != rows.NOT_SCORED] = model.predict(x_NxD)
+    answer = rows.by_word(encoded, predicted_NxT, task.classes.index('O'))
     notes['cut_rows'] = encoded.cut
   else:
     x_NxD = _text_states(frozen, train, f'{task.name} train', progress)
@@ -99,9 +98,18 @@ def probe(frozen: Frozen, task: Task, *, split: str, progress: Callable[[str, in
       notes['relatedness_spearman'] = spearman(found_N, [example.score for example in scored])
   scores = labels.score(task, gold, answer)
   headline = labels.HEADLINE[task.kind]
-  return dict(value=scores.pop(headline), unit=headline, higher_is_better=True, side='understanding') | notes | dict(
-      other_scores=scores, baselines=labels.baselines(task, split), l2=model.l2, train_rows=len(train),
-      rows=len(scored), seconds=round(time.monotonic() - started, 1))
+  return (
+    dict(value=scores.pop(headline), unit=headline, higher_is_better=True, side='understanding')
+    | notes
+    | dict(
+      other_scores=scores,
+      baselines=labels.baselines(task, split),
+      l2=model.l2,
+      train_rows=len(train),
+      rows=len(scored),
+      seconds=round(time.monotonic() - started, 1),
+    )
+  )
 
 
 class Linear(NamedTuple):
@@ -138,13 +146,19 @@ def fit(x_NxD: np.ndarray, label_N: np.ndarray, classes: int, held_N: np.ndarray
 
 
 def _minimise(weights, x_NxD, label_N, size, l2: float) -> np.ndarray:
-  return scipy.optimize.minimize(_loss, weights, args=(x_NxD, label_N, size, l2), jac=True, method='L-BFGS-B',
-                                 options=dict(maxiter=_ITERATIONS)).x
+  return scipy.optimize.minimize(
+    _loss,
+    weights,
+    args=(x_NxD, label_N, size, l2),
+    jac=True,
+    method='L-BFGS-B',
+    options=dict(maxiter=_ITERATIONS),
+  ).x
 
 
 def _parts(weights, size) -> tuple[np.ndarray, np.ndarray]:
   D, C = size
-  return weights[:D * C].reshape(D, C), weights[D * C:]
+  return weights[: D * C].reshape(D, C), weights[D * C :]
 
 
 def _loss(weights, x_NxD, label_N, size, l2: float) -> tuple[float, np.ndarray]:
@@ -160,10 +174,14 @@ def _loss(weights, x_NxD, label_N, size, l2: float) -> tuple[float, np.ndarray]:
   gradient_NxC[rows, label_N] -= 1
   gradient_DxC = (x_NxD.T @ gradient_NxC).astype(np.float64) / N + l2 * kernel_DxC
   gradient_C = gradient_NxC.sum(axis=0, dtype=np.float64) / N
-  return nats + l2 / 2 * float((kernel_DxC**2).sum()), np.concatenate([gradient_DxC.ravel(), gradient_C])
+  return nats + l2 / 2 * float((kernel_DxC**2).sum()), np.concatenate(
+    [gradient_DxC.ravel(), gradient_C]
+  )
 
 
-def fit_ridge(x_NxD: np.ndarray, wanted_N: np.ndarray, held_N: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+def fit_ridge(
+  x_NxD: np.ndarray, wanted_N: np.ndarray, held_N: np.ndarray
+) -> Callable[[np.ndarray], np.ndarray]:
   """Ridge regression, its strength chosen by Spearman on the held-out rows."""
   mean_D, deviation_D = x_NxD.mean(axis=0), np.maximum(x_NxD.std(axis=0), 1e-6)
   x_NxD = ((x_NxD - mean_D) / deviation_D).astype(np.float64)
@@ -172,8 +190,12 @@ def fit_ridge(x_NxD: np.ndarray, wanted_N: np.ndarray, held_N: np.ndarray) -> Ca
     gram_DxD = x_NxD.T @ x_NxD / len(x_NxD) + l2 * np.eye(x_NxD.shape[1])
     return np.linalg.solve(gram_DxD, x_NxD.T @ (wanted_N - wanted_N.mean()) / len(x_NxD))
 
-  best = max(_L2, key=lambda l2: spearman(x_NxD[held_N] @ solve(x_NxD[~held_N], wanted_N[~held_N], l2),
-                                          wanted_N[held_N]))
+  best = max(
+    _L2,
+    key=lambda l2: spearman(
+      x_NxD[held_N] @ solve(x_NxD[~held_N], wanted_N[~held_N], l2), wanted_N[held_N]
+    ),
+  )
   weights_D = solve(x_NxD, wanted_N, best)
   return lambda x_NxD: (x_NxD - mean_D) / deviation_D @ weights_D + wanted_N.mean()
 
@@ -187,16 +209,20 @@ def spearman(a_N, b_N) -> float:
 
 def _reader(frozen: Frozen) -> Callable:
   """(params, batch) -> dict(hidden=BxTxD) of the layer that is read."""
-  if frozen.layer == frozen.layers:
-    return frozen.network.apply
-  return lambda params, batch: dict(hidden=frozen.network.inspect(params, batch)[1]['hidden'][frozen.layer - 1])
+  trunk = frozen.model.trunk
+  if frozen.layer == frozen.model.config.layers:
+    return trunk.apply
+  return lambda params, batch: dict(
+    hidden=trunk.inspect(params, batch)[1]['hidden'][frozen.layer - 1]
+  )
 
 
 def _text_states(frozen: Frozen, examples: list[Example], what: str, progress) -> np.ndarray:
-  embed = Embedder(frozen.network._replace(apply=_reader(frozen)), frozen.params, frozen.tokenizer, normalize=False,
-                   max_length=frozen.max_length, begun=frozen.framed, closed=frozen.mask != 'causal')
+  embed = Embedder(frozen.model, normalize=False, read=_reader(frozen))
   texts = sorted({text for example in examples for text in example.texts})
-  vectors_NxD = embed(texts, frozen.batch_size, progress and (lambda done: progress(what, done, len(texts))))
+  vectors_NxD = embed(
+    texts, frozen.batch_size, progress and (lambda done: progress(what, done, len(texts)))
+  )
   place = {text: index for index, text in enumerate(texts)}
   u_NxD = vectors_NxD[[place[example.texts[0]] for example in examples]]
   if len(examples[0].texts) == 1:
@@ -207,18 +233,21 @@ def _text_states(frozen: Frozen, examples: list[Example], what: str, progress) -
 
 def _word_states(frozen: Frozen, examples: list[Example], what: str, progress):
   """(states of the first pieces, in the order of the rows; the row of each; the rows)."""
-  encoded = task_rows.encode('words', examples, frozen.tokenizer, max_length=frozen.max_length)
+  encoded = rows.encode(
+    'words', examples, frozen.model.need_tokenizer(), max_length=frozen.model.context
+  )
   reader, size = _reader(frozen), frozen.batch_size
   read = jax.jit(lambda params, batch: reader(params, batch)['hidden'].astype(jnp.float32))
-  params = jax.tree.map(jnp.asarray, frozen.params)
-  chosen_NxT = encoded.batch['label'] != task_rows.NOT_SCORED
+  params = jax.tree.map(jnp.asarray, frozen.model.params)
+  chosen_NxT = encoded.batch['label'] != rows.NOT_SCORED
   found = []
   for start in range(0, len(examples), size):
-    picked_B = np.minimum(np.arange(start, start + size), len(examples) - 1)  # the last batch repeats its last row
+    # the last batch repeats its last row
+    picked_B = np.minimum(np.arange(start, start + size), len(examples) - 1)
     batch = {name: encoded.batch[name][picked_B] for name in ('token', 'segment', 'type')}
     batch['mlm_position'] = np.zeros((size, 1), np.int32)
     real = min(size, len(examples) - start)
-    found.append(np.asarray(read(params, batch))[:real][chosen_NxT[start:start + real]])
+    found.append(np.asarray(read(params, batch))[:real][chosen_NxT[start : start + real]])
     if progress is not None:
       progress(what, start + real, len(examples))
   return np.concatenate(found), np.nonzero(chosen_NxT)[0], encoded

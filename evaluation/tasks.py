@@ -1,4 +1,6 @@
-"""Tasks by name: what `python eval.py --tasks=...` can ask of a model besides its validation set."""
+"""Tasks by name: what `python eval.py --tasks=...` can ask
+of a model besides its validation set.
+"""
 
 from collections.abc import Callable, Iterable
 import difflib
@@ -9,9 +11,9 @@ from evaluation.probe import PROBES
 from evaluation.subject import Subject
 
 TASKS: dict[str, Callable[[Subject], dict[str, dict]]] = dict(
-    blimp=blimp.run,
-    likelihood=text.run,
-    **PROBES,
+  blimp=blimp.run,
+  likelihood=text.run,
+  **PROBES,
 )
 
 
@@ -25,7 +27,9 @@ def check(names: Iterable[str]):
 
 
 def rows(results: dict[str, dict]) -> dict[str, str]:
-  """Results as words: the value of each task with its standard error, baselines, and what it is made of."""
+  """Results as words: the value of each task with its standard
+  error, baselines, and what it is made of.
+  """
   lines = {}
   for name, result in results.items():
     lines[name] = f'{_number(result)}  {result["unit"]}'

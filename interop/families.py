@@ -1,31 +1,43 @@
 """What a config.json of Hugging Face says of the one network: a table a family.
 
-Every key of a config.json is either read, or must have the one value that this network computes, or is known
-to change no result. Any other key is refused by name: what is ignored would be computed wrongly.
+Every key of a config.json is either read, or must have the one value that this network computes, or
+is known to change no result. Any other key is refused by
+name: what is ignored would be computed wrongly.
 """
 
 import dataclasses
 from typing import Any
 
 from interop import names
-from interop.errors import WeightsError
+from runtime.errors import WeightsError
 
-ACTIVATIONS = dict(gelu='gelu', gelu_new='gelu_tanh', gelu_pytorch_tanh='gelu_tanh', gelu_fast='gelu_tanh',
-                   relu='relu', relu2='relu_squared', silu='silu', swish='silu')
+ACTIVATIONS = dict(
+  gelu='gelu',
+  gelu_new='gelu_tanh',
+  gelu_pytorch_tanh='gelu_tanh',
+  gelu_fast='gelu_tanh',
+  relu='relu',
+  relu2='relu_squared',
+  silu='silu',
+  swish='silu',
+)
 _LARGEST = 1 << 24  # of any size in a config.json
 
 # Keys that say nothing about what the network computes from token ids.
-_INERT = frozenset('''
-  _name_or_path architectures bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id mask_token_id
-  decoder_start_token_id transformers_version torch_dtype dtype use_cache gradient_checkpointing model_type
-  id2label label2id problem_type finetuning_task task_specific_params classifier_dropout classifier_dropout_prob
-  output_attentions output_hidden_states output_past return_dict torchscript tokenizer_class language license
+_INERT = frozenset(
+  """
+  _name_or_path architectures bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id
+  mask_token_id decoder_start_token_id transformers_version torch_dtype dtype use_cache
+  gradient_checkpointing model_type id2label label2id problem_type finetuning_task
+  task_specific_params classifier_dropout classifier_dropout_prob output_attentions
+  output_hidden_states output_past return_dict torchscript tokenizer_class language license
   summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout
   n_ctx embd_pdrop seq_classif_dropout qa_dropout tie_weights_ sinusoidal_pos_embds num_labels
   pretraining_tp chunk_size_feed_forward directionality pooler_fc_size pooler_num_attention_heads
-  pooler_num_fc_layers pooler_size_per_head pooler_type down_scale_factor gap_size net_structure_type
-  num_memory_blocks is_llama_config rope_interleaved
-'''.split())
+  pooler_num_fc_layers pooler_size_per_head pooler_type down_scale_factor gap_size
+  net_structure_type num_memory_blocks is_llama_config rope_interleaved
+""".split()
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,8 +48,8 @@ class Family:
     read: our field -> (their key, their default).
     fixed: our fields that the family decides.
     must: their key -> the values (or absence) under which the network computes what they mean.
-    heads: names of models.heads.HEADS that a model of the family may have, each with a tensor that shows it
-      (None: always).
+    heads: names of models.heads.HEADS that a model of the family may have, each with a tensor that
+      shows it (None: always).
     table: our parameters -> their names (interop/names.py).
     prefix: of the trunk's names in a model with a head.
     conv: kernels are stored input first, as GPT-2's Conv1D has them.
@@ -54,72 +66,175 @@ class Family:
 
 
 _BERT = dict(
-    vocab_size=('vocab_size', 30522), layers=('num_hidden_layers', 12), width=('hidden_size', 768),
-    heads=('num_attention_heads', 12), feed_forward=('intermediate_size', 3072),
-    max_length=('max_position_embeddings', 512), segment_types=('type_vocab_size', 2),
-    activation=('hidden_act', 'gelu'), norm_epsilon=('layer_norm_eps', 1e-12), dropout=('hidden_dropout_prob', 0.1),
-    attention_dropout=('attention_probs_dropout_prob', 0.1), init_scale=('initializer_range', 0.02),
-    tie_embeddings=('tie_word_embeddings', True))
-_ENCODER = dict(positions='learned', norm='layer', norm_position='post', embedding_norm=True, final_norm=False,
-                classifier_activation='tanh')
-_ABSOLUTE = dict(position_embedding_type=('absolute',), is_decoder=(False,), add_cross_attention=(False,),
-                 cross_attention_hidden_size=(None,), pruned_heads=({}, None), is_encoder_decoder=(False,))
+  vocab_size=('vocab_size', 30522),
+  layers=('num_hidden_layers', 12),
+  width=('hidden_size', 768),
+  heads=('num_attention_heads', 12),
+  feed_forward=('intermediate_size', 3072),
+  max_length=('max_position_embeddings', 512),
+  segment_types=('type_vocab_size', 2),
+  activation=('hidden_act', 'gelu'),
+  norm_epsilon=('layer_norm_eps', 1e-12),
+  dropout=('hidden_dropout_prob', 0.1),
+  attention_dropout=('attention_probs_dropout_prob', 0.1),
+  init_scale=('initializer_range', 0.02),
+  tie_embeddings=('tie_word_embeddings', True),
+)
+_ENCODER = dict(
+  positions='learned',
+  norm='layer',
+  norm_position='post',
+  embedding_norm=True,
+  final_norm=False,
+  classifier_activation='tanh',
+)
+_ABSOLUTE = dict(
+  position_embedding_type=('absolute',),
+  is_decoder=(False,),
+  add_cross_attention=(False,),
+  cross_attention_hidden_size=(None,),
+  pruned_heads=({}, None),
+  is_encoder_decoder=(False,),
+)
 
 FAMILIES: dict[str, Family] = dict(
-    bert=Family(
-        mask='bidirectional', read=_BERT, fixed=_ENCODER, must=_ABSOLUTE, table=names.BERT, prefix='bert.',
-        heads=dict(mlm='cls.predictions.bias', nsp='cls.seq_relationship.weight', pool='pooler.dense.weight')),
-    roberta=Family(
-        mask='bidirectional', fixed=_ENCODER | dict(position_offset=2), table=names.ROBERTA, prefix='roberta.',
-        read=_BERT | dict(vocab_size=('vocab_size', 50265), norm_epsilon=('layer_norm_eps', 1e-12)),
-        must=_ABSOLUTE | dict(pad_token_id=(1,)),  # positions begin after it
-        heads=dict(mlm='lm_head.bias', pool='pooler.dense.weight')),
-    distilbert=Family(
-        mask='bidirectional', fixed=_ENCODER | dict(segment_types=0, norm_epsilon=1e-12, classifier_activation='relu'),
-        table=names.DISTILBERT, prefix='distilbert.', must=dict(pruned_heads=({}, None), is_encoder_decoder=(False,)),
-        read=dict(
-            vocab_size=('vocab_size', 30522), layers=('n_layers', 6), width=('dim', 768), heads=('n_heads', 12),
-            feed_forward=('hidden_dim', 3072), max_length=('max_position_embeddings', 512),
-            activation=('activation', 'gelu'), dropout=('dropout', 0.1), attention_dropout=('attention_dropout', 0.1),
-            init_scale=('initializer_range', 0.02), tie_embeddings=('tie_word_embeddings', True)),
-        heads=dict(mlm='vocab_projector.bias')),
-    albert=Family(
-        mask='bidirectional', fixed=_ENCODER | dict(shared_layers=True), table=names.ALBERT, prefix='albert.',
-        read=_BERT | dict(
-            vocab_size=('vocab_size', 30000), embedding_width=('embedding_size', 128), width=('hidden_size', 4096),
-            heads=('num_attention_heads', 64), feed_forward=('intermediate_size', 16384),
-            activation=('hidden_act', 'gelu_new'), dropout=('hidden_dropout_prob', 0.0),
-            attention_dropout=('attention_probs_dropout_prob', 0.0)),
-        must=_ABSOLUTE | dict(num_hidden_groups=(1,), inner_group_num=(1,)),
-        heads=dict(mlm='predictions.bias', pool='pooler.weight')),
-    gpt2=Family(
-        mask='causal', table=names.GPT2, prefix='transformer.', conv=True,
-        read=dict(
-            vocab_size=('vocab_size', 50257), layers=('n_layer', 12), width=('n_embd', 768), heads=('n_head', 12),
-            feed_forward=('n_inner', None), max_length=('n_positions', 1024),
-            activation=('activation_function', 'gelu_new'), norm_epsilon=('layer_norm_epsilon', 1e-5),
-            dropout=('resid_pdrop', 0.1), attention_dropout=('attn_pdrop', 0.1),
-            init_scale=('initializer_range', 0.02), tie_embeddings=('tie_word_embeddings', True)),
-        fixed=dict(positions='learned', segment_types=0, norm='layer', norm_position='pre', embedding_norm=False,
-                   final_norm=True),
-        must=dict(scale_attn_weights=(True,), scale_attn_by_inverse_layer_idx=(False,),
-                  reorder_and_upcast_attn=(False,), add_cross_attention=(False,), is_encoder_decoder=(False,),
-                  pruned_heads=({}, None)),
-        heads=dict(clm=None)),
-    llama=Family(
-        mask='causal', table=names.LLAMA, prefix='model.',
-        read=dict(
-            vocab_size=('vocab_size', 32000), layers=('num_hidden_layers', 32), width=('hidden_size', 4096),
-            heads=('num_attention_heads', 32), kv_heads=('num_key_value_heads', None), head_width=('head_dim', None),
-            feed_forward=('intermediate_size', 11008), max_length=('max_position_embeddings', 2048),
-            activation=('hidden_act', 'silu'), norm_epsilon=('rms_norm_eps', 1e-6), rotary_base=('rope_theta', 1e4),
-            attention_dropout=('attention_dropout', 0.0), init_scale=('initializer_range', 0.02),
-            tie_embeddings=('tie_word_embeddings', False)),
-        fixed=dict(positions='rotary', segment_types=0, norm='rms', norm_position='pre', embedding_norm=False,
-                   final_norm=True, gated=True, bias=False, dropout=0.0),
-        must=dict(attention_bias=(False,), mlp_bias=(False,), rope_scaling=(None,), is_encoder_decoder=(False,),
-                  pruned_heads=({}, None)),
-        heads=dict(clm=None)),
+  bert=Family(
+    mask='bidirectional',
+    read=_BERT,
+    fixed=_ENCODER,
+    must=_ABSOLUTE,
+    table=names.BERT,
+    prefix='bert.',
+    heads=dict(
+      mlm='cls.predictions.bias', nsp='cls.seq_relationship.weight', pool='pooler.dense.weight'
+    ),
+  ),
+  roberta=Family(
+    mask='bidirectional',
+    fixed=_ENCODER | dict(position_offset=2),
+    table=names.ROBERTA,
+    prefix='roberta.',
+    read=_BERT | dict(vocab_size=('vocab_size', 50265), norm_epsilon=('layer_norm_eps', 1e-12)),
+    must=_ABSOLUTE | dict(pad_token_id=(1,)),  # positions begin after it
+    heads=dict(mlm='lm_head.bias', pool='pooler.dense.weight'),
+  ),
+  distilbert=Family(
+    mask='bidirectional',
+    fixed=_ENCODER | dict(segment_types=0, norm_epsilon=1e-12, classifier_activation='relu'),
+    table=names.DISTILBERT,
+    prefix='distilbert.',
+    must=dict(pruned_heads=({}, None), is_encoder_decoder=(False,)),
+    read=dict(
+      vocab_size=('vocab_size', 30522),
+      layers=('n_layers', 6),
+      width=('dim', 768),
+      heads=('n_heads', 12),
+      feed_forward=('hidden_dim', 3072),
+      max_length=('max_position_embeddings', 512),
+      activation=('activation', 'gelu'),
+      dropout=('dropout', 0.1),
+      attention_dropout=('attention_dropout', 0.1),
+      init_scale=('initializer_range', 0.02),
+      tie_embeddings=('tie_word_embeddings', True),
+    ),
+    heads=dict(mlm='vocab_projector.bias'),
+  ),
+  albert=Family(
+    mask='bidirectional',
+    fixed=_ENCODER | dict(shared_layers=True),
+    table=names.ALBERT,
+    prefix='albert.',
+    read=_BERT
+    | dict(
+      vocab_size=('vocab_size', 30000),
+      embedding_width=('embedding_size', 128),
+      width=('hidden_size', 4096),
+      heads=('num_attention_heads', 64),
+      feed_forward=('intermediate_size', 16384),
+      activation=('hidden_act', 'gelu_new'),
+      dropout=('hidden_dropout_prob', 0.0),
+      attention_dropout=('attention_probs_dropout_prob', 0.0),
+    ),
+    must=_ABSOLUTE | dict(num_hidden_groups=(1,), inner_group_num=(1,)),
+    heads=dict(mlm='predictions.bias', pool='pooler.weight'),
+  ),
+  gpt2=Family(
+    mask='causal',
+    table=names.GPT2,
+    prefix='transformer.',
+    conv=True,
+    read=dict(
+      vocab_size=('vocab_size', 50257),
+      layers=('n_layer', 12),
+      width=('n_embd', 768),
+      heads=('n_head', 12),
+      feed_forward=('n_inner', None),
+      max_length=('n_positions', 1024),
+      activation=('activation_function', 'gelu_new'),
+      norm_epsilon=('layer_norm_epsilon', 1e-5),
+      dropout=('resid_pdrop', 0.1),
+      attention_dropout=('attn_pdrop', 0.1),
+      init_scale=('initializer_range', 0.02),
+      tie_embeddings=('tie_word_embeddings', True),
+    ),
+    fixed=dict(
+      positions='learned',
+      segment_types=0,
+      norm='layer',
+      norm_position='pre',
+      embedding_norm=False,
+      final_norm=True,
+    ),
+    must=dict(
+      scale_attn_weights=(True,),
+      scale_attn_by_inverse_layer_idx=(False,),
+      reorder_and_upcast_attn=(False,),
+      add_cross_attention=(False,),
+      is_encoder_decoder=(False,),
+      pruned_heads=({}, None),
+    ),
+    heads=dict(clm=None),
+  ),
+  llama=Family(
+    mask='causal',
+    table=names.LLAMA,
+    prefix='model.',
+    read=dict(
+      vocab_size=('vocab_size', 32000),
+      layers=('num_hidden_layers', 32),
+      width=('hidden_size', 4096),
+      heads=('num_attention_heads', 32),
+      kv_heads=('num_key_value_heads', None),
+      head_width=('head_dim', None),
+      feed_forward=('intermediate_size', 11008),
+      max_length=('max_position_embeddings', 2048),
+      activation=('hidden_act', 'silu'),
+      norm_epsilon=('rms_norm_eps', 1e-6),
+      rotary_base=('rope_theta', 1e4),
+      attention_dropout=('attention_dropout', 0.0),
+      init_scale=('initializer_range', 0.02),
+      tie_embeddings=('tie_word_embeddings', False),
+    ),
+    fixed=dict(
+      positions='rotary',
+      segment_types=0,
+      norm='rms',
+      norm_position='pre',
+      embedding_norm=False,
+      final_norm=True,
+      gated=True,
+      bias=False,
+      dropout=0.0,
+    ),
+    must=dict(
+      attention_bias=(False,),
+      mlp_bias=(False,),
+      rope_scaling=(None,),
+      is_encoder_decoder=(False,),
+      pruned_heads=({}, None),
+    ),
+    heads=dict(clm=None),
+  ),
 )
 
 
@@ -131,18 +246,26 @@ def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
   """
   kind = theirs.get('model_type')
   if not isinstance(kind, str) or kind not in FAMILIES:
-    raise WeightsError(f'{where} is of model_type {kind!r}; these can be read: {", ".join(FAMILIES)}.')
+    raise WeightsError(
+      f'{where} is of model_type {kind!r}; these can be read: {", ".join(FAMILIES)}.'
+    )
   family = FAMILIES[kind]
   theirs = _rotary(theirs, where) if kind == 'llama' else theirs
   for key, allowed in family.must.items():
     if key in theirs and theirs[key] not in allowed:
-      raise WeightsError(f'{where} has {key}={theirs[key]!r}, which changes what the model computes; this network '
-                         f'has {key}={allowed[0]!r} only.')
+      raise WeightsError(
+        f'{where} has {key}={theirs[key]!r}, which changes what the model computes; this network '
+        f'has {key}={allowed[0]!r} only.'
+      )
   known = _INERT | family.must.keys() | {key for key, _ in family.read.values()}
-  unknown = sorted(key for key, value in theirs.items() if key not in known and value not in (None, False, {}, []))
+  unknown = sorted(
+    key for key, value in theirs.items() if key not in known and value not in (None, False, {}, [])
+  )
   if unknown:
-    raise WeightsError(f'{where} has keys that are not known here: {", ".join(map(repr, unknown))}. They may change '
-                       'what the model computes, so they are not ignored. Remove them if you know that they do not.')
+    raise WeightsError(
+      f'{where} has keys that are not known here: {", ".join(map(repr, unknown))}. They may change '
+      'what the model computes, so they are not ignored. Remove them if you know that they do not.'
+    )
   fields = dict(family.fixed)
   for ours, (key, default) in family.read.items():
     fields[ours] = _value(ours, key, theirs.get(key, default), default, where)
@@ -173,7 +296,13 @@ def _rotary(theirs: dict[str, Any], where: str) -> dict[str, Any]:
   rope = theirs.get('rope_parameters')
   if rope is None:
     return theirs
-  if not isinstance(rope, dict) or rope.keys() - {'rope_type', 'rope_theta'} or rope.get('rope_type') != 'default':
-    raise WeightsError(f'{where} has rope_parameters={rope!r}; this network has rope_type "default" only.')
+  if (
+    not isinstance(rope, dict)
+    or rope.keys() - {'rope_type', 'rope_theta'}
+    or rope.get('rope_type') != 'default'
+  ):
+    raise WeightsError(
+      f'{where} has rope_parameters={rope!r}; this network has rope_type "default" only.'
+    )
   rest = {key: value for key, value in theirs.items() if key != 'rope_parameters'}
   return rest | dict(rope_theta=rope.get('rope_theta', 1e4))

@@ -1,7 +1,8 @@
-"""A Hugging Face directory, opened without trust: JSON and safetensors are read, nothing is ever executed.
+"""A Hugging Face directory, opened without trust: JSON and
+safetensors are read, nothing is ever executed.
 
-Faults that are refused here: pickles, paths that leave the directory, JSON that is too large or too deep,
-damaged safetensors.
+Faults that are refused here: pickles, paths that leave the directory, JSON that is too large or too
+deep, damaged safetensors.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from interop.errors import WeightsError
+from runtime.errors import WeightsError
 
 _PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.pickle', '.npy', '.npz', '.h5', '.msgpack')
 _JSON_BYTES = 64 << 20  # the index of a large model has some hundred thousand names
@@ -35,7 +36,8 @@ def read_json(path: Path) -> dict[str, Any]:
   """
   if not path.is_file():
     raise WeightsError(f'{path.parent} has no {path.name}.')
-  size = getattr(path.stat(), 'length', None) or path.stat().st_size  # of a path on a store, of one here
+  # of a path on a store, of one here
+  size = getattr(path.stat(), 'length', None) or path.stat().st_size
   if size > _JSON_BYTES:
     raise WeightsError(f'{path} has {size:,} bytes; a {path.name} is small.')
   try:
@@ -63,8 +65,12 @@ def open_tensors(directory: Path) -> dict[str, Tensor]:
 
 
 def save_tensors(tensors: dict[str, np.ndarray], path: Path):
-  """Writes a safetensors file that says, as readers of other kinds ask for, that torch may read it too."""
-  save_file({name: np.ascontiguousarray(x) for name, x in tensors.items()}, path, metadata=dict(format='pt'))
+  """Writes a safetensors file that says, as readers of other
+  kinds ask for, that torch may read it too.
+  """
+  save_file(
+    {name: np.ascontiguousarray(x) for name, x in tensors.items()}, path, metadata=dict(format='pt')
+  )
 
 
 def _files(directory: Path) -> list[Path]:
@@ -79,20 +85,25 @@ def _files(directory: Path) -> list[Path]:
   pickles = sorted(path.name for path in directory.iterdir() if path.suffix in _PICKLES)
   if pickles:
     raise WeightsError(
-        f'{directory} has no model.safetensors, only {", ".join(pickles[:3])}. Such files can run code when they are '
-        'opened, so they are not. Where you trust them, save the model anew with transformers: '
-        'model.save_pretrained(DIR, safe_serialization=True).')
+      f'{directory} has no model.safetensors, only {", ".join(pickles[:3])}. Such files can run '
+      'code when they are opened, so they are not. Where you trust them, save the model anew with '
+      'transformers: model.save_pretrained(DIR, safe_serialization=True).'
+    )
   raise WeightsError(f'{directory} has neither model.safetensors nor model.safetensors.index.json.')
 
 
 def _contained(directory: Path, name: str) -> Path:
-  """The file of that name, if it lies in the directory: a hub cache links from snapshots/ID into its own blobs."""
+  """The file of that name, if it lies in the directory: a hub cache
+  links from snapshots/ID into its own blobs.
+  """
   root = directory.resolve()
   if root.parent.name == 'snapshots':
     root = root.parent.parent
   path = (directory / name).resolve()
   if Path(name).name != name or not path.is_relative_to(root) or not name.endswith('.safetensors'):
-    raise WeightsError(f'{directory} names {name!r} as a file of weights; it must be a .safetensors file within it.')
+    raise WeightsError(
+      f'{directory} names {name!r} as a file of weights; it must be a .safetensors file within it.'
+    )
   if not path.is_file():
     raise WeightsError(f'{directory} lacks {name}, which its index names.')
   return path
@@ -104,6 +115,11 @@ def _open(path: Path) -> Iterator[tuple[str, Tensor]]:
     for name in file.keys():
       part = file.get_slice(name)
       if part.get_dtype() in _DTYPES:
-        yield name, Tensor(tuple(part.get_shape()), lambda name=name: file.get_tensor(name).astype(np.float32))
+        yield (
+          name,
+          Tensor(
+            tuple(part.get_shape()), lambda name=name: file.get_tensor(name).astype(np.float32)
+          ),
+        )
   except (SafetensorError, OSError, ValueError) as error:
     raise WeightsError(f'{path} is damaged: {error}.') from error

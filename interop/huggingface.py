@@ -5,15 +5,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from interop.errors import WeightsError
 from interop.families import Family
 from interop.files import Tensor
+from runtime.errors import WeightsError
 
 # What files carry beside the parameters: constants that the code makes anew.
 _CONSTANTS = ('position_ids', '.attn.bias', '.attn.masked_bias', 'rotary_emb.inv_freq')
 # The heads of transformers' classes for fine-tuning.
 _HEADLESS = ('embeddings', 'trunk', 'pool')  # what a model without a head has
-CLASSIFIERS = dict(ForSequenceClassification='sequence', ForTokenClassification='tokens', ForQuestionAnswering='span')
+CLASSIFIERS = dict(
+  ForSequenceClassification='sequence', ForTokenClassification='tokens', ForQuestionAnswering='span'
+)
 _SHOWN = 12  # names in a message
 
 
@@ -39,15 +41,23 @@ def place(family: Family, path: str) -> Place:
   if path in family.table:
     return Place(family.table[path], (0, 1), 'same', 0)
   if f'{module}/*' not in family.table:
-    raise WeightsError(f'the {family.prefix.rstrip(".")} layout of Hugging Face has no place for {path}.')
+    raise WeightsError(
+      f'the {family.prefix.rstrip(".")} layout of Hugging Face has no place for {path}.'
+    )
   name, _, part = family.table[f'{module}/*'].partition('@')
   index, _, of = part.partition('/')
-  return Place(f'{name}.{"bias" if leaf == "bias" else "weight"}', (int(index or 0), int(of or 1)),
-               'kernel' if leaf == 'kernel' else 'vector', 2 if module.endswith('attention/output') else 1)
+  return Place(
+    f'{name}.{"bias" if leaf == "bias" else "weight"}',
+    (int(index or 0), int(of or 1)),
+    'kernel' if leaf == 'kernel' else 'vector',
+    2 if module.endswith('attention/output') else 1,
+  )
 
 
 def plain_names(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-  """Tensors by today's names without the trunk's prefix: TensorFlow called weight gamma and bias beta."""
+  """Tensors by today's names without the trunk's prefix:
+  TensorFlow called weight gamma and bias beta.
+  """
 
   def plain(name: str) -> str:
     name = name.removeprefix(family.prefix)
@@ -57,20 +67,33 @@ def plain_names(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]
 
   named = {plain(name): tensor for name, tensor in tensors.items()}
   for name in [name for name in named if name.endswith('.decoder.bias')]:
-    named[name.replace('.decoder.bias', '.bias')] = named.pop(name)  # the one in use; the other is its copy, or idle
+    # the one in use; the other is its copy, or idle
+    named[name.replace('.decoder.bias', '.bias')] = named.pop(name)
   return named
 
 
 def heads_in(family: Family, tensors: dict[str, Tensor], architecture: str) -> tuple[str, ...]:
-  """The heads whose parameters are there; of those for fine-tuning, which share names, the one of the class."""
-  heads = [head for head, shown_by in family.heads.items() if shown_by is None or shown_by in tensors]
-  heads += [head for suffix, head in CLASSIFIERS.items()
-            if architecture.endswith(suffix) and f'{head}/classifier/*' in family.table]
-  brought = {family.table.get(f'{head}/pooler/*') for head in heads}  # a classifier brings its pooler along
-  return tuple(head for head in heads if head != 'pool' or family.table['pool/dense/*'] not in brought)
+  """The heads whose parameters are there; of those for
+  fine-tuning, which share names, the one of the class.
+  """
+  heads = [
+    head for head, shown_by in family.heads.items() if shown_by is None or shown_by in tensors
+  ]
+  heads += [
+    head
+    for suffix, head in CLASSIFIERS.items()
+    if architecture.endswith(suffix) and f'{head}/classifier/*' in family.table
+  ]
+  # a classifier brings its pooler along
+  brought = {family.table.get(f'{head}/pooler/*') for head in heads}
+  return tuple(
+    head for head in heads if head != 'pool' or family.table['pool/dense/*'] not in brought
+  )
 
 
-def classes_in(family: Family, tensors: dict[str, Tensor], heads: tuple[str, ...]) -> dict[str, int]:
+def classes_in(
+  family: Family, tensors: dict[str, Tensor], heads: tuple[str, ...]
+) -> dict[str, int]:
   """The field `classes` of a model with a head for fine-tuning; none of one without."""
   for head in set(heads) & set(CLASSIFIERS.values()):
     weight = tensors.get(family.table[f'{head}/classifier/*'] + '.weight')
@@ -79,12 +102,14 @@ def classes_in(family: Family, tensors: dict[str, Tensor], heads: tuple[str, ...
   return {}
 
 
-def import_parameters(family: Family, shapes: dict[str, tuple[int, ...]], tensors: dict[str, Tensor],
-                      where: str) -> dict[str, np.ndarray]:
+def import_parameters(
+  family: Family, shapes: dict[str, tuple[int, ...]], tensors: dict[str, Tensor], where: str
+) -> dict[str, np.ndarray]:
   """Our parameters by path, float32, from tensors by plain names.
 
   Args:
-    shapes: of every parameter of the network, by path; those of blocks begin with L unless layers are shared.
+    shapes: of every parameter of the network, by path; those of
+      blocks begin with L unless layers are shared.
 
   Raises:
     WeightsError: tensors are missing, left over or of another shape; both sides are listed.
@@ -108,18 +133,32 @@ def import_parameters(family: Family, shapes: dict[str, tuple[int, ...]], tensor
     for path, names in wanted.items():
       spot = place(family, path)
       if '{}' in spot.name:
-        params[path] = np.stack([_ours(family, spot, tensors[name].read(), shapes[path][1:]) for name in names])
+        params[path] = np.stack(
+          [_ours(family, spot, tensors[name].read(), shapes[path][1:]) for name in names]
+        )
       else:
         params[path] = _ours(family, spot, tensors[names[0]].read(), shapes[path])
     # A tied output is stored twice by some: a true copy is no more than that.
     originals = [params[path] for path in ('embeddings/token', 'mlm/bias') if path in params]
-    left = [name for name in left if not any(
-        tensors[name].shape == x.shape and np.array_equal(tensors[name].read(), x) for x in originals)]
+    left = [
+      name
+      for name in left
+      if not any(
+        tensors[name].shape == x.shape and np.array_equal(tensors[name].read(), x)
+        for x in originals
+      )
+    ]
   if missing or misshapen or left:
-    raise WeightsError('\n'.join([
-        f'{where} does not hold the model that its config.json describes:', *_listed('missing', missing),
-        *_listed('of another shape', misshapen),
-        *_listed('left over', [f'{name} {tensors[name].shape}' for name in sorted(left)])]))
+    raise WeightsError(
+      '\n'.join(
+        [
+          f'{where} does not hold the model that its config.json describes:',
+          *_listed('missing', missing),
+          *_listed('of another shape', misshapen),
+          *_listed('left over', [f'{name} {tensors[name].shape}' for name in sorted(left)]),
+        ]
+      )
+    )
   return params
 
 
@@ -132,7 +171,8 @@ def export_parameters(family: Family, params: dict[str, np.ndarray]) -> dict[str
     WeightsError: a parameter has no place in the family's layout.
   """
   found: dict[str, list[tuple[Place, np.ndarray]]] = {}
-  # A tied head of a causal model has no parameters of its own, and such a model always has the head.
+  # A tied head of a causal model has no parameters of its
+  # own, and such a model always has the head.
   headed = family.mask == 'causal' or any(path.split('/')[0] not in _HEADLESS for path in params)
   prefix = family.prefix if headed else ''
   for path, x in params.items():
@@ -148,7 +188,7 @@ def _stored_shape(family: Family, spot: Place, shape: tuple[int, ...]) -> tuple[
     return shape
   if spot.kind == 'vector':
     return (math.prod(shape) * spot.part[1],)
-  inputs, outputs = math.prod(shape[:spot.reads]), math.prod(shape[spot.reads:]) * spot.part[1]
+  inputs, outputs = math.prod(shape[: spot.reads]), math.prod(shape[spot.reads :]) * spot.part[1]
   return (inputs, outputs) if family.conv else (outputs, inputs)
 
 
@@ -163,7 +203,7 @@ def _theirs(family: Family, parts: list[tuple[Place, np.ndarray]]) -> np.ndarray
   flat = []
   for spot, x in sorted(parts, key=lambda part: part[0].part):
     if spot.kind == 'kernel':
-      x = x.reshape(math.prod(x.shape[:spot.reads]), -1)
+      x = x.reshape(math.prod(x.shape[: spot.reads]), -1)
     flat.append(x.reshape(-1) if spot.kind == 'vector' else x)
   x = np.concatenate(flat, axis=-1)
   return np.ascontiguousarray(x.T if parts[0][0].kind == 'kernel' and not family.conv else x)

@@ -21,10 +21,18 @@ class AttentionError(NotImplementedError):
   exit_code = 2
 
 
-def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mask: Mask, *,
-           bias_1xHxTxS: jax.Array | None = None, scale: float | None = None,
-           soft_cap: float | None = None, dropout: tuple[jax.Array, float] | None = None,
-           implementation: str | None = None) -> jax.Array:
+def attend(
+  q_BxTxHxK: jax.Array,
+  k_BxSxGxK: jax.Array,
+  v_BxSxGxK: jax.Array,
+  mask: Mask,
+  *,
+  bias_1xHxTxS: jax.Array | None = None,
+  scale: float | None = None,
+  soft_cap: float | None = None,
+  dropout: tuple[jax.Array, float] | None = None,
+  implementation: str | None = None,
+) -> jax.Array:
   """Attention of queries over keys and values, under a mask.
 
   Args:
@@ -33,23 +41,37 @@ def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mas
     scale: of the scores; 1 / sqrt(K) unless given.
     soft_cap: squashes scores into (-soft_cap, soft_cap) with a tanh.
     dropout: (key, rate) of dropout on the attention probabilities.
-    implementation: a name of `IMPLEMENTATIONS`, which never falls back; None tries those of `preference` in
-      order, and each raises NotImplementedError for what it cannot do.
+    implementation: a name of `IMPLEMENTATIONS`, which never falls back; None tries those of
+      `preference` in order, and each raises NotImplementedError for what it cannot do.
 
   Returns:
     out_BxTxHxK, in the type of the values.
   """
-  return _first_that_can(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, implementation, bias_1xHxTxS=bias_1xHxTxS,
-                         scale=scale, soft_cap=soft_cap, dropout=dropout)[1]
+  return _first_that_can(
+    q_BxTxHxK,
+    k_BxSxGxK,
+    v_BxSxGxK,
+    mask,
+    implementation,
+    bias_1xHxTxS=bias_1xHxTxS,
+    scale=scale,
+    soft_cap=soft_cap,
+    dropout=dropout,
+  )[1]
 
 
-def chosen(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask: Mask, *, dropout=None, implementation: str | None = None) -> str:
-  """The name of the implementation that `attend` takes for arrays of these shapes; nothing is computed."""
+def chosen(
+  q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask: Mask, *, dropout=None, implementation: str | None = None
+) -> str:
+  """The name of the implementation that `attend` takes for
+  arrays of these shapes; nothing is computed.
+  """
   names = []
 
   def note(*arrays):
-    name, out_BxTxHxK = _first_that_can(*arrays, implementation, bias_1xHxTxS=None, scale=None, soft_cap=None,
-                                        dropout=dropout)
+    name, out_BxTxHxK = _first_that_can(
+      *arrays, implementation, bias_1xHxTxS=None, scale=None, soft_cap=None, dropout=dropout
+    )
     names.append(name)
     return out_BxTxHxK
 
@@ -59,7 +81,9 @@ def chosen(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask: Mask, *, dropout=None, impleme
 
 def _first_that_can(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, implementation, **options):
   """(name, out_BxTxHxK) of the first in order that does not refuse."""
-  names = preference(platform(), k_BxSxGxK.shape[1]) if implementation is None else (implementation,)
+  names = (
+    preference(platform(), k_BxSxGxK.shape[1]) if implementation is None else (implementation,)
+  )
   if names[0] not in IMPLEMENTATIONS:
     raise ValueError(f'attention={implementation!r}: choose one of {sorted(IMPLEMENTATIONS)}.')
   reasons = []
@@ -71,18 +95,26 @@ def _first_that_can(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, implementation, **opt
   raise AttentionError('No attention implementation fits. ' + '; '.join(reasons) + '.')
 
 
-def attention_weights(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, mask: Mask, *,
-                      bias_1xHxTxS: jax.Array | None = None, scale: float | None = None,
-                      soft_cap: float | None = None) -> jax.Array:
+def attention_weights(
+  q_BxTxHxK: jax.Array,
+  k_BxSxGxK: jax.Array,
+  mask: Mask,
+  *,
+  bias_1xHxTxS: jax.Array | None = None,
+  scale: float | None = None,
+  soft_cap: float | None = None,
+) -> jax.Array:
   """How much each query takes from each key: float32 BxHxTxS, each row summing to 1."""
   B, T, H, K = q_BxTxHxK.shape
   S, G = k_BxSxGxK.shape[1:3]
   scale = K**-0.5 if scale is None else scale
-  # Query head h = g * R + r reads key/value head g: the R heads of a group are as one with R * T queries. Heads are
-  # moved to the front here: left to the product, a CPU would turn scores and weights around too, which are larger.
+  # Query head h = g * R + r reads key/value head g: the R heads of a group are as one with R * T
+  # queries. Heads are moved to the front here: left to the product, a CPU would turn scores and
+  # weights around too, which are larger.
   q_BxGxRTxK = (q_BxTxHxK * scale).swapaxes(1, 2).reshape(B, G, -1, K)
-  score_BxGxRTxS = jnp.einsum('BGTK,BGSK->BGTS', q_BxGxRTxK, k_BxSxGxK.swapaxes(1, 2),
-                              preferred_element_type=jnp.float32)
+  score_BxGxRTxS = jnp.einsum(
+    'BGTK,BGSK->BGTS', q_BxGxRTxK, k_BxSxGxK.swapaxes(1, 2), preferred_element_type=jnp.float32
+  )
   score_BxHxTxS = score_BxGxRTxS.reshape(B, H, T, S)
   if soft_cap is not None:
     score_BxHxTxS = soft_cap * jnp.tanh(score_BxHxTxS / soft_cap)
@@ -95,8 +127,9 @@ def attention_weights(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, mask: Mask, *,
 
 
 def _reference(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
-  weight_BxHxTxS = attention_weights(q_BxTxHxK, k_BxSxGxK, mask, bias_1xHxTxS=bias_1xHxTxS, scale=scale,
-                                     soft_cap=soft_cap)
+  weight_BxHxTxS = attention_weights(
+    q_BxTxHxK, k_BxSxGxK, mask, bias_1xHxTxS=bias_1xHxTxS, scale=scale, soft_cap=soft_cap
+  )
   if dropout is not None:
     key, rate = dropout
     weight_BxHxTxS = dropped(key, weight_BxHxTxS, rate)
@@ -117,43 +150,67 @@ def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap
   native = mask.rowwise and mask.window is None and T == S
   visible_BxTxS = None if native else mask.dense(T, S)
   return jax.nn.dot_product_attention(
-      q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, bias=bias_1xHxTxS, scale=scale,
-      mask=None if visible_BxTxS is None else visible_BxTxS[:, None, :, :],
-      is_causal=native and mask.causal, implementation='xla')
+    q_BxTxHxK,
+    k_BxSxGxK,
+    v_BxSxGxK,
+    bias=bias_1xHxTxS,
+    scale=scale,
+    mask=None if visible_BxTxS is None else visible_BxTxS[:, None, :, :],
+    is_causal=native and mask.causal,
+    implementation='xla',
+  )
 
 
 def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
   T, _, K = q_BxTxHxK.shape[1:]
   S = k_BxSxGxK.shape[1]
-  _refuse({
+  _refuse(
+    {
       f'needs an NVIDIA GPU, and this is for {platform()}': platform() != 'gpu',
       'no dropout on attention probabilities': dropout is not None,
       'no soft cap on scores': soft_cap is not None,
-      f'bfloat16 or float16 only, not {q_BxTxHxK.dtype}': q_BxTxHxK.dtype not in (jnp.bfloat16, jnp.float16),
+      f'bfloat16 or float16 only, not {q_BxTxHxK.dtype}': q_BxTxHxK.dtype
+      not in (jnp.bfloat16, jnp.float16),
       f'heads of a multiple of 8 up to 128, not {K}': K % 8 or K > 128,
-      # cuDNN means drawn masks in training, jax means all of training, and whether it is training nobody knows here.
+      # cuDNN means drawn masks in training, jax means all of training,
+      # and whether it is training nobody knows here.
       f'even lengths only, not {T} x {S}': T % 2 or S % 2,
-  })
+    }
+  )
   causal = mask.causal and mask.by_index and T == S
   packed = mask.packed and mask.q_segment_BxT is not None
-  native = mask.by_index and not packed and (causal or not mask.causal) and (causal or mask.window is None)
+  native = (
+    mask.by_index and not packed and (causal or not mask.causal) and (causal or mask.window is None)
+  )
 
   def local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
     rules = {}
     if not native:
-      # cuDNN does not broadcast a mask over queries (jax issue 28974); one that was drawn already is only read here.
+      # cuDNN does not broadcast a mask over queries (jax issue 28974);
+      # one that was drawn already is only read here.
       visible_BxTxS = jnp.broadcast_to(mask.dense(T, S), (q_BxTxHxK.shape[0], T, S))
       rules['mask'] = visible_BxTxS[:, None, :, :]
-    elif mask.q_segment_BxT is not None and not causal:  # causal queries see no padding, which is on the right
+    elif (
+      mask.q_segment_BxT is not None and not causal
+    ):  # causal queries see no padding, which is on the right
       rules['query_seq_lengths'], rules['key_value_seq_lengths'] = (
-          jnp.maximum(1, (segment_BxT > 0).sum(axis=1, dtype=jnp.int32))  # a row of padding only sees itself
-          for segment_BxT in (mask.q_segment_BxT, mask.kv_segment_BxS))
+        # a row of padding only sees itself
+        jnp.maximum(1, (segment_BxT > 0).sum(axis=1, dtype=jnp.int32))
+        for segment_BxT in (mask.q_segment_BxT, mask.kv_segment_BxS)
+      )
     if native and mask.window is not None:
       rules['local_window_size'] = (mask.window[0], 0)
     if bias_1xHxTxS is not None:
       rules['bias'] = bias_1xHxTxS.astype(q_BxTxHxK.dtype)
-    return jax.nn.dot_product_attention(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, scale=scale, is_causal=causal,
-                                        implementation='cudnn', **rules)
+    return jax.nn.dot_product_attention(
+      q_BxTxHxK,
+      k_BxSxGxK,
+      v_BxSxGxK,
+      scale=scale,
+      is_causal=causal,
+      implementation='cudnn',
+      **rules,
+    )
 
   if native:
     mask = dataclasses.replace(mask, drawn_BxTxS=None)
@@ -165,21 +222,33 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_c
 
 def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
   T, S = q_BxTxHxK.shape[1], k_BxSxGxK.shape[1]
-  _refuse({
+  _refuse(
+    {
       f'needs a TPU, and this is for {platform()}': platform() not in ('tpu', 'cpu'),
       'no dropout on attention probabilities': dropout is not None,
       'no bias on scores': bias_1xHxTxS is not None,
       'no explicit positions and no prefix': not mask.by_index,
-      f'lengths must be multiples of {splash.LANES}, not {T} x {S}': T % splash.LANES or S % splash.LANES,
-      f'causality and windows need as many queries as keys, not {T} x {S}':
-          T != S and (mask.causal or mask.window is not None),
-  })
+      f'lengths must be multiples of {splash.LANES}, not {T} x {S}': T % splash.LANES
+      or S % splash.LANES,
+      f'causality and windows need as many queries as keys, not {T} x {S}': T != S
+      and (mask.causal or mask.window is not None),
+    }
+  )
 
   def local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, _):
-    return splash.attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, scale=scale, soft_cap=soft_cap,
-                         interpret=platform() == 'cpu')
+    return splash.attend(
+      q_BxTxHxK,
+      k_BxSxGxK,
+      v_BxSxGxK,
+      mask,
+      scale=scale,
+      soft_cap=soft_cap,
+      interpret=platform() == 'cpu',
+    )
 
-  return _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, dataclasses.replace(mask, drawn_BxTxS=None), None)
+  return _on_mesh(
+    local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, dataclasses.replace(mask, drawn_BxTxS=None), None
+  )
 
 
 def _refuse(reasons: dict[str, bool]):
@@ -189,9 +258,11 @@ def _refuse(reasons: dict[str, bool]):
 
 
 def _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
-  """`local` on each device's own rows and heads: the compiler cannot split a kernel, it would gather all of them.
+  """`local` on each device's own rows and heads: the compiler
+  cannot split a kernel, it would gather all of them.
 
-  Rows are split over the mesh axes data and fsdp, heads over tensor; where these do not divide, every device has all.
+  Rows are split over the mesh axes data and fsdp, heads over tensor;
+  where these do not divide, every device has all.
   """
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.size <= 1:
@@ -208,12 +279,17 @@ def _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
   by_head = PartitionSpec(rows, None, heads)
   by_row = jax.tree.map(lambda x_Bx: PartitionSpec(rows if x_Bx.shape[0] == B else ()), mask)
   return jax.shard_map(
-      local, in_specs=(by_head, by_head, by_head, by_row, PartitionSpec(None, heads)), out_specs=by_head,
-      check_vma=False)(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
+    local,
+    in_specs=(by_head, by_head, by_head, by_row, PartitionSpec(None, heads)),
+    out_specs=by_head,
+    check_vma=False,
+  )(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
 
 
 def platform() -> str:
-  """cpu, gpu or tpu: of the mesh in context, whose devices need not be there; else what jax runs on by default."""
+  """cpu, gpu or tpu: of the mesh in context, whose devices need not
+  be there; else what jax runs on by default.
+  """
   device = jax.sharding.get_abstract_mesh().abstract_device
   return jax.default_backend() if device is None else device.platform
 
@@ -230,5 +306,6 @@ def preference(platform: str, S: int) -> tuple[str, ...]:
 
 IMPLEMENTATIONS = dict(reference=_reference, xla=_xla, cudnn=_cudnn, splash=_splash)
 KERNELS = ('cudnn', 'splash')  # in which the scores of a whole row never exist
-# Below this a row is less than one block of splash, and scores are small beside the rest of a layer.
+# Below this a row is less than one block of splash, and
+# scores are small beside the rest of a layer.
 _SHORT = 512

@@ -5,11 +5,12 @@ import jax.numpy as jnp
 
 
 def dropout(key: jax.Array, x: jax.Array, rate: float) -> jax.Array:
-  """`x` with each element zeroed with probability `rate` (exact to 1e-5) and the others divided by 1 - rate.
+  """`x` with each element zeroed with probability `rate` (exact
+  to 1e-5) and the others divided by 1 - rate.
 
   Args:
-    x: of two axes or more. The second half of its last but one draws on the same numbers as the first, sixteen other
-      bits of them: drawing is most of what dropout costs.
+    x: of two axes or more. The second half of its last but one draws on the same numbers as the
+      first, sixteen other bits of them: drawing is most of what dropout costs.
   """
   *outer, rows, columns = x.shape
   bits = jax.random.bits(key, (*outer, -(-rows // 2), columns), 'uint32')

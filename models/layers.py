@@ -11,17 +11,19 @@ from models.config import ModelConfig
 
 
 def gelu(x):
-  """x times the normal distribution function, through erf: jax.nn.gelu's erfc takes three passes on a CPU."""
+  """x times the normal distribution function, through erf:
+  jax.nn.gelu's erfc takes three passes on a CPU.
+  """
   return 0.5 * x * (1 + jax.lax.erf(x * 0.5**0.5))
 
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = dict(
-    gelu=gelu,
-    gelu_tanh=lambda x: jax.nn.gelu(x, approximate=True),
-    relu=jax.nn.relu,
-    relu_squared=lambda x: jnp.square(jax.nn.relu(x)),
-    silu=jax.nn.silu,
-    tanh=jnp.tanh,
+  gelu=gelu,
+  gelu_tanh=lambda x: jax.nn.gelu(x, approximate=True),
+  relu=jax.nn.relu,
+  relu_squared=lambda x: jnp.square(jax.nn.relu(x)),
+  silu=jax.nn.silu,
+  tanh=jnp.tanh,
 )
 
 
@@ -32,7 +34,9 @@ def kernel_init(config: ModelConfig, *, scale: float | None = None, residual: bo
   scale = config.init_scale if scale is None else scale
   if residual and config.init_depth_scaled:
     scale /= (2 * config.layers) ** 0.5
-  normal = jax.nn.initializers.truncated_normal if config.init_truncated else jax.nn.initializers.normal
+  normal = (
+    jax.nn.initializers.truncated_normal if config.init_truncated else jax.nn.initializers.normal
+  )
   return normal(scale)
 
 
@@ -53,22 +57,28 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, x):
     axes = self.source + self.target
-    if self.has_variable('params', 'turned'):  # for writing, see models.decode.laid_out
+    if self.has_variable('params', 'turned'):  # for writing, see inference.decode.laid_out
       read = self.source.lower()  # a map from D to D has two axes, not the diagonal of one
       kernel = self.get_variable('params', 'turned')
       out = jnp.einsum(f'{self.target}{read},BT{read}->{self.target}BT', kernel.astype(x.dtype), x)
       out = jnp.moveaxis(out, (-2, -1), (0, 1))
     else:
       kernel = self.param(
-          'kernel', nn.with_logical_partitioning(kernel_init(self.config, residual=self.residual), tuple(axes)),
-          self.shape)
-      # As one matrix each: with more axes a CPU would turn the activations around for the gradient of the kernel.
-      size = math.prod(self.shape[:len(self.source)])
+        'kernel',
+        nn.with_logical_partitioning(kernel_init(self.config, residual=self.residual), tuple(axes)),
+        self.shape,
+      )
+      # As one matrix each: with more axes a CPU would turn the
+      # activations around for the gradient of the kernel.
+      size = math.prod(self.shape[: len(self.source)])
       out = x.reshape(-1, size) @ kernel.astype(x.dtype).reshape(size, -1)
-      out = out.reshape(*x.shape[:2], *self.shape[len(self.source):])
+      out = out.reshape(*x.shape[:2], *self.shape[len(self.source) :])
     if self.config.bias:
-      bias = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, tuple(self.target)),
-                        self.shape[len(self.source):])
+      bias = self.param(
+        'bias',
+        nn.with_logical_partitioning(nn.initializers.zeros, tuple(self.target)),
+        self.shape[len(self.source) :],
+      )
       out += bias.astype(x.dtype)[(None, None, ...)]
     return out
 
@@ -76,7 +86,9 @@ class Linear(nn.Module):
 def rms_normalise(x, epsilon: float):
   """`x` over the root of its mean square along the last axis, computed in float32."""
   x32 = x.astype(jnp.float32)
-  return (x32 * jax.lax.rsqrt(jnp.square(x32).mean(axis=-1, keepdims=True) + epsilon)).astype(x.dtype)
+  return (x32 * jax.lax.rsqrt(jnp.square(x32).mean(axis=-1, keepdims=True) + epsilon)).astype(
+    x.dtype
+  )
 
 
 class Norm(nn.Module):
@@ -92,10 +104,14 @@ class Norm(nn.Module):
     if self.config.norm == 'layer':
       x32_BxTxD -= x32_BxTxD.mean(axis=-1, keepdims=True)
     x32_BxTxD = rms_normalise(x32_BxTxD, epsilon)
-    scale_D = self.param('scale', nn.with_logical_partitioning(nn.initializers.ones, (self.axis,)), (size,))
+    scale_D = self.param(
+      'scale', nn.with_logical_partitioning(nn.initializers.ones, (self.axis,)), (size,)
+    )
     x32_BxTxD *= scale_D[None, None, :]
     if self.config.norm == 'layer' and self.config.bias:
-      bias_D = self.param('bias', nn.with_logical_partitioning(nn.initializers.zeros, (self.axis,)), (size,))
+      bias_D = self.param(
+        'bias', nn.with_logical_partitioning(nn.initializers.zeros, (self.axis,)), (size,)
+      )
       x32_BxTxD += bias_D[None, None, :]
     return x32_BxTxD.astype(x_BxTxD.dtype)
 

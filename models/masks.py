@@ -50,14 +50,16 @@ class Mask:
   def rowwise(self) -> bool:
     """Whether every array is absent, so that the static rules say everything about any row."""
     return all(
-        getattr(self, field.name) is None
-        for field in dataclasses.fields(self)
-        if not field.metadata.get('static')
+      getattr(self, field.name) is None
+      for field in dataclasses.fields(self)
+      if not field.metadata.get('static')
     )
 
   @property
   def by_index(self) -> bool:
-    """Whether causality and window count row indices and no prefix lifts them: what a kernel knows before it runs."""
+    """Whether causality and window count row indices and no prefix
+    lifts them: what a kernel knows before it runs.
+    """
     return self.q_position_BxT is None and self.kv_position_BxS is None and self.prefix_BxS is None
 
   def dense(self, T: int, S: int) -> jax.Array | None:
@@ -101,7 +103,9 @@ class Mask:
       segment_BxT = jnp.take_along_axis(segment_BxT, place_BxT, axis=1)
     if drawn_BxTxS is not None:
       drawn_BxTxS = jnp.take_along_axis(drawn_BxTxS, place_BxT[:, :, None], axis=1)
-    return dataclasses.replace(self, q_segment_BxT=segment_BxT, q_position_BxT=position_BxT, drawn_BxTxS=drawn_BxTxS)
+    return dataclasses.replace(
+      self, q_segment_BxT=segment_BxT, q_position_BxT=position_BxT, drawn_BxTxS=drawn_BxTxS
+    )
 
 
 def _positions(position_BxT: jax.Array | None, length: int) -> jax.Array:
@@ -111,8 +115,9 @@ def _positions(position_BxT: jax.Array | None, length: int) -> jax.Array:
 KINDS = ('bidirectional', 'causal', 'prefix')
 
 
-def self_attention_mask(kind: str, segment_BxT: jax.Array, *, packed: bool,
-                        prefix_BxS: jax.Array | None = None) -> Mask:
+def self_attention_mask(
+  kind: str, segment_BxT: jax.Array, *, packed: bool, prefix_BxS: jax.Array | None = None
+) -> Mask:
   """The mask of a training row: `kind` is the config's `mask`, segments are the batch's.
 
   Args:
@@ -121,5 +126,10 @@ def self_attention_mask(kind: str, segment_BxT: jax.Array, *, packed: bool,
   if kind not in KINDS:
     raise ValueError(f'mask={kind!r}: choose one of {", ".join(KINDS)}.')
   prefixed = kind == 'prefix' and prefix_BxS is not None
-  return Mask(causal=kind == 'causal' or prefixed, packed=packed, q_segment_BxT=segment_BxT,
-              kv_segment_BxS=segment_BxT, prefix_BxS=prefix_BxS if prefixed else None)
+  return Mask(
+    causal=kind == 'causal' or prefixed,
+    packed=packed,
+    q_segment_BxT=segment_BxT,
+    kv_segment_BxS=segment_BxT,
+    prefix_BxS=prefix_BxS if prefixed else None,
+  )

@@ -1,7 +1,7 @@
 """Splash attention (Pallas, for TPU) as one more implementation of `models.attention.attend`.
 
-A kernel that keeps a block of scores in fast memory and skips blocks that a mask rules out; the scores of a whole row
-never exist.
+A kernel that keeps a block of scores in fast memory and skips blocks that a mask rules out; the
+scores of a whole row never exist.
 """
 
 import jax
@@ -11,14 +11,23 @@ from models.masks import Mask
 
 # What jax's kernel tiles by: a row must be so many whole lanes.
 LANES = 128
-# 512 x 512 float32 scores are 1 MiB of the 16 MiB that a kernel may use, and the matrix unit stays busy; at 128, jax's
-# default, reading blocks takes longer than multiplying them. As in MaxText.
+# 512 x 512 float32 scores are 1 MiB of the 16 MiB that a kernel may use, and the matrix unit stays
+# busy; at 128, jax's default, reading blocks takes longer than multiplying them. As in MaxText.
 _BLOCKS = (512, 256, 128)
 
 
-def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mask: Mask, *, scale: float | None,
-           soft_cap: float | None, interpret: bool) -> jax.Array:
-  """out_BxTxHxK of one device's rows and heads; its kernels read G key/value heads without copies of them.
+def attend(
+  q_BxTxHxK: jax.Array,
+  k_BxSxGxK: jax.Array,
+  v_BxSxGxK: jax.Array,
+  mask: Mask,
+  *,
+  scale: float | None,
+  soft_cap: float | None,
+  interpret: bool,
+) -> jax.Array:
+  """out_BxTxHxK of one device's rows and heads; its kernels
+  read G key/value heads without copies of them.
 
   Args:
     mask: of row indices; its arrays are segments only.
@@ -32,11 +41,21 @@ def attend(q_BxTxHxK: jax.Array, k_BxSxGxK: jax.Array, v_BxSxGxK: jax.Array, mas
   q_BxTxHxK = q_BxTxHxK * (K**-0.5 if scale is None else scale)
   block_T, block_S = (next(size for size in _BLOCKS if length % size == 0) for length in (T, S))
   kernel = splash.make_splash_mha(
-      splash.MultiHeadMask([_static_rules(splash, mask, T, S)] * H), head_shards=1, q_seq_shards=1,
-      attn_logits_soft_cap=soft_cap, residual_checkpoint_name='attention', interpret=interpret,
-      block_sizes=splash.BlockSizes(
-          block_q=block_T, block_kv=block_S, block_q_dkv=block_T, block_kv_dkv=block_S, block_q_dq=block_T,
-          block_kv_dq=block_S))
+    splash.MultiHeadMask([_static_rules(splash, mask, T, S)] * H),
+    head_shards=1,
+    q_seq_shards=1,
+    attn_logits_soft_cap=soft_cap,
+    residual_checkpoint_name='attention',
+    interpret=interpret,
+    block_sizes=splash.BlockSizes(
+      block_q=block_T,
+      block_kv=block_S,
+      block_q_dkv=block_T,
+      block_kv_dkv=block_S,
+      block_q_dq=block_T,
+      block_kv_dq=block_S,
+    ),
+  )
   segments = None
   if mask.q_segment_BxT is not None:
     q_BxT, kv_BxS = mask.q_segment_BxT, mask.kv_segment_BxS

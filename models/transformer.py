@@ -4,22 +4,25 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from models import cache as caching
+from models import kv_cache as caching
 from models import positions
 from models.attention import attend, attention_weights
 from models.config import ModelConfig
 from models.dropout import dropout
+from models.gather import at, keep_rows
 from models.layers import FeedForward, Linear, Norm, kernel_init, rms_normalise
 from models.masks import Mask
-from models.rows import at, keep_rows
 
-# What a layer keeps for its backward pass where `remat` recomputes the rest of it; None: only what went in.
+# What a layer keeps for its backward pass where `remat`
+# recomputes the rest of it; None: only what went in.
 KEPT = dict(
-    full=None,
-    # Products with parameters, and what a kernel would have to be run again for (models.splash names it).
-    dots=jax.checkpoint_policies.save_from_both_policies(
-        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
-        jax.checkpoint_policies.save_only_these_names('attention')),
+  full=None,
+  # Products with parameters, and what a kernel would have to
+  # be run again for (models.splash names it).
+  dots=jax.checkpoint_policies.save_from_both_policies(
+    jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    jax.checkpoint_policies.save_only_these_names('attention'),
+  ),
 )
 
 
@@ -42,14 +45,18 @@ class Attention(nn.Module):
       q_BxTxHxK = positions.rotate(q_BxTxHxK, at(position_BxS, read_BxT), base=config.rotary_base)
       k_BxSxGxK = positions.rotate(k_BxSxGxK, position_BxS, base=config.rotary_base)
     if cache is not None:
-      cache = tuple(caching.write(cached, new, position_BxS) for cached, new in zip(cache, (k_BxSxGxK, v_BxSxGxK)))
+      cache = tuple(
+        caching.write(cached, new, position_BxS)
+        for cached, new in zip(cache, (k_BxSxGxK, v_BxSxGxK))
+      )
       k_BxSxGxK, v_BxSxGxK = map(caching.read, cache)
     if self.is_mutable_collection('intermediates'):
       self.sow('intermediates', 'weights', attention_weights(q_BxTxHxK, k_BxSxGxK, mask))
     drop = None
     if config.attention_dropout and self.has_rng('dropout'):
       drop = (self.make_rng('dropout'), config.attention_dropout)
-    # A name is for rows of the right length: not for the few tokens of `init`, nor for what a cache gives back.
+    # A name is for rows of the right length: not for the few
+    # tokens of `init`, nor for what a cache gives back.
     whole = cache is None and read_BxT is None and not self.is_initializing()
     named = config.attention if whole and config.attention != 'auto' else None
     out_BxTxHxK = attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, dropout=drop, implementation=named)
@@ -60,13 +67,18 @@ class Attention(nn.Module):
 def _thinned(module: nn.Module, x_BxTxD):
   """After dropout, which is on exactly when the network was applied with a key."""
   rate = module.config.dropout
-  return dropout(module.make_rng('dropout'), x_BxTxD, rate) if rate and module.has_rng('dropout') else x_BxTxD
+  return (
+    dropout(module.make_rng('dropout'), x_BxTxD, rate)
+    if rate and module.has_rng('dropout')
+    else x_BxTxD
+  )
 
 
 class Block(nn.Module):
   """Attention, then feed-forward, each around a residual; the norm comes before or after.
 
-  With read_BxT, the outputs of these positions alone: of the others only keys and values are computed.
+  With read_BxT, the outputs of these positions alone: of the
+  others only keys and values are computed.
   """
 
   config: ModelConfig
@@ -101,11 +113,13 @@ class Embeddings(nn.Module):
   def setup(self):
     config = self.config
     table = lambda name, letter, rows, init: self.param(
-        name, nn.with_logical_partitioning(init, (letter, 'E')), (rows, config.E))
+      name, nn.with_logical_partitioning(init, (letter, 'E')), (rows, config.E)
+    )
     self.token_VxE = table('token', 'V', config.vocab_size, kernel_init(config))
     if config.positions == 'learned':
-      self.position_SxE = table('position', 'S', config.max_length,
-                                kernel_init(config, scale=config.position_init_scale))
+      self.position_SxE = table(
+        'position', 'S', config.max_length, kernel_init(config, scale=config.position_init_scale)
+      )
     if config.segment_types:
       self.type_CxE = table('type', 'C', config.segment_types, kernel_init(config))
     if config.embedding_norm:
@@ -130,15 +144,19 @@ class Embeddings(nn.Module):
 
 
 class Transformer(nn.Module):
-  """The stack of blocks, their parameters stacked along L: one scanned body, or a layer after the other.
+  """The stack of blocks, their parameters stacked along L:
+  one scanned body, or a layer after the other.
 
-  With read_BxT, the outputs of these positions alone; where there is no loop, the last layer computes nothing else.
+  With read_BxT, the outputs of these positions alone; where there is
+  no loop, the last layer computes nothing else.
   """
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, x_BxTxD, mask: Mask, position_BxT, cache: caching.Cache | None = None, read_BxT=None):
+  def __call__(
+    self, x_BxTxD, mask: Mask, position_BxT, cache: caching.Cache | None = None, read_BxT=None
+  ):
     config = self.config
     S = x_BxTxD.shape[1] if cache is None else cache.S
     mask = mask.draw(x_BxTxD.shape[1], S)
@@ -164,13 +182,13 @@ class Transformer(nn.Module):
   def _scanned(self):
     config, shared = self.config, self.config.shared_layers
     return nn.scan(
-        self._block(),
-        variable_axes={'intermediates': 0} if shared else {'params': 0, 'intermediates': 0},
-        variable_broadcast='params' if shared else False,
-        split_rngs={'params': not shared, 'dropout': True},
-        in_axes=(0, nn.broadcast, nn.broadcast),
-        length=config.layers,
-        metadata_params={} if shared else {nn.PARTITION_NAME: 'L'},
+      self._block(),
+      variable_axes={'intermediates': 0} if shared else {'params': 0, 'intermediates': 0},
+      variable_broadcast='params' if shared else False,
+      split_rngs={'params': not shared, 'dropout': True},
+      in_axes=(0, nn.broadcast, nn.broadcast),
+      length=config.layers,
+      metadata_params={} if shared else {nn.PARTITION_NAME: 'L'},
     )(config, name='blocks')
 
   def _one_by_one(self, x_BxTxD, mask: Mask, position_BxT, read_BxT):
@@ -179,7 +197,8 @@ class Transformer(nn.Module):
     if config.shared_layers:
       layers = [params] * config.layers
     else:
-      # Not x[i]: the gradient of a split is one concatenation, that of a slice as large as the stack.
+      # Not x[i]: the gradient of a split is one
+      # concatenation, that of a slice as large as the stack.
       stacks, tree = jax.tree.flatten(params)
       apart = zip(*(jax.lax.split(x, (1,) * config.layers) for x in stacks))
       layers = [jax.tree.unflatten(tree, [x[0] for x in layer]) for layer in apart]
@@ -187,14 +206,24 @@ class Transformer(nn.Module):
     for index, layer in enumerate(layers):
       last = index + 1 == config.layers and read_BxT is not None
       rngs = dict(dropout=self.make_rng('dropout')) if self.has_rng('dropout') else None
-      x_BxTxD, _ = block.apply(dict(params=layer), x_BxTxD, None, mask.at(read_BxT) if last else mask, position_BxT,
-                               read_BxT if last else None, rngs=rngs)
+      x_BxTxD, _ = block.apply(
+        dict(params=layer),
+        x_BxTxD,
+        None,
+        mask.at(read_BxT) if last else mask,
+        position_BxT,
+        read_BxT if last else None,
+        rngs=rngs,
+      )
     return x_BxTxD
 
   def _with_cache(self, x_BxTxD, layers, mask: Mask, position_BxT):
-    """For parameters and a cache that are not stacked: those of `models.decode.laid_out`."""
+    """For parameters and a cache that are not stacked: those of `inference.decode.laid_out`."""
     count = self.config.layers
-    blocks = [Block(self.config, name=f'block_{i}') for i in range(1 if self.config.shared_layers else count)]
+    blocks = [
+      Block(self.config, name=f'block_{i}')
+      for i in range(1 if self.config.shared_layers else count)
+    ]
     written = []
     for index, layer in enumerate(zip(*layers)):
       x_BxTxD, layer = blocks[index % len(blocks)](x_BxTxD, layer, mask, position_BxT)

@@ -2,7 +2,13 @@
 
 import jax.numpy as jnp
 
-from objectives.terms import Setup, Term, cross_entropy, projected_cross_entropy, projected_nats
+from objectives.projection import (
+  Setup,
+  Term,
+  cross_entropy,
+  projected_cross_entropy,
+  projected_nats,
+)
 
 HEADS = ('clm',)
 
@@ -13,7 +19,9 @@ def clm(logits_BxTxV, token_BxT, segment_BxT) -> Term:
 
 
 def shifted(token_BxT, segment_BxT, prefix_BxT=None):
-  """(target_BxT, weight_BxT): the next token, where it belongs to the same document and not to its prefix."""
+  """(target_BxT, weight_BxT): the next token, where it belongs
+  to the same document and not to its prefix.
+  """
   target_BxT = jnp.roll(token_BxT, -1, axis=1)
   counts_BxT = (jnp.roll(segment_BxT, -1, axis=1) == segment_BxT) & (segment_BxT > 0)
   if prefix_BxT is not None:
@@ -39,7 +47,9 @@ def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
 
 
 def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
-  """Terms, and `text`: the nats of ordinary tokens alone, for units that no tokenizer can flatter."""
+  """Terms, and `text`: the nats of ordinary tokens alone,
+  for units that no tokenizer can flatter.
+  """
   target_BxT, weight_BxT = targets(batch)
   nats_BxT, hit_BxT = projected_nats(outputs['clm'], target_BxT, chunk=setup.chunk)
   text_BxT = weight_BxT * ~setup.special_V[target_BxT]

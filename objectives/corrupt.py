@@ -30,15 +30,16 @@ class Masking:
 
 
 def corrupt(key_B, token_BxT, segment_BxT, setup) -> dict[str, jax.Array]:
-  """Hides `setup.rate` of each row: (corrupted) token BxT, and mlm_position, mlm_target, mlm_weight BxP.
+  """Hides `setup.rate` of each row: (corrupted) token BxT,
+  and mlm_position, mlm_target, mlm_weight BxP.
 
-  A row of n tokens, special ones counted, has round(rate * n) predictions and at least one, as in BERT's
-  create_pretraining_data.py; special tokens and padding are never among them. Whole words are taken as
-  long as they fit in that number, the last span is cut to fit. Each row has its own key, so that a row's
-  masks do not depend on what it is batched with.
+  A row of n tokens, special ones counted, has round(rate * n) predictions and at least one, as in
+  BERT's create_pretraining_data.py; special tokens and padding are never among them. Whole words
+  are taken as long as they fit in that number, the last span is cut to fit. Each row has its own
+  key, so that a row's masks do not depend on what it is batched with.
 
   Args:
-    setup: `objectives.terms.Setup`, what is known of the vocabulary and the masking.
+    setup: `objectives.projection.Setup`, what is known of the vocabulary and the masking.
   """
   return jax.vmap(lambda *row: _corrupt_row(*row, setup))(key_B, token_BxT, segment_BxT)
 
@@ -53,8 +54,8 @@ def _corrupt_row(key, token_T, segment_T, setup):
   score_T = jnp.where(maskable_T, jax.random.uniform(order_key, (T,))[unit_T], 2.0)
   order_T = jnp.argsort(score_T, stable=True)
 
-  # In this order a unit is contiguous: it is taken when its end fits, and the first one always is. (A span
-  # may be cut; a word may not.)
+  # In this order a unit is contiguous: it is taken when its end fits, and the first one always is.
+  # (A span may be cut; a word may not.)
   size_T = jax.ops.segment_sum(maskable_T.astype(jnp.int32), unit_T, T)[unit_T]
   rank_T = jnp.arange(T)
   ordered_unit_T = unit_T[order_T]
@@ -69,12 +70,19 @@ def _corrupt_row(key, token_T, segment_T, setup):
   target_P = token_T[position_P]
 
   fate_P = jax.random.uniform(fate_key, (P,))
-  shown_P = jnp.where(fate_P < masking.masked, setup.mask_id,
-                      jnp.where(fate_P < masking.masked + masking.random,
-                                _random_tokens(random_key, P, setup), target_P))
+  shown_P = jnp.where(
+    fate_P < masking.masked,
+    setup.mask_id,
+    jnp.where(
+      fate_P < masking.masked + masking.random, _random_tokens(random_key, P, setup), target_P
+    ),
+  )
   return dict(
-      token=token_T.at[jnp.where(weight_P, position_P, T)].set(shown_P, mode='drop'),
-      mlm_position=position_P, mlm_target=target_P, mlm_weight=weight_P.astype(jnp.float32))
+    token=token_T.at[jnp.where(weight_P, position_P, T)].set(shown_P, mode='drop'),
+    mlm_position=position_P,
+    mlm_target=target_P,
+    mlm_weight=weight_P.astype(jnp.float32),
+  )
 
 
 def _units(key, token_T, maskable_T, setup):
@@ -82,7 +90,8 @@ def _units(key, token_T, maskable_T, setup):
   T, masking = token_T.shape[0], setup.masking
   if masking.unit == 'token':
     return jnp.arange(T)
-  run_starts_T = ~jnp.roll(maskable_T, 1).at[0].set(False)  # a word never reaches across a special token
+  # a word never reaches across a special token
+  run_starts_T = ~jnp.roll(maskable_T, 1).at[0].set(False)
   starts_T = setup.word_start_V[token_T] | run_starts_T
   if masking.unit == 'span':
     word_T = jnp.cumsum(starts_T)
@@ -96,6 +105,7 @@ def _random_tokens(key, P, setup):
   V = setup.special_V.shape[0]
   if setup.masking.random_from_specials:
     return jax.random.randint(key, (P,), 0, V)
-  # The k-th token that is not special, without a data-dependent shape: sort the others to the front.
+  # The k-th token that is not special, without a
+  # data-dependent shape: sort the others to the front.
   ordinary_V = jnp.argsort(setup.special_V, stable=True)
   return ordinary_V[jax.random.randint(key, (P,), 0, V - setup.special_V.sum())]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import jax
 
 from objectives import prefix
-from objectives.terms import Setup, Term
+from objectives.projection import Setup, Term
 
 
 class Objective(NamedTuple):
@@ -16,8 +16,8 @@ class Objective(NamedTuple):
   Attributes:
     weights: how much each objective counts in the loss.
     heads: what the network must provide.
-    prepare: (key, batch, index_B, progress) -> batch: corruption, on device; row i draws from (key, index_B[i]), and
-      progress, 0 to 1, is the share of the steps that are done.
+    prepare: (key, batch, index_B, progress) -> batch: corruption, on device; row i draws from (key,
+      index_B[i]), and progress, 0 to 1, is the share of the steps that are done.
     counts: batch -> {name: how much counts}; depends on the prepared batch alone.
     terms: (outputs, batch) -> {name: {'loss': Term, 'accuracy': Term}}.
     scores: the same without a gradient, for evaluation, where an objective may have more to say.
@@ -33,12 +33,16 @@ class Objective(NamedTuple):
 
 def heads_of(names: Iterable[str]) -> tuple[str, ...]:
   """What the network must provide for these objectives."""
-  return tuple(head for name in sorted(names) for head in importlib.import_module(f'objectives.{name}').HEADS)
+  return tuple(
+    head for name in sorted(names) for head in importlib.import_module(f'objectives.{name}').HEADS
+  )
 
 
 def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
   """The mix of `weights`: each name is a module of this package."""
-  modules: dict[str, Any] = {name: importlib.import_module(f'objectives.{name}') for name in sorted(weights)}
+  modules: dict[str, Any] = {
+    name: importlib.import_module(f'objectives.{name}') for name in sorted(weights)
+  }
 
   def prepare(key, batch, index_B, progress=0.0):
     now = setup._replace(rate=setup.masking.rate_at(progress))
@@ -56,6 +60,9 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
     return {name: module.terms(outputs, batch, setup) for name, module in modules.items()}
 
   def scores(outputs, batch):
-    return {name: getattr(module, 'scores', module.terms)(outputs, batch, setup) for name, module in modules.items()}
+    return {
+      name: getattr(module, 'scores', module.terms)(outputs, batch, setup)
+      for name, module in modules.items()
+    }
 
   return Objective(dict(weights), heads_of(weights), prepare, counts, terms, scores)

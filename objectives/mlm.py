@@ -3,7 +3,7 @@
 import jax
 
 from objectives.corrupt import corrupt
-from objectives.terms import Setup, Term, cross_entropy, projected_cross_entropy
+from objectives.projection import Setup, Term, cross_entropy, projected_cross_entropy
 
 HEADS = ('mlm',)
 
@@ -24,4 +24,6 @@ def weight(batch):
 
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
-  return projected_cross_entropy(outputs['mlm'], batch['mlm_target'], batch['mlm_weight'], chunk=setup.chunk)
+  return projected_cross_entropy(
+    outputs['mlm'], batch['mlm_target'], batch['mlm_weight'], chunk=setup.chunk
+  )

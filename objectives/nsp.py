@@ -1,8 +1,10 @@
-"""Next-sentence prediction (Devlin et al. 2019, 3.1): does B follow A? 1 = no, B is random (as published)."""
+"""Next-sentence prediction (Devlin et al. 2019, 3.1): does B
+follow A? 1 = no, B is random (as published).
+"""
 
 import jax.numpy as jnp
 
-from objectives.terms import Setup, Term, cross_entropy
+from objectives.projection import Setup, Term, cross_entropy
 
 HEADS = ('nsp',)
 

@@ -15,7 +15,8 @@ def draw(key_B: jax.Array, segment_BxT: jax.Array) -> jax.Array:
 def _draw_row(key, segment_T):
   T = segment_T.shape[0]
   place_T = jnp.arange(T)
-  length_S = jax.ops.segment_sum(jnp.ones(T, jnp.int32), segment_T, T + 1)  # by number of the document
+  # by number of the document
+  length_S = jax.ops.segment_sum(jnp.ones(T, jnp.int32), segment_T, T + 1)
   first_S = jax.ops.segment_min(place_T, segment_T, T + 1)
   read_S = jnp.floor(jax.random.uniform(key, (T + 1,)) * length_S)
   return (segment_T > 0) & (place_T - first_S[segment_T] < read_S[segment_T])

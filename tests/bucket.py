@@ -1,14 +1,15 @@
 """A store of objects within this process: gs:// for tests, as strict as the real one.
 
-Folders are only prefixes of names, there is no append, and a listing is of this moment. It is fsspec's memory under
-the name that etils asks for; tests/test_object_store.py runs whole processes against a server instead.
+Folders are only prefixes of names, there is no append, and a listing is of this moment. It is
+fsspec's memory under the name that etils asks for;
+tests/test_object_store.py runs whole processes against a server instead.
 """
 
 from etils.epath import backend
 from fsspec.implementations.memory import MemoryFileSystem
 from fsspec.registry import _registry
 
-from training import storage
+from runtime import storage
 
 
 class Bucket(MemoryFileSystem):
@@ -26,7 +27,9 @@ class Bucket(MemoryFileSystem):
     self.mkdir(path)
 
   def _open(self, path, mode='rb', **kwargs):
-    assert 'a' not in mode and '+' not in mode, f'{path} was opened as {mode}: objects are written whole'
+    assert 'a' not in mode and '+' not in mode, (
+      f'{path} was opened as {mode}: objects are written whole'
+    )
     return super()._open(path, mode, **kwargs)
 
   @classmethod
@@ -36,7 +39,8 @@ class Bucket(MemoryFileSystem):
   def info(self, path, **kwargs):
     found = super().info(path, **kwargs)
     kept = self.store.get(self._strip_protocol(path))
-    return found if kept is None else found | dict(mtime=kept.modified)  # as Google's client calls it
+    # as Google's client calls it
+    return found if kept is None else found | dict(mtime=kept.modified)
 
   def rename(self, *_, **__):
     raise AssertionError('objects have no rename')

@@ -1,4 +1,5 @@
-"""Eight simulated devices for the tests that shard; a shape that broadcasts by accident is an error.
+"""Eight simulated devices for the tests that shard; a
+shape that broadcasts by accident is an error.
 
 Tests compile far more than they run, so the compiler is told to be quick rather than thorough.
 """

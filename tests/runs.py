@@ -12,13 +12,30 @@ ROOT = Path(__file__).resolve().parents[1]
 _COMPILED = tempfile.mkdtemp(prefix='onemask-compiled-')
 
 TINY = dict(
-    steps=12, batch_size=8, **{
-        'data.sequence_length': 32, 'data.validation_share': 0.1, 'data.max_unknown_share': 1.0,
-        'model.vocab_size': 300, 'model.layers': 2, 'model.width': 32, 'model.heads': 2, 'model.feed_forward': 64,
-        'model.max_length': 32, 'model.dropout': 0.1, 'optimizer.warmup_steps': 4, 'optimizer.learning_rate': 1e-3,
-        'validation.every': 6,
-        'checkpoint.every': 4, 'validation.batch_size': 8, 'log.tensorboard': 'False'})
-_WORDS = 'the bank of river he paid cash into money water slow deep old man sat fish boat near small town'.split()
+  steps=12,
+  batch_size=8,
+  **{
+    'data.sequence_length': 32,
+    'data.validation_share': 0.1,
+    'data.max_unknown_share': 1.0,
+    'model.vocab_size': 300,
+    'model.layers': 2,
+    'model.width': 32,
+    'model.heads': 2,
+    'model.feed_forward': 64,
+    'model.max_length': 32,
+    'model.dropout': 0.1,
+    'optimizer.warmup_steps': 4,
+    'optimizer.learning_rate': 1e-3,
+    'validation.every': 6,
+    'checkpoint.every': 4,
+    'validation.batch_size': 8,
+    'log.tensorboard': 'False',
+  },
+)
+_WORDS = (
+  'the bank of river he paid cash into money water slow deep old man sat fish boat near small town'
+).split()
 
 
 def corpus(folder: Path, documents: int = 40) -> Path:
@@ -26,7 +43,9 @@ def corpus(folder: Path, documents: int = 40) -> Path:
   lines = []
   for d in range(documents):
     for s in range(3 + d % 4):
-      words = [_WORDS[(d * 7 + s * 5 + i * (1 + d % 3)) % len(_WORDS)] for i in range(5 + (d + s) % 6)]
+      words = [
+        _WORDS[(d * 7 + s * 5 + i * (1 + d % 3)) % len(_WORDS)] for i in range(5 + (d + s) % 6)
+      ]
       lines.append(' '.join([*words, str(d)]).capitalize() + '.')
     lines.append('')
   path = folder / 'corpus.txt'
@@ -35,21 +54,37 @@ def corpus(folder: Path, documents: int = 40) -> Path:
 
 
 def command(config: str, workdir: Path, text: Path, **changes) -> list[str]:
-  fields = TINY | {'data.corpus': f'text:{text}', 'data.cache': str(text.parent / 'cache')} | changes
-  return [sys.executable, str(ROOT / 'train.py'), f'--config={ROOT}/configs/{config}.py', f'--workdir={workdir}',
-          *(f'--config.{name}={value}' for name, value in fields.items())]
+  fields = (
+    TINY | {'data.corpus': f'text:{text}', 'data.cache': str(text.parent / 'cache')} | changes
+  )
+  return [
+    sys.executable,
+    str(ROOT / 'train.py'),
+    f'--config={ROOT}/configs/{config}.py',
+    f'--workdir={workdir}',
+    *(f'--config.{name}={value}' for name, value in fields.items()),
+  ]
 
 
 def environment(fault: str | None = None) -> dict[str, str]:
-  env = dict(os.environ, JAX_PLATFORMS='cpu', JAX_COMPILATION_CACHE_DIR=_COMPILED,
-             JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0', JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES='0')
+  env = dict(
+    os.environ,
+    JAX_PLATFORMS='cpu',
+    JAX_COMPILATION_CACHE_DIR=_COMPILED,
+    JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS='0',
+    JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES='0',
+  )
   env.pop('XLA_FLAGS', None)
   env.pop('FAULT', None)
   return env | ({'FAULT': fault} if fault else {})
 
 
-def run(args: list[str], *, fault: str | None = None, timeout: int = 180) -> subprocess.CompletedProcess:
-  return subprocess.run(args, cwd=ROOT, env=environment(fault), capture_output=True, text=True, timeout=timeout)
+def run(
+  args: list[str], *, fault: str | None = None, timeout: int = 180
+) -> subprocess.CompletedProcess:
+  return subprocess.run(
+    args, cwd=ROOT, env=environment(fault), capture_output=True, text=True, timeout=timeout
+  )
 
 
 VOLATILE = ('seconds', 'tokens_per_second')
@@ -58,10 +93,15 @@ VOLATILE = ('seconds', 'tokens_per_second')
 def rows(workdir: Path) -> list[dict]:
   """The rows of a run without what depends on speed."""
   lines = (workdir / 'metrics.jsonl').read_text().splitlines()
-  return [{name: value for name, value in json.loads(line).items() if name not in VOLATILE} for line in lines]
+  return [
+    {name: value for name, value in json.loads(line).items() if name not in VOLATILE}
+    for line in lines
+  ]
 
 
 def digest(workdir: Path) -> str:
   """Of every array of the newest checkpoint."""
-  newest = max(path for path in (workdir / 'checkpoints').glob('step_*') if (path / 'manifest.json').exists())
+  newest = max(
+    path for path in (workdir / 'checkpoints').glob('step_*') if (path / 'manifest.json').exists()
+  )
   return json.loads((newest / 'extra.json').read_text())['digest']

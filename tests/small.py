@@ -9,8 +9,16 @@ import numpy as np
 from models.config import ModelConfig
 from models.network import Network, make_network, make_params
 
-SIZES = dict(layers=2, width=32, heads=4, feed_forward=64, vocab_size=50, max_length=64, dropout=0.0,
-             attention_dropout=0.0)
+SIZES = dict(
+  layers=2,
+  width=32,
+  heads=4,
+  feed_forward=64,
+  vocab_size=50,
+  max_length=64,
+  dropout=0.0,
+  attention_dropout=0.0,
+)
 
 
 def model(config: str = 'bert_base', **changes) -> ModelConfig:
@@ -18,22 +26,31 @@ def model(config: str = 'bert_base', **changes) -> ModelConfig:
   return ModelConfig(**published | SIZES | changes)
 
 
-def network(config: str = 'bert_base', *, mask='bidirectional', packed=True, heads=(),
-            **changes) -> tuple[Network, dict]:
+def network(
+  config: str = 'bert_base', *, mask='bidirectional', packed=True, heads=(), **changes
+) -> tuple[Network, dict]:
   """(network, parameters): initialised wider than published, so that attention is far from uniform.
 
   Its functions are jitted: run operation by operation, each would be compiled by itself.
   """
-  net = make_network(model(config, **dict(init_scale=0.3) | changes), mask=mask, packed=packed, heads=heads)
+  net = make_network(
+    model(config, **dict(init_scale=0.3) | changes), mask=mask, packed=packed, heads=heads
+  )
   params = jax.jit(lambda key: make_params(net, key))(jax.random.key(0))
   return net._replace(apply=jax.jit(net.apply), inspect=jax.jit(net.inspect)), params
 
 
 def batch(token_BxT, segment_BxT=None) -> dict:
   token_BxT = jnp.asarray(token_BxT, jnp.int32)
-  segment_BxT = jnp.ones_like(token_BxT) if segment_BxT is None else jnp.asarray(segment_BxT, jnp.int32)
-  return dict(token=token_BxT, segment=segment_BxT, type=jnp.zeros_like(token_BxT),
-              mlm_position=jnp.zeros((token_BxT.shape[0], 2), jnp.int32))
+  segment_BxT = (
+    jnp.ones_like(token_BxT) if segment_BxT is None else jnp.asarray(segment_BxT, jnp.int32)
+  )
+  return dict(
+    token=token_BxT,
+    segment=segment_BxT,
+    type=jnp.zeros_like(token_BxT),
+    mlm_position=jnp.zeros((token_BxT.shape[0], 2), jnp.int32),
+  )
 
 
 def tokens(B: int, T: int, V: int = 50, seed: int = 0) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Every implementation of the one attention function gives what `reference` gives, and each is tried where it fits."""
+"""Every implementation of the one attention function gives what
+`reference` gives, and each is tried where it fits.
+"""
 
 import contextlib
 import math
@@ -15,7 +17,7 @@ from configs import base
 from models import attention
 from models.attention import attend, attention_weights
 from models.masks import Mask
-from training import sharding
+from parallel import sharding
 
 T, H = 6, 4
 BLOCKS = 384  # three blocks of splash a row
@@ -24,25 +26,43 @@ BLOCKS = 384  # three blocks of splash a row
 def on(platform: str, *sizes: int) -> jax.sharding.AbstractMesh:
   """A mesh of devices that need not be there."""
   device = jax.sharding.AbstractDevice(device_kind='any', num_cores=1, platform=platform)
-  return jax.sharding.AbstractMesh(sizes or (1, 1, 1), ('data', 'fsdp', 'tensor'), abstract_device=device)
+  return jax.sharding.AbstractMesh(
+    sizes or (1, 1, 1), ('data', 'fsdp', 'tensor'), abstract_device=device
+  )
 
 
-def lowered(platform: str, mask: Mask, *, T=BLOCKS, K=64, dtype='bfloat16', implementation=None, gradient=True,
-            sizes=(1, 1, 1), G=2, **options) -> str:
+def lowered(
+  platform: str,
+  mask: Mask,
+  *,
+  T=BLOCKS,
+  K=64,
+  dtype='bfloat16',
+  implementation=None,
+  gradient=True,
+  sizes=(1, 1, 1),
+  G=2,
+  **options,
+) -> str:
   """The program of attention and its gradient for a platform that is not here."""
+
   def loss(q, k, v):
     return attend(q, k, v, mask, implementation=implementation, **options).astype(jnp.float32).sum()
 
   with contextlib.ExitStack() as stack:
-    if platform == 'gpu':  # jax 0.12 lowers cuDNN's calls only for a mesh of devices that are there, of whatever kind
-      stack.enter_context(pytest.MonkeyPatch.context()).setattr(attention, 'platform', lambda: 'gpu')
+    # jax 0.12 lowers cuDNN's calls only for a mesh of devices that are there, of whatever kind
+    if platform == 'gpu':
+      stack.enter_context(pytest.MonkeyPatch.context()).setattr(
+        attention, 'platform', lambda: 'gpu'
+      )
       mesh = base.get_config().mesh
       mesh.update(dict(zip(('data', 'fsdp', 'tensor'), sizes)))
-      stack.enter_context(jax.set_mesh(sharding.make_mesh(mesh, jax.devices()[:math.prod(sizes)])))
+      stack.enter_context(jax.set_mesh(sharding.make_mesh(mesh, jax.devices()[: math.prod(sizes)])))
     else:
       stack.enter_context(jax.sharding.use_abstract_mesh(on(platform, *sizes)))
     traced = jax.jit(jax.grad(loss, (0, 1, 2)) if gradient else loss).trace(
-        *jax.eval_shape(lambda: grid.qkv(T, G=G, K=K, B=8, dtype=dtype)))
+      *jax.eval_shape(lambda: grid.qkv(T, G=G, K=K, B=8, dtype=dtype))
+    )
     return traced.lower(lowering_platforms=('cuda' if platform == 'gpu' else platform,)).as_text()
 
 
@@ -56,19 +76,22 @@ def cudnn(monkeypatch):
 @pytest.mark.parametrize('G', [4, 2])
 def test_xla_equals_reference_forward_and_backward(name, G):
   bias = jax.random.normal(jax.random.key(9), (1, H, T, T)) if name == 'causal' else None
-  grid.compare('xla', grid.mask(name, T), *grid.qkv(T, G=G), bias=bias, atol=2e-6)  # sums of at most 8 products
+  # sums of at most 8 products
+  grid.compare('xla', grid.mask(name, T), *grid.qkv(T, G=G), bias=bias, atol=2e-6)
 
 
 @pytest.mark.parametrize('name', grid.BY_INDEX)
 def test_splash_equals_reference_forward_and_backward(name):
   """Interpreted; over more than one block a row, and heads that share keys."""
   options = dict(soft_cap=2.0, scale=0.5) if name == 'causal' else {}
-  grid.compare('splash', grid.mask(name, BLOCKS), *grid.qkv(BLOCKS), atol=1e-5, **options)  # sums of 384 products
+  # sums of 384 products
+  grid.compare('splash', grid.mask(name, BLOCKS), *grid.qkv(BLOCKS), atol=1e-5, **options)
 
 
 def test_splash_in_bfloat16_is_as_close_as_bfloat16_is():
   q, k, v = grid.qkv(BLOCKS, dtype='bfloat16')
-  grid.compare('splash', grid.mask('causal_packed', BLOCKS), q, k, v, atol=0.05)  # values up to 4 in 8 bits
+  # values up to 4 in 8 bits
+  grid.compare('splash', grid.mask('causal_packed', BLOCKS), q, k, v, atol=0.05)
 
 
 @pytest.mark.parametrize('sizes', [(2, 2, 2), (1, 2, 4)])
@@ -80,28 +103,38 @@ def test_splash_on_eight_devices_equals_reference_and_gathers_nothing(sizes):
   with jax.set_mesh(mesh):
     grid.compare('splash', mask, q, k, v, atol=1e-5)
     split = jax.NamedSharding(mesh, sharding.spec(mesh, ('B', None, 'H', None), q.shape))
-    program = jax.jit(lambda q, k, v: attend(q, k, v, mask, implementation='splash')).lower(
-        *(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=split) for x in (q, q, q))).compile()
+    program = (
+      jax.jit(lambda q, k, v: attend(q, k, v, mask, implementation='splash'))
+      .lower(*(jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=split) for x in (q, q, q)))
+      .compile()
+    )
   assert 'all-gather' not in program.as_text()
 
 
-@pytest.mark.parametrize('name, kernel, rule, window', [
+@pytest.mark.parametrize(
+  'name, kernel, rule, window',
+  [
     ('everything', 'Softmax', 'NO_MASK', 0),
     ('padding', 'Softmax', 'PADDING', 0),
     ('causal', 'Softmax', 'CAUSAL', 0),
-    ('causal_padding', 'Softmax', 'CAUSAL', 0),  # padding is on the right: no query that counts sees it
+    # padding is on the right: no query that counts sees it
+    ('causal_padding', 'Softmax', 'CAUSAL', 0),
     ('window', 'Softmax', 'CAUSAL', BLOCKS // 3 + 1),  # cuDNN counts the query itself
     ('packed', 'ScaleBiasSoftmax', 'NO_MASK', 0),
     ('causal_packed', 'ScaleBiasSoftmax', 'CAUSAL', 0),
     ('both_sides', 'ScaleBiasSoftmax', 'NO_MASK', 0),
     ('prefix', 'ScaleBiasSoftmax', 'NO_MASK', 0),
     ('cached', 'ScaleBiasSoftmax', 'NO_MASK', 0),  # top-left causal would be wrong
-])
+  ],
+)
 def test_cudnn_is_told_what_it_can_skip_and_gets_the_rest_drawn(cudnn, name, kernel, rule, window):
   for sizes in ((1, 1, 1), (2, 2, 2)):
     text = lowered('gpu', grid.mask(name, BLOCKS, B=8), sizes=sizes)
     assert re.findall(r'@__cudnn\$fmha(\w+)', text) == [kernel, f'{kernel}Backward']
-    said = re.findall(r'mask_type\\22: \\22(\w+)\\22', text), re.findall(r'sliding_window_length\\22: (\d+)', text)
+    said = (
+      re.findall(r'mask_type\\22: \\22(\w+)\\22', text),
+      re.findall(r'sliding_window_length\\22: (\d+)', text),
+    )
     assert said == ([rule] * 2, [str(window)] * 2)
     rows, heads = 8 // (sizes[0] * sizes[1]), 4 // sizes[2]
     assert f'{rows}x{BLOCKS}x{heads}x64xbf16' in text
@@ -109,7 +142,9 @@ def test_cudnn_is_told_what_it_can_skip_and_gets_the_rest_drawn(cudnn, name, ker
       assert f'{rows}x1x{BLOCKS}x{BLOCKS}xbf16' in text  # every query has its own row of the mask
 
 
-@pytest.mark.parametrize('implementation, platform, options, reason', [
+@pytest.mark.parametrize(
+  'implementation, platform, options, reason',
+  [
     ('cudnn', 'cpu', {}, 'cudnn: needs an NVIDIA GPU, and this is for cpu'),
     ('cudnn', 'tpu', {}, 'cudnn: needs an NVIDIA GPU, and this is for tpu'),
     ('cudnn', 'gpu', dict(dtype='float32'), 'bfloat16 or float16 only, not float32'),
@@ -125,7 +160,8 @@ def test_cudnn_is_told_what_it_can_skip_and_gets_the_rest_drawn(cudnn, name, ker
     ('splash', 'tpu', dict(bias_1xHxTxS=jnp.zeros((1, 4, BLOCKS, BLOCKS))), 'no bias'),
     ('splash', 'tpu', dict(dropout=(jax.random.key(0), 0.1)), 'no dropout'),
     ('xla', 'cpu', dict(soft_cap=30.0), 'no soft cap'),
-])
+  ],
+)
 def test_what_an_implementation_cannot_do_is_said(cudnn, implementation, platform, options, reason):
   options = dict(options)
   mask = grid.mask(options.pop('mask', 'everything'), options.get('T', BLOCKS), B=8)
@@ -140,7 +176,9 @@ def test_a_query_of_another_length_than_the_keys_is_aligned_by_nobody():
   grid.compare('splash', Mask(), q[:, :128], k, v, atol=1e-5)
 
 
-@pytest.mark.parametrize('platform, options, picked', [
+@pytest.mark.parametrize(
+  'platform, options, picked',
+  [
     ('gpu', {}, 'cudnn'),
     ('gpu', dict(mask='packed'), 'cudnn'),
     ('gpu', dict(T=127), 'xla'),
@@ -152,19 +190,26 @@ def test_a_query_of_another_length_than_the_keys_is_aligned_by_nobody():
     ('tpu', dict(T=BLOCKS), 'xla'),  # short
     ('tpu', dict(T=520), 'xla'),
     ('cpu', dict(T=512), 'reference'),
-])
-def test_each_platform_has_its_order_and_what_fits_first_is_picked(cudnn, monkeypatch, platform, options, picked):
+  ],
+)
+def test_each_platform_has_its_order_and_what_fits_first_is_picked(
+  cudnn, monkeypatch, platform, options, picked
+):
   options, tried = dict(options), []
   for name, function in attention.IMPLEMENTATIONS.items():
+
     def noted(*args, name=name, function=function, **rest):
       tried.append(name)
       return function(*args, **rest)
+
     monkeypatch.setitem(attention.IMPLEMENTATIONS, name, noted)
   mask = grid.mask(options.pop('mask', 'everything'), options.get('T', BLOCKS), B=8)
   text = lowered(platform, mask, **options)
   order = attention.preference(platform, options.get('T', BLOCKS))
-  assert tried == list(order[:order.index(picked) + 1])
-  assert ('__cudnn$fmha' in text) == (picked == 'cudnn') and ('splash_mha' in text) == (picked == 'splash')
+  assert tried == list(order[: order.index(picked) + 1])
+  assert ('__cudnn$fmha' in text) == (picked == 'cudnn') and ('splash_mha' in text) == (
+    picked == 'splash'
+  )
 
 
 def test_a_gpu_without_cudnn_takes_what_needs_none(monkeypatch):
@@ -180,7 +225,11 @@ def test_the_platform_is_that_of_the_mesh_in_context():
     assert attention.platform() == 'gpu'
   with jax.sharding.use_abstract_mesh(on('tpu')):
     assert attention.platform() == 'tpu'
-    assert jax.jit(lambda: jnp.zeros(()) if attention.platform() == 'tpu' else None).trace().jaxpr.out_avals
+    assert (
+      jax.jit(lambda: jnp.zeros(()) if attention.platform() == 'tpu' else None)
+      .trace()
+      .jaxpr.out_avals
+    )
   with jax.set_mesh(sharding.make_mesh(base.get_config().mesh)):
     assert attention.platform() == jax.devices()[0].platform
 
@@ -200,7 +249,9 @@ def test_what_is_asked_for_by_name_never_falls_back():
   with pytest.raises(NotImplementedError, match='xla: no dropout'):
     attend(*grid.qkv(T), Mask(), dropout=drop, implementation='xla')
   chosen = attend(*grid.qkv(T), Mask(), dropout=drop)
-  np.testing.assert_array_equal(chosen, attend(*grid.qkv(T), Mask(), dropout=drop, implementation='reference'))
+  np.testing.assert_array_equal(
+    chosen, attend(*grid.qkv(T), Mask(), dropout=drop, implementation='reference')
+  )
   with pytest.raises(ValueError, match='choose one of'):
     attend(*grid.qkv(T), Mask(), implementation='flash')
 
@@ -214,5 +265,7 @@ def test_dropout_of_probabilities_keeps_their_expectation():
 
 def test_a_query_that_sees_nothing_stays_finite():
   for T, implementation in ((6, 'reference'), (6, 'xla'), (128, 'splash')):
-    nothing = Mask(q_segment_BxT=jnp.ones((grid.B, T), int), kv_segment_BxS=jnp.zeros((grid.B, T), int))
+    nothing = Mask(
+      q_segment_BxT=jnp.ones((grid.B, T), int), kv_segment_BxS=jnp.zeros((grid.B, T), int)
+    )
     assert jnp.isfinite(attend(*grid.qkv(T), nothing, implementation=implementation)).all()

@@ -1,4 +1,5 @@
-"""cuDNN's attention is the reference's, and it trains: all that needs an NVIDIA GPU, and skips without one.
+"""cuDNN's attention is the reference's, and it trains: all
+that needs an NVIDIA GPU, and skips without one.
 
 What cuDNN is told, and what it refuses, is tested everywhere, in tests/test_attention.py.
 """
@@ -12,12 +13,15 @@ import pytest
 from configs import base
 from models.attention import attend, chosen
 from models.masks import Mask
-from training import sharding
+from parallel import sharding
 from training.bare import bare
 
-pytestmark = pytest.mark.skipif(jax.default_backend() != 'gpu', reason='cuDNN attention needs an NVIDIA GPU')
+pytestmark = pytest.mark.skipif(
+  jax.default_backend() != 'gpu', reason='cuDNN attention needs an NVIDIA GPU'
+)
 
-# A bfloat16 has 8 bits: outputs and gradients up to 4 are off by 4 / 2^8 from rounding alone, a few times over.
+# A bfloat16 has 8 bits: outputs and gradients up to 4 are off by
+# 4 / 2^8 from rounding alone, a few times over.
 ATOL = 0.06
 
 
@@ -35,7 +39,13 @@ def test_cudnn_equals_reference_for_every_head_width(K):
 
 def test_cudnn_adds_a_bias_and_gives_its_gradient():
   bias_1xHxTxS = jax.random.normal(jax.random.key(1), (1, 4, 128, 128), jnp.bfloat16)
-  grid.compare('cudnn', grid.mask('packed', 128), *grid.qkv(128, K=64, dtype='bfloat16'), bias=bias_1xHxTxS, atol=ATOL)
+  grid.compare(
+    'cudnn',
+    grid.mask('packed', 128),
+    *grid.qkv(128, K=64, dtype='bfloat16'),
+    bias=bias_1xHxTxS,
+    atol=ATOL,
+  )
 
 
 def test_a_row_of_padding_alone_stays_finite():
@@ -50,8 +60,11 @@ def test_cudnn_is_what_a_gpu_takes_by_itself():
   assert chosen(*grid.qkv(128, K=64), grid.mask('packed', 128)) == 'xla'
 
 
-@pytest.mark.parametrize('cell', [
-    dict(objectives=dict(mlm=1.0, nsp=1.0)), dict(mask='causal', objectives=dict(clm=1.0))], ids=str)
+@pytest.mark.parametrize(
+  'cell',
+  [dict(objectives=dict(mlm=1.0, nsp=1.0)), dict(mask='causal', objectives=dict(clm=1.0))],
+  ids=str,
+)
 @pytest.mark.parametrize('remat', ['none', 'dots', 'full'])
 def test_steps_with_cudnn_follow_steps_with_the_reference(cell, remat):
   losses = {}
@@ -61,8 +74,18 @@ def test_steps_with_cudnn_follow_steps_with_the_reference(cell, remat):
     config.update(batch_size=8, steps=100, **cell)
     config.data.sequence_length = 128
     config.optimizer.update(warmup_steps=0, learning_rate=1e-3)
-    config.model.update(layers=2, width=128, heads=2, feed_forward=256, vocab_size=500, dropout=0.0,
-                        attention_dropout=0.0, dtype='bfloat16', attention=attention, remat=remat)
+    config.model.update(
+      layers=2,
+      width=128,
+      heads=2,
+      feed_forward=256,
+      vocab_size=500,
+      dropout=0.0,
+      attention_dropout=0.0,
+      dtype='bfloat16',
+      attention=attention,
+      remat=remat,
+    )
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
       run = bare(config, mesh)
@@ -70,4 +93,5 @@ def test_steps_with_cudnn_follow_steps_with_the_reference(cell, remat):
       for _ in range(8):
         state, measured = run.step(state, sharding.place(run.batch, mesh))
         losses[attention].append(float(measured['train/loss']))
-  np.testing.assert_allclose(losses['cudnn'], losses['reference'], rtol=0.01)  # both round to 8 bits
+  # both round to 8 bits
+  np.testing.assert_allclose(losses['cudnn'], losses['reference'], rtol=0.01)

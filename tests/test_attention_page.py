@@ -13,12 +13,14 @@ import pytest
 import small
 from test_convert import random_weights
 
+from inference.attention_maps import draw, look, measures, page
 from models.attention import attend, attention_weights
 from models.masks import Mask
-from tools.attention_map import draw, look, measures, page
 
 TEXT = 'the banks of a river'
-CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+CHROMIUM = next(
+  filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None
+)
 
 
 @pytest.fixture(scope='module')
@@ -37,7 +39,9 @@ def test_weights_times_values_is_the_output_of_attention(implementation):
   weight_BxHxTxS = attention_weights(q, k, mask)
   product = jnp.einsum('BHTS,BSHK->BTHK', weight_BxHxTxS, jnp.repeat(v, 2, axis=2))
   # float32, sums of seven: rounding is below 1e-6
-  np.testing.assert_allclose(attend(q, k, v, mask, implementation=implementation), product, atol=2e-6)
+  np.testing.assert_allclose(
+    attend(q, k, v, mask, implementation=implementation), product, atol=2e-6
+  )
 
 
 def test_the_other_mask_on_the_same_weights_hides_the_future(seen):
@@ -69,18 +73,37 @@ def test_the_picture_is_drawn(seen, tmp_path):
 def browse(text: str, folder: Path, script: str):
   """What a real browser's script finds in the page, after events as a hand makes them."""
   path = folder / 'page.html'
-  run = ('<pre id="found"></pre><script>document.getElementById("found").textContent = '
-         f'JSON.stringify((() => {{{script}}})())')
+  run = (
+    '<pre id="found"></pre><script>document.getElementById("found").textContent = '
+    f'JSON.stringify((() => {{{script}}})())'
+  )
   path.write_text(text.replace('</html>', run + '</script></html>'))
   done = subprocess.run(
-      [CHROMIUM, '--headless', '--no-sandbox', '--disable-gpu', f'--user-data-dir={folder}/profile', '--dump-dom',
-       path.as_uri()], capture_output=True, text=True, timeout=120, check=True)
-  return json.loads(html.unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)[1]))
+    [
+      CHROMIUM,
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      f'--user-data-dir={folder}/profile',
+      '--dump-dom',
+      path.as_uri(),
+    ],
+    capture_output=True,
+    text=True,
+    timeout=120,
+    check=True,
+  )
+  return json.loads(
+    html.unescape(re.search(r'<pre id="found">(.*?)</pre>', done.stdout, re.DOTALL)[1])
+  )
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='no chromium here')
 def test_a_browser_shows_the_numbers_of_the_array(seen, tmp_path):
-  found = browse(page(seen, TEXT), tmp_path, '''
+  found = browse(
+    page(seen, TEXT),
+    tmp_path,
+    """
     const section = document.querySelector('section'), numbers = () =>
       [...section.querySelectorAll('tbody tr')].map(r => [...r.querySelectorAll('td')].map(c => +c.dataset.weight));
     const chips = box =>
@@ -96,7 +119,8 @@ def test_a_browser_shows_the_numbers_of_the_array(seen, tmp_path):
     document.getElementById('mean').click(); result.mean = numbers();
     document.getElementById('mean').click(); document.getElementById('merge').click(); result.merged = numbers();
     result.hidden = document.querySelectorAll('section')[1].querySelectorAll('td.hidden').length;
-    return result;''')
+    return result;""",
+  )
   weight_LxHxTxT = seen[0].weight_LxHxTxT
   close = lambda shown, array, atol: np.testing.assert_allclose(shown, array, atol=atol)
   close(found['clicked'], weight_LxHxTxT[0, 2], 1e-5)
@@ -106,6 +130,12 @@ def test_a_browser_shows_the_numbers_of_the_array(seen, tmp_path):
   close(found['moved'], weight_LxHxTxT[1, 2], 1e-5)
   close(found['mean'], weight_LxHxTxT[1].mean(axis=0), 1e-5)
   part = weight_LxHxTxT[1, 2]
-  columns = np.concatenate([part[:, :2], part[:, 2:4].sum(axis=1, keepdims=True), part[:, 4:]], axis=1)
-  close(found['merged'], np.concatenate([columns[:2], columns[2:4].mean(axis=0, keepdims=True), columns[4:]]), 2e-5)
+  columns = np.concatenate(
+    [part[:, :2], part[:, 2:4].sum(axis=1, keepdims=True), part[:, 4:]], axis=1
+  )
+  close(
+    found['merged'],
+    np.concatenate([columns[:2], columns[2:4].mean(axis=0, keepdims=True), columns[4:]]),
+    2e-5,
+  )
   assert found['hidden'] == 7 * 6 // 2  # seven words

@@ -1,4 +1,6 @@
-"""BLiMP: pairs from a zip or from TFDS, credit that no order can earn, and eval.py from end to end."""
+"""BLiMP: pairs from a zip or from TFDS, credit that no
+order can earn, and eval.py from end to end.
+"""
 
 import json
 import os
@@ -14,31 +16,49 @@ import runs
 import small
 from test_convert import random_weights
 
-from data import blimp as blimp_data
-from data.blimp import Pair
 from data.errors import DataError
+from data.tasks import blimp as blimp_data
+from data.tasks.blimp import Pair
 from evaluation import blimp, tasks
 from evaluation.errors import TaskError
 from evaluation.likelihood import Scorer
-from training import workdir
-from training.errors import StateError
+from runtime import workdir
+from runtime.errors import StateError
 
 ROOT = Path(__file__).parents[1]
 # By paradigm; the second has a pair that test_convert's tokenizer cannot tell apart.
 PAIRS = {
-    ('river_agreement', 'agreement', 'morphology'): [
-        ('The bank of a river .', 'The banks of a river .'), ('He paid cash .', 'He paid fish boat .'),
-        ('A boat .', 'A boats .')],
-    ('old_fish', 'agreement', 'morphology'): [('The old fish .', 'The old trout .'), ('Cod .', 'Carp .')],
-    ('he_river', 'islands', 'syntax'): [('He , river , fish', 'fish , He , river')],
+  ('river_agreement', 'agreement', 'morphology'): [
+    ('The bank of a river .', 'The banks of a river .'),
+    ('He paid cash .', 'He paid fish boat .'),
+    ('A boat .', 'A boats .'),
+  ],
+  ('old_fish', 'agreement', 'morphology'): [
+    ('The old fish .', 'The old trout .'),
+    ('Cod .', 'Carp .'),
+  ],
+  ('he_river', 'islands', 'syntax'): [('He , river , fish', 'fish , He , river')],
 }
 
 
 def lines(paradigm: str) -> list[dict]:
-  return [dict(UID=names[0], linguistics_term=names[1], field=names[2], sentence_good=good, sentence_bad=bad,
-               simple_LM_method=True, one_prefix_method=False, two_prefix_method=False, lexically_identical=False,
-               pairID=str(number))
-          for names, pairs in PAIRS.items() if names[0] == paradigm for number, (good, bad) in enumerate(pairs)]
+  return [
+    dict(
+      UID=names[0],
+      linguistics_term=names[1],
+      field=names[2],
+      sentence_good=good,
+      sentence_bad=bad,
+      simple_LM_method=True,
+      one_prefix_method=False,
+      two_prefix_method=False,
+      lexically_identical=False,
+      pairID=str(number),
+    )
+    for names, pairs in PAIRS.items()
+    if names[0] == paradigm
+    for number, (good, bad) in enumerate(pairs)
+  ]
 
 
 @pytest.fixture(scope='module')
@@ -49,7 +69,9 @@ def folder(tmp_path_factory):
   with zipfile.ZipFile(folder / 'blimp' / 'BLiMP.zip', 'w') as archive:
     archive.writestr('data/', '')
     for names in PAIRS:
-      archive.writestr(f'data/{names[0]}.jsonl', '\n'.join(json.dumps(line) for line in lines(names[0])) + '\n')
+      archive.writestr(
+        f'data/{names[0]}.jsonl', '\n'.join(json.dumps(line) for line in lines(names[0])) + '\n'
+      )
       archive.writestr(f'__MACOSX/data/._{names[0]}.jsonl', b'\x00\xff\xfe')
   return folder
 
@@ -60,22 +82,38 @@ def load(folder, **options) -> list[Pair]:
 
 def test_every_pair_of_the_zip_is_read_with_its_phenomenon(folder):
   pairs = load(folder)
-  assert len(pairs) == 6 and [pair.paradigm for pair in pairs] == sorted(pair.paradigm for pair in pairs)
+  assert len(pairs) == 6 and [pair.paradigm for pair in pairs] == sorted(
+    pair.paradigm for pair in pairs
+  )
   assert pairs[0] == Pair('he_river', 'islands', 'syntax', 'He , river , fish', 'fish , He , river')
 
 
 def test_a_limit_takes_the_first_pairs_of_each_paradigm(folder):
   pairs = load(folder, limit=2)
-  assert [pair.paradigm for pair in pairs] == ['he_river', 'old_fish', 'old_fish', 'river_agreement', 'river_agreement']
+  assert [pair.paradigm for pair in pairs] == [
+    'he_river',
+    'old_fish',
+    'old_fish',
+    'river_agreement',
+    'river_agreement',
+  ]
   assert pairs[-1].good == 'He paid cash .'
 
 
-@pytest.mark.parametrize('content, words', [
-    (None, 'no such file'), (b'PK and nothing', 'damaged'), ({}, 'holds no pairs'),
+@pytest.mark.parametrize(
+  'content, words',
+  [
+    (None, 'no such file'),
+    (b'PK and nothing', 'damaged'),
+    ({}, 'holds no pairs'),
     ({'x.jsonl': '{"UID": "x"}'}, 'x.jsonl, line 1: expected a JSON object with UID'),
-    ({'x.jsonl': json.dumps(dict(lines('old_fish')[0], sentence_bad=' '))}, 'line 1: .* none of them empty'),
+    (
+      {'x.jsonl': json.dumps(dict(lines('old_fish')[0], sentence_bad=' '))},
+      'line 1: .* none of them empty',
+    ),
     ({'x.jsonl': json.dumps(lines('old_fish')[0]) + '\nno'}, 'line 2: expected a JSON object'),
-])
+  ],
+)
 def test_what_is_no_blimp_is_refused_with_its_place(tmp_path, content, words):
   path = tmp_path / 'BLiMP.zip'
   if isinstance(content, bytes):
@@ -88,7 +126,7 @@ def test_what_is_no_blimp_is_refused_with_its_place(tmp_path, content, words):
     blimp_data.load(path)
 
 
-_PREPARE = '''
+_PREPARE = """
 import json, sys
 import tensorflow_datasets as tfds
 from data import blimp
@@ -111,21 +149,28 @@ with tfds.core.registered.skip_registration():
 
     def _generate_examples(self):
       for number, line in enumerate(lines):
-        yield number, {name: line[name] for name in self.info.features} | {'UID': self.builder_config.name}
+        features = {name: line[name] for name in self.info.features}
+        yield number, features | {'UID': self.builder_config.name}
 
 for name in Blimp.builder_configs:
   Blimp(config=name, file_format='array_record').download_and_prepare()
 print(json.dumps(blimp.load(None, limit=1)))
 assert 'tensorflow' not in sys.modules
-'''
+"""
 
 
 @pytest.mark.slow
 def test_tfds_blimp_is_read_where_no_path_is_given(tmp_path):
-  """From prepared files of all 67 paradigms, written here with the features of TFDS and read by TFDS's own builder."""
+  """From prepared files of all 67 paradigms, written here with the
+  features of TFDS and read by TFDS's own builder.
+  """
   found = subprocess.run(
-      [sys.executable, '-c', _PREPARE, json.dumps(lines('old_fish'))], capture_output=True, text=True, cwd=ROOT,
-      env=dict(os.environ, TFDS_DATA_DIR=str(tmp_path), PYTHONPATH=str(ROOT)))
+    [sys.executable, '-c', _PREPARE, json.dumps(lines('old_fish'))],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    env=dict(os.environ, TFDS_DATA_DIR=str(tmp_path), PYTHONPATH=str(ROOT)),
+  )
   assert found.returncode == 0, found.stderr
   pairs = [Pair(*fields) for fields in json.loads(found.stdout.splitlines()[-1])]
   assert len(pairs) == 67 and pairs[0].paradigm == 'adjunct_island'
@@ -145,21 +190,34 @@ def test_a_scorer_that_finds_all_texts_equal_scores_a_half(folder):
   """A network of zeros, through the whole of it: pairs are cut to those with as many tokens."""
   weights = random_weights('gpt2')
   params = jax.tree.map(lambda x: 0 * x, weights.params)
-  scorer = Scorer(weights.network.apply, params, weights.tokenizer, kind='causal', mask='causal', max_length=64)
-  pairs = [pair for pair in load(folder) if len({len(x) for x in weights.tokenizer.encode([pair.good, pair.bad])}) == 1]
+  scorer = Scorer(
+    weights.network.apply, params, weights.tokenizer, kind='causal', mask='causal', max_length=64
+  )
+  pairs = [
+    pair
+    for pair in load(folder)
+    if len({len(x) for x in weights.tokenizer.encode([pair.good, pair.bad])}) == 1
+  ]
   assert len(pairs) >= 3
   result = blimp.examine(scorer, weights.tokenizer, pairs)
-  assert result['value'] == 0.5 and result['ties'] == len(pairs) and result['baselines'] == {'fewer tokens': 0.5}
+  assert (
+    result['value'] == 0.5
+    and result['ties'] == len(pairs)
+    and result['baselines'] == {'fewer tokens': 0.5}
+  )
 
 
 def test_paradigms_count_alike_and_errors_are_binomial(folder):
   pairs = load(folder)  # 1 of he_river, 2 of old_fish, 3 of river_agreement
   found = blimp.tabulate(pairs, np.array([1.0, 0.5, 0.0, 1.0, 1.0, 0.0]))
   assert {name: part['accuracy'] for name, part in found['paradigms'].items()} == pytest.approx(
-      dict(he_river=1.0, old_fish=0.25, river_agreement=2 / 3))
+    dict(he_river=1.0, old_fish=0.25, river_agreement=2 / 3)
+  )
   assert found['accuracy'] == pytest.approx((1 + 0.25 + 2 / 3) / 3)
   assert found['terms']['agreement']['accuracy'] == pytest.approx((0.25 + 2 / 3) / 2)
-  assert {name: part['pairs'] for name, part in found['fields'].items()} == dict(morphology=5, syntax=1)
+  assert {name: part['pairs'] for name, part in found['fields'].items()} == dict(
+    morphology=5, syntax=1
+  )
   errors = [0, (0.25 * 0.75 / 2) ** 0.5, (2 / 9 / 3) ** 0.5]
   assert found['paradigms']['old_fish']['standard_error'] == pytest.approx(errors[1])
   assert found['standard_error'] == pytest.approx(sum(e * e for e in errors) ** 0.5 / 3)
@@ -169,11 +227,20 @@ def test_paradigms_count_alike_and_errors_are_binomial(folder):
 @pytest.mark.parametrize('name, kind', [('gpt2', 'causal'), ('bert', 'pll')])
 def test_the_order_of_sentences_and_pairs_does_not_matter(folder, name, kind):
   weights = random_weights(name)
-  scorer = Scorer(weights.network.apply, weights.params, weights.tokenizer, kind=kind, mask=weights.mask, max_length=64)
+  scorer = Scorer(
+    weights.network.apply,
+    weights.params,
+    weights.tokenizer,
+    kind=kind,
+    mask=weights.mask,
+    max_length=64,
+  )
   pairs = load(folder)
   one = blimp.examine(scorer, weights.tokenizer, pairs)
   again = blimp.examine(scorer, weights.tokenizer, pairs[::-1])
-  turned = blimp.examine(scorer, weights.tokenizer, [pair._replace(good=pair.bad, bad=pair.good) for pair in pairs])
+  turned = blimp.examine(
+    scorer, weights.tokenizer, [pair._replace(good=pair.bad, bad=pair.good) for pair in pairs]
+  )
   assert one == again
   assert one['value'] + turned['value'] == pytest.approx(1.0)
   assert one['ties'] >= 1  # "Cod ." and "Carp ." are both [UNK] to it
@@ -181,7 +248,9 @@ def test_the_order_of_sentences_and_pairs_does_not_matter(folder, name, kind):
 
 
 def test_a_pairs_beginning_is_its_prefix(folder):
-  """With 'prefix' what the two sentences share is read from both sides: it is given, and not compared."""
+  """With 'prefix' what the two sentences share is read from
+  both sides: it is given, and not compared.
+  """
   network, params = small.network('gpt2_small', mask='prefix', packed=False, heads=('clm',))
   tokenizer = random_weights('gpt2').tokenizer
   asked = []
@@ -194,8 +263,10 @@ def test_a_pairs_beginning_is_its_prefix(folder):
   scorer = Spy(network.apply, params, tokenizer, kind='prefix', mask='prefix', max_length=64)
   result = blimp.examine(scorer, tokenizer, load(folder))
   good, bad = ([getattr(pair, which) for pair in load(folder)] for which in ('good', 'bad'))
-  shared = [len(os.path.commonprefix([one.tolist(), other.tolist()]))
-            for one, other in zip(tokenizer.encode(good), tokenizer.encode(bad))]
+  shared = [
+    len(os.path.commonprefix([one.tolist(), other.tolist()]))
+    for one, other in zip(tokenizer.encode(good), tokenizer.encode(bad))
+  ]
   assert asked == [shared + shared] and max(shared) >= 2 and 'prefix' in result['unit']
 
 
@@ -217,7 +288,12 @@ def test_evaluations_are_merged_and_a_damaged_file_is_not_overwritten(tmp_path):
 
 def test_eval_asks_a_run_for_blimp_and_keeps_what_it_found(tmp_path, folder):
   assert runs.run(runs.command('gpt_tiny', tmp_path / 'run', runs.corpus(tmp_path))).returncode == 0
-  asked = [sys.executable, str(ROOT / 'eval.py'), f'--workdir={tmp_path / "run"}', f'--task_data={folder}']
+  asked = [
+    sys.executable,
+    str(ROOT / 'eval.py'),
+    f'--workdir={tmp_path / "run"}',
+    f'--task_data={folder}',
+  ]
   found = runs.run([*asked, '--tasks=blimp', '--task_limit=2', '--json'])
   assert found.returncode == 0, found.stderr
   printed = json.loads(found.stdout)
@@ -227,9 +303,14 @@ def test_eval_asks_a_run_for_blimp_and_keeps_what_it_found(tmp_path, folder):
   assert result['asked'] == dict(task_limit=2)
   assert printed['step'] == 12 and 'clm_loss' in printed
   table = runs.run([*asked, '--tasks=blimp', '--task_limit=1'])
-  assert table.returncode == 0 and 'causal log-likelihood' in table.stdout and 'islands' in table.stdout
-  for flags, words in ((['--tasks=blmp'], 'Did you mean blimp'), (['--tasks=blimp', '--score=pll'], 'can give causal'),
-                       (['--tasks=blimp', '--task_data=nowhere'], 'no such file')):
+  assert (
+    table.returncode == 0 and 'causal log-likelihood' in table.stdout and 'islands' in table.stdout
+  )
+  for flags, words in (
+    (['--tasks=blmp'], 'Did you mean blimp'),
+    (['--tasks=blimp', '--score=pll'], 'can give causal'),
+    (['--tasks=blimp', '--task_data=nowhere'], 'no such file'),
+  ):
     refused = runs.run([*asked, *flags])
     assert refused.returncode in (2, 4) and words in refused.stderr, refused.stderr
     assert len(refused.stderr.strip().splitlines()) == 1

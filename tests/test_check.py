@@ -7,10 +7,14 @@ from pathlib import Path
 import ml_collections
 import pytest
 
-from configs import base, check, meshes
+from configs import base
+from configs.schema import check, meshes
 
-CONFIGS = sorted(path.stem for path in Path(base.__file__).parent.glob('*.py')
-                 if path.stem not in ('__init__', 'axes', 'cells', 'check', 'cli', 'base', 'meshes'))
+CONFIGS = sorted(
+  path.stem
+  for path in Path(base.__file__).parent.glob('*.py')
+  if path.stem not in ('__init__', 'axes', 'cells', 'check', 'cli', 'base', 'meshes')
+)
 
 
 def config(**changes):
@@ -42,7 +46,9 @@ def test_every_config_passes_and_comes_back_from_its_json(name):
 FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
 
 
-@pytest.mark.parametrize('changes, words', [
+@pytest.mark.parametrize(
+  'changes, words',
+  [
     (dict(mlm__rate=0.0), ('mlm.rate=0.0', 'between 0 and 1')),
     (dict(mlm__rate=1.0), ('mlm.rate=1.0',)),
     (dict(mlm__rate=float('nan')), ('mlm.rate=nan', 'finite')),
@@ -69,11 +75,26 @@ FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
     (dict(data__short_length=64), ('short_share',)),
     (dict(model__attention='xla'), ('attention_dropout=0.1', 'reference')),
     (dict(model__attention='cudnn'), ('attention_dropout=0.1', 'reference')),
-    (FUSED | dict(model__attention='cudnn', model__dtype='float32'), ("dtype='float32'", 'bfloat16')),
-    (FUSED | dict(model__attention='cudnn', model__heads=6, model__head_width=132), ('head_width=132', 'up to 128')),
-    (FUSED | dict(model__attention='cudnn', data__sequence_length=127), ('sequence_length=127', 'even')),
-    (FUSED | dict(model__attention='splash', data__sequence_length=200), ('sequence_length=200', 'multiple of 128')),
-    (FUSED | dict(model__attention='splash', data__short_length=64, data__short_share=0.5), ('short_length=64',)),
+    (
+      FUSED | dict(model__attention='cudnn', model__dtype='float32'),
+      ("dtype='float32'", 'bfloat16'),
+    ),
+    (
+      FUSED | dict(model__attention='cudnn', model__heads=6, model__head_width=132),
+      ('head_width=132', 'up to 128'),
+    ),
+    (
+      FUSED | dict(model__attention='cudnn', data__sequence_length=127),
+      ('sequence_length=127', 'even'),
+    ),
+    (
+      FUSED | dict(model__attention='splash', data__sequence_length=200),
+      ('sequence_length=200', 'multiple of 128'),
+    ),
+    (
+      FUSED | dict(model__attention='splash', data__short_length=64, data__short_share=0.5),
+      ('short_length=64',),
+    ),
     (FUSED | dict(model__attention='splash', mask='prefix'), ('prefix from both sides', 'auto')),
     (dict(mesh__fsdp=0), ('mesh.fsdp=0',)),
     (dict(mesh__tensor=-1), ('mesh.tensor=-1', 'data and tensor')),
@@ -89,13 +110,16 @@ FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
     (dict(negative_control=True), ('sees none',)),
     (dict(mask='causal', objectives=dict(mlm=1.0, nsp=1.0)), ('sees only itself',)),
     (dict(objectives=dict(mlm=1.0, nsp=1.0), model__segment_types=0), ('segment_types=0',)),
-])
+  ],
+)
 def test_what_cannot_work_is_refused_with_a_value_that_can(changes, words):
   text = refusal(config(**changes))
   assert all(word in text for word in words), text
 
 
-@pytest.mark.parametrize('changes', [
+@pytest.mark.parametrize(
+  'changes',
+  [
     dict(optimizer__warmup_steps=0),
     dict(mask='causal'),
     dict(mask='causal', objectives=dict(clm=1.0)),
@@ -104,24 +128,30 @@ def test_what_cannot_work_is_refused_with_a_value_that_can(changes, words):
     dict(model__heads=7, model__head_width=32),
     dict(batch_size=30, accumulate=5),
     dict(optimizer__clip=0.0, optimizer__final_share=1.0),
-])
+  ],
+)
 def test_what_works_is_not_refused(changes):
   check.check(config(**changes))
 
 
-@pytest.mark.parametrize('changes, meant', [
+@pytest.mark.parametrize(
+  'changes, meant',
+  [
     (dict(stepps=3), 'config.steps'),
     (dict(modle=dict(width=3)), 'config.model.width'),
     (dict(width=3), 'config.model.width'),  # the right name in the wrong place
     (dict(model__widht=3), 'config.model.width'),
     (dict(mlm=dict(rate=0.2, maskd=0.8)), 'config.mlm.masked'),
-])
+  ],
+)
 def test_a_misspelt_field_is_told_the_nearest_real_one(changes, meant):
   assert f'Did you mean {meant}?' in refusal(config(**changes))
 
 
-@pytest.mark.parametrize('name, value', [
-    ('steps', '10'), ('steps', 1.5), ('steps', True), ('steps', None), ('steps', [1]), ('mlm', 3)])
+@pytest.mark.parametrize(
+  'name, value',
+  [('steps', '10'), ('steps', 1.5), ('steps', True), ('steps', None), ('steps', [1]), ('mlm', 3)],
+)
 def test_a_value_of_another_type_is_refused(name, value):
   loose = ml_collections.ConfigDict(check.resolve(base.get_config()) | {name: value})
   assert f'config.{name}' in refusal(loose)
@@ -136,10 +166,19 @@ def test_a_hostile_resolved_config_is_refused():
   nested = {}
   for _ in range(500):
     nested = {'a': nested}
-  changes = [{'auto_map': 'os.system'}, {'_target_': 'os.system'}, {'model': nested}, {'steps': 10**400},
-             {'a.b': 1}, {'seed': '0'}, {'model': good['model'] | {'_attn': 'x'}},
-             {'objectives': {'os.system': 1.0}}, {'batch_size': float('nan')}, {'objectives': nested},
-             {'optimizer': []}]
+  changes = [
+    {'auto_map': 'os.system'},
+    {'_target_': 'os.system'},
+    {'model': nested},
+    {'steps': 10**400},
+    {'a.b': 1},
+    {'seed': '0'},
+    {'model': good['model'] | {'_attn': 'x'}},
+    {'objectives': {'os.system': 1.0}},
+    {'batch_size': float('nan')},
+    {'objectives': nested},
+    {'optimizer': []},
+  ]
   for bad in [[], None, {}, *(good | change for change in changes)]:
     with pytest.raises(check.ConfigError):
       check.from_resolved(bad)
@@ -149,12 +188,17 @@ def test_differences_are_listed_field_by_field():
   old = check.resolve(base.get_config())
   new = check.resolve(config(steps=5, mlm__rate=0.2, objectives=dict(mlm=2.0)))
   assert check.difference(old, new) == [
-      ('mlm.rate', 0.15, 0.2), ('objectives.mlm', 1.0, 2.0), ('steps', 1_000, 5)]
+    ('mlm.rate', 0.15, 0.2),
+    ('objectives.mlm', 1.0, 2.0),
+    ('steps', 1_000, 5),
+  ]
   assert check.config_hash(old) != check.config_hash(new)
   assert check.config_hash(dict(reversed(old.items()))) == check.config_hash(old)
 
 
-@pytest.mark.parametrize('changes, devices, processes, words', [
+@pytest.mark.parametrize(
+  'changes, devices, processes, words',
+  [
     (dict(batch_size=30), 8, 1, ('24 or 32',)),
     (dict(batch_size=3), 8, 1, ('use 8.',)),
     (dict(batch_size=32, accumulate=8), 8, 1, ('use 64.',)),
@@ -162,18 +206,40 @@ def test_differences_are_listed_field_by_field():
     (dict(mesh__fsdp=3), 8, 1, ('does not make 8 devices',)),
     (dict(mesh__fsdp=16), 8, 1, ('does not make 8 devices',)),
     (dict(mesh__data=4), 8, 1, ('does not make 8 devices',)),
-    (dict(model__remat='full', model__scan=False), 8, 1, ('remat=full saves no memory', 'scan=True')),
-    (FUSED | dict(model__attention='cudnn'), 8, 1, ('cudnn runs on a gpu and not on a cpu', 'auto')),
-])
-def test_a_batch_or_mesh_that_does_not_fit_the_devices_is_refused(changes, devices, processes, words):
+    (
+      dict(model__remat='full', model__scan=False),
+      8,
+      1,
+      ('remat=full saves no memory', 'scan=True'),
+    ),
+    (
+      FUSED | dict(model__attention='cudnn'),
+      8,
+      1,
+      ('cudnn runs on a gpu and not on a cpu', 'auto'),
+    ),
+  ],
+)
+def test_a_batch_or_mesh_that_does_not_fit_the_devices_is_refused(
+  changes, devices, processes, words
+):
   with pytest.raises(check.ConfigError) as refused:
     meshes.check(config(**changes), devices, processes, 'cpu')
   assert all(word in str(refused.value) for word in words), refused.value
 
 
-@pytest.mark.parametrize('name, sizes', [
-    ('replicated', (-1, 1, 1)), ('fsdp', (1, -1, 1)), ('tensor', (1, 1, -1)), ('tensor4', (1, 1, 4)),
-    ('fsdp+tensor4', (1, -1, 4)), ('data2+fsdp', (2, -1, 1)), ('data+fsdp2+tensor2', (-1, 2, 2))])
+@pytest.mark.parametrize(
+  'name, sizes',
+  [
+    ('replicated', (-1, 1, 1)),
+    ('fsdp', (1, -1, 1)),
+    ('tensor', (1, 1, -1)),
+    ('tensor4', (1, 1, 4)),
+    ('fsdp+tensor4', (1, -1, 4)),
+    ('data2+fsdp', (2, -1, 1)),
+    ('data+fsdp2+tensor2', (-1, 2, 2)),
+  ],
+)
 def test_a_preset_names_a_mesh(name, sizes):
   changed = base.with_arguments(base.get_config(), f'mesh={name}')
   assert tuple(changed.mesh.values()) == sizes

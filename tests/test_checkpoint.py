@@ -12,8 +12,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from runtime.errors import NumericalError, StateError
 from training import checkpoint
-from training.errors import NumericalError, StateError
 from training.state import State
 
 
@@ -49,7 +49,9 @@ def folder(saved, tmp_path) -> Path:
 
 
 def restore(folder: Path, said: list | None = None):
-  return checkpoint.restore_newest(folder, abstract(make_state(0)), ([] if said is None else said).append)
+  return checkpoint.restore_newest(
+    folder, abstract(make_state(0)), ([] if said is None else said).append
+  )
 
 
 def test_what_comes_back_has_the_same_bits_and_is_the_newest(folder):
@@ -68,15 +70,27 @@ def test_a_workdir_without_checkpoints_has_nothing_to_restore(tmp_path):
 
 def files_of_a_checkpoint() -> list[str]:
   """Relative paths, with what orbax names at random replaced by a pattern."""
-  names = ['extra.json', 'manifest.json', 'state/_METADATA', 'state/_CHECKPOINT_METADATA', 'state/_sharding',
-           'state/array_metadatas/process_0', 'state/commit_success.txt', 'state/manifest.ocdbt', 'state/d/*',
-           'state/ocdbt.process_0/d/*', 'state/ocdbt.process_0/manifest.ocdbt']
+  names = [
+    'extra.json',
+    'manifest.json',
+    'state/_METADATA',
+    'state/_CHECKPOINT_METADATA',
+    'state/_sharding',
+    'state/array_metadatas/process_0',
+    'state/commit_success.txt',
+    'state/manifest.ocdbt',
+    'state/d/*',
+    'state/ocdbt.process_0/d/*',
+    'state/ocdbt.process_0/manifest.ocdbt',
+  ]
   return names
 
 
 def test_the_list_of_files_to_damage_is_complete(saved):
   found = {path for path in (saved / 'step_00000002').rglob('*') if path.is_file()}
-  assert found == {path for name in files_of_a_checkpoint() for path in (saved / 'step_00000002').glob(name)}
+  assert found == {
+    path for name in files_of_a_checkpoint() for path in (saved / 'step_00000002').glob(name)
+  }
 
 
 def flip(path: Path):
@@ -86,11 +100,11 @@ def flip(path: Path):
 
 
 DAMAGE = {
-    'flipped bit': flip,
-    'truncated': lambda path: path.write_bytes(path.read_bytes()[:-1]),
-    'emptied': lambda path: path.write_bytes(b''),
-    'longer': lambda path: path.write_bytes(path.read_bytes() + b'x'),
-    'gone': lambda path: path.unlink(),
+  'flipped bit': flip,
+  'truncated': lambda path: path.write_bytes(path.read_bytes()[:-1]),
+  'emptied': lambda path: path.write_bytes(b''),
+  'longer': lambda path: path.write_bytes(path.read_bytes() + b'x'),
+  'gone': lambda path: path.unlink(),
 }
 
 
@@ -118,9 +132,19 @@ def test_a_damaged_file_is_named_and_the_older_checkpoint_used(name, damage, fol
   assert restore(folder)[2] == 2
 
 
-@pytest.mark.parametrize('text', [
-    '{}', '[]', '3', 'null', '{"extra.json": 3}', '{"extra.json": {"bytes": 1}}', '[' * 100_000,
-    '{"../../outside": {"bytes": 1, "sha256": ""}}'])
+@pytest.mark.parametrize(
+  'text',
+  [
+    '{}',
+    '[]',
+    '3',
+    'null',
+    '{"extra.json": 3}',
+    '{"extra.json": {"bytes": 1}}',
+    '[' * 100_000,
+    '{"../../outside": {"bytes": 1, "sha256": ""}}',
+  ],
+)
 def test_a_manifest_that_is_not_ours_is_damage_and_not_a_crash(text, folder):
   (folder / 'step_00000002' / 'manifest.json').write_text(text)
   assert restore(folder)[2] == 1
@@ -157,7 +181,9 @@ def test_a_state_that_is_not_finite_is_not_saved_and_costs_no_older_one(where, f
   leaves[0] = leaves[0].at[0].set(jnp.nan)
   fields = {name: getattr(state, name) for name in ('step', 'params', 'opt_state')}
   with pytest.raises(NumericalError, match=where):
-    checkpoint.save(folder, 3, State(**fields | {where: jax.tree.unflatten(tree, leaves)}), {}, keep=1)
+    checkpoint.save(
+      folder, 3, State(**fields | {where: jax.tree.unflatten(tree, leaves)}), {}, keep=1
+    )
   assert checkpoint.available(folder) == [1, 2]
   assert restore(folder)[2] == 2
 
@@ -177,7 +203,9 @@ def test_another_model_is_refused_leaf_by_leaf_and_nothing_is_set_aside(folder):
     checkpoint.restore_newest(folder, State(other.step, params, other.opt_state, None))
   text = str(refused.value)
   assert '- params.blocks.bias' in text and '+ params.head.bias' in text
-  assert '! params.blocks.kernel: float32[8, 5] in the checkpoint, float32[9, 5] in the model' in text
+  assert (
+    '! params.blocks.kernel: float32[8, 5] in the checkpoint, float32[9, 5] in the model' in text
+  )
   assert checkpoint.available(folder) == [1, 2] and not list(folder.glob('*.corrupt'))
 
 
@@ -190,21 +218,28 @@ def test_another_number_format_is_refused(folder):
 
 def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(folder):
   code = (
-      'import resource, sys\n'
-      'sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]\n'
-      'import test_checkpoint as t\n'
-      'from configs import cli\n'
-      'state = t.make_state(3, width=200_000)\n'
-      'resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\n'
-      'cli.run(lambda: t.checkpoint.save(sys.argv[2], 3, state, {}, keep=1), ["save"])\n')
+    'import resource, sys\n'
+    'sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]\n'
+    'import test_checkpoint as t\n'
+    'from configs import cli\n'
+    'state = t.make_state(3, width=200_000)\n'
+    'resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\n'
+    'cli.run(lambda: t.checkpoint.save(sys.argv[2], 3, state, {}, keep=1), ["save"])\n'
+  )
   root = Path(__file__).resolve().parents[1]
-  result = subprocess.run([sys.executable, '-c', code, str(root), str(folder)], timeout=60, text=True,
-                          capture_output=True, env=dict(os.environ, JAX_PLATFORMS='cpu'))
+  result = subprocess.run(
+    [sys.executable, '-c', code, str(root), str(folder)],
+    timeout=60,
+    text=True,
+    capture_output=True,
+    env=dict(os.environ, JAX_PLATFORMS='cpu'),
+  )
   assert result.returncode == 6, result.stderr
   # Orbax's own threads may have said more, about an event loop that is gone.
   said = [line for line in result.stderr.splitlines() if 'checkpoint of step 3 not written' in line]
   assert len(said) == 1 and 'needs 8,000,048 bytes' in said[0]
-  assert checkpoint.available(folder) == [1, 2]  # a thread of the writer that came late may have left a folder
+  # a thread of the writer that came late may have left a folder
+  assert checkpoint.available(folder) == [1, 2]
   assert restore(folder)[2] == 2
 
 
@@ -216,7 +251,9 @@ def test_a_save_that_fails_for_another_reason_leaves_nothing_behind(folder, monk
 
 
 def test_too_small_a_disk_is_noticed_before_training(folder, monkeypatch):
-  monkeypatch.setattr(checkpoint.shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(1_000, 700, 300))
+  monkeypatch.setattr(
+    checkpoint.shutil, 'disk_usage', lambda path: shutil._ntuple_diskusage(1_000, 700, 300)
+  )
   with pytest.raises(OSError, match='600 bytes more; 300 are free'):
     checkpoint.preflight(folder / 'new', 200, keep=2)
   checkpoint.preflight(folder / 'new', 100, keep=2)
@@ -226,9 +263,12 @@ def test_too_small_a_disk_is_noticed_before_training(folder, monkeypatch):
 def test_the_digest_sees_every_bit_name_shape_and_type():
   state = make_state(1)
   kernel = state.params['blocks']['kernel']
-  changed = [{'blocks': {'kernel': np.nextafter(kernel, 9.0), 'bias': state.params['blocks']['bias']}},
-             {'block': state.params['blocks']}, jax.tree.map(lambda x: x[None], state.params),
-             jax.tree.map(lambda x: np.asarray(x).view(np.int32), state.params)]
+  changed = [
+    {'blocks': {'kernel': np.nextafter(kernel, 9.0), 'bias': state.params['blocks']['bias']}},
+    {'block': state.params['blocks']},
+    jax.tree.map(lambda x: x[None], state.params),
+    jax.tree.map(lambda x: np.asarray(x).view(np.int32), state.params),
+  ]
   states = [State(state.step, params, state.opt_state) for params in [state.params, *changed]]
   digests = {checkpoint.digest(other) for other in states}
   assert len(digests) == 5

@@ -13,8 +13,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def call(*args: str, program: str = 'train.py') -> subprocess.CompletedProcess:
   env = dict(os.environ, JAX_PLATFORMS='cpu')
-  return subprocess.run([sys.executable, program, *args], cwd=ROOT, env=env, capture_output=True, text=True,
-                        timeout=60)
+  return subprocess.run(
+    [sys.executable, program, *args], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+  )
 
 
 def refused(result: subprocess.CompletedProcess, code: int = 2) -> str:
@@ -27,7 +28,9 @@ def refused(result: subprocess.CompletedProcess, code: int = 2) -> str:
 BERT = '--config=configs/bert_tiny.py'
 
 
-@pytest.mark.parametrize('args, words', [
+@pytest.mark.parametrize(
+  'args, words',
+  [
     ([BERT, '--config.modle.width=3'], "'modle'. Did you mean 'model'?"),
     ([BERT, '--config.model.widht=3'], "'widht'. Did you mean 'width'?"),
     ([BERT, '--config.stepps=3'], "Did you mean 'steps'?"),
@@ -42,53 +45,75 @@ BERT = '--config=configs/bert_tiny.py'
     (['--cofnig=configs/bert_tiny.py'], 'Did you mean --config?'),
     ([BERT, '--wokdir=x'], 'Did you mean --workdir?'),
     ([BERT, 'steps=3'], "'steps=3' is no flag"),
-    (['--config=configs/bert_tin.py'], 'no config file configs/bert_tin.py. Did you mean configs/bert_tiny'),
+    (
+      ['--config=configs/bert_tin.py'],
+      'no config file configs/bert_tin.py. Did you mean configs/bert_tiny',
+    ),
     (['--config=configs'], 'Is a directory'),
     (['--config=README.md'], 'README.md'),
     (['--config=configs/bert_base.py:corpsu=x'], "'corpsu=x': expected corpus=NAME"),
     (['--config='], 'config'),
-])
+  ],
+)
 def test_a_mistake_on_the_command_line_is_explained_within_three_seconds(args, words):
   began = time.monotonic()
   assert words in refused(call(*args))
   assert time.monotonic() - began < 3
 
 
-@pytest.mark.parametrize('body, words', [
+@pytest.mark.parametrize(
+  'body, words',
+  [
     ('config.modle = 3', "config.py:4: config has no field 'modle'. Did you mean 'model'?"),
     ('config.steps = "many"', 'config.py:4: '),
     ('config.steps = nonsense', "config.py:4: name 'nonsense' is not defined"),
     ('config.mlm = dict(rate=0.2, maskd=0.8)', 'Did you mean config.mlm.masked?'),
     ('config.mlm = dict(rate=0.2)', 'config.mlm.final_rate is missing'),
     ('config.unlock().stepps = 3', 'Did you mean config.steps?'),
-])
+  ],
+)
 def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_path):
   path = tmp_path / 'config.py'
-  path.write_text(f'from configs import base\ndef get_config():\n  config = base.get_config()\n  {body}\n'
-                  '  return config\n')
+  path.write_text(
+    f'from configs import base\ndef get_config():\n  config = base.get_config()\n  {body}\n'
+    '  return config\n'
+  )
   assert words in refused(call(f'--config={path}'))
 
 
-@pytest.mark.parametrize('content, args, code, words', [
+@pytest.mark.parametrize(
+  'content, args, code, words',
+  [
     (None, [], 2, '--workdir=DIR is missing'),
     (None, ['--workdir={folder}'], 3, 'holds no run'),
     ('{"steps": ', ['--workdir={folder}'], 3, 'config.json is damaged'),
     ('{"steps": 3}', ['--workdir={folder}'], 2, 'is missing'),
     (None, ['--workdir={folder}', '--step=last'], 2, "'last'"),
-])
+  ],
+)
 def test_eval_says_what_is_wrong_with_a_folder(content, args, code, words, tmp_path):
   if content:
     (tmp_path / 'config.json').write_text(content)
-  assert words in refused(call(*(arg.format(folder=tmp_path) for arg in args), program='eval.py'), code)
+  assert words in refused(
+    call(*(arg.format(folder=tmp_path) for arg in args), program='eval.py'), code
+  )
 
 
 def test_a_device_that_is_not_there_is_an_error_of_the_environment(tmp_path):
   # Whatever the machine has, it has no device of this platform: no plugin of this name exists.
   env = dict(os.environ, JAX_PLATFORMS='abacus')
-  result = subprocess.run([sys.executable, 'train.py', BERT, f'--workdir={tmp_path}/run'], cwd=ROOT, env=env,
-                          capture_output=True, text=True, timeout=60)
+  result = subprocess.run(
+    [sys.executable, 'train.py', BERT, f'--workdir={tmp_path}/run'],
+    cwd=ROOT,
+    env=env,
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
   assert result.returncode == 6 and 'Traceback' not in result.stderr, result.stderr
-  assert 'no device of platform abacus' in result.stderr and '--config.platform=cpu' in result.stderr
+  assert (
+    'no device of platform abacus' in result.stderr and '--config.platform=cpu' in result.stderr
+  )
 
 
 def test_nothing_of_the_command_line_imports_jax():
@@ -99,10 +124,14 @@ def test_nothing_of_the_command_line_imports_jax():
 def test_help_names_the_flags_and_ends_well():
   result = call('--help')
   assert result.returncode == 0
-  assert all(flag in result.stdout for flag in ('--config', '--workdir', '--restart', '--allow_change'))
+  assert all(
+    flag in result.stdout for flag in ('--config', '--workdir', '--restart', '--allow_change')
+  )
 
 
-@pytest.mark.parametrize('raises, code, words', [
+@pytest.mark.parametrize(
+  'raises, code, words',
+  [
     ('check.ConfigError("no such thing")', 2, 'no such thing'),
     ('errors.StateError("in use")', 3, 'in use'),
     ('DataError("no text")', 4, 'no text'),
@@ -111,8 +140,11 @@ def test_help_names_the_flags_and_ends_well():
     ('OSError(28, "No space left", "/disk")', 6, 'No space left: /disk'),
     ('OSError("offline")', 6, 'offline'),
     ('KeyboardInterrupt()', 130, 'interrupted'),
-])
-def test_an_error_of_a_program_has_its_documented_code_and_no_traceback(raises, code, words, tmp_path):
+  ],
+)
+def test_an_error_of_a_program_has_its_documented_code_and_no_traceback(
+  raises, code, words, tmp_path
+):
   result = program(f'raise {raises}', tmp_path)
   assert result.returncode == code and words in result.stderr and 'Traceback' not in result.stderr
   if code != 130:
@@ -126,7 +158,9 @@ def test_a_bug_of_ours_keeps_its_traceback_and_exits_1(tmp_path):
 
 def program(body: str, folder: Path, *args: str) -> subprocess.CompletedProcess:
   path = folder / 'program.py'
-  path.write_text(f'import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom configs import check, cli\n'
-                  'from data.errors import DataError\nfrom training import errors\n'
-                  f'def main():\n  {body}\ncli.run(main)\n')
+  path.write_text(
+    f'import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom configs import check, cli\n'
+    'from data.errors import DataError\nfrom training import errors\n'
+    f'def main():\n  {body}\ncli.run(main)\n'
+  )
   return call(*args, program=str(path))

@@ -9,8 +9,9 @@ import pytest
 import runs
 
 from configs import base
-from configs.check import ConfigError
-from training import compiler, sharding
+from configs.schema.check import ConfigError
+from parallel import sharding
+from runtime import compiler
 
 _PROGRAM = """
 import jax
@@ -22,9 +23,17 @@ print(float(jax.jit(lambda x: jnp.sin(x @ x).sum())(jnp.arange(9.0).reshape(3, 3
 
 
 def compute(folder) -> str:
-  env = {name: value for name, value in runs.environment().items() if name != 'JAX_COMPILATION_CACHE_DIR'}
-  result = subprocess.run([sys.executable, '-c', _PROGRAM.format(folder=str(folder))], cwd=runs.ROOT, env=env,
-                          capture_output=True, text=True, timeout=60)
+  env = {
+    name: value for name, value in runs.environment().items() if name != 'JAX_COMPILATION_CACHE_DIR'
+  }
+  result = subprocess.run(
+    [sys.executable, '-c', _PROGRAM.format(folder=str(folder))],
+    cwd=runs.ROOT,
+    env=env,
+    capture_output=True,
+    text=True,
+    timeout=60,
+  )
   assert result.returncode == 0, result.stderr
   return result.stdout
 

@@ -1,4 +1,6 @@
-"""The published shapes, counted exactly, through abstract evaluation; and what every config file promises."""
+"""The published shapes, counted exactly, through abstract
+evaluation; and what every config file promises.
+"""
 
 import ast
 import importlib
@@ -7,19 +9,24 @@ from pathlib import Path
 import jax
 import pytest
 
-from configs import base, check
+from configs import base
+from configs.schema import check
 from models.config import ModelConfig
 from models.network import example_batch, make_network
 
 FOLDER = Path(base.__file__).parent
-NAMES = sorted({path.stem for path in FOLDER.glob('*.py')} - {
-    '__init__', 'axes', 'base', 'cells', 'check', 'cli', 'meshes'})
+NAMES = sorted(
+  {path.stem for path in FOLDER.glob('*.py')}
+  - {'__init__', 'axes', 'base', 'cells', 'check', 'cli', 'meshes'}
+)
 BASE, GPT = 'bert_base', 'gpt2_small'
 ALBERT = dict(embedding_width=128, vocab_size=30_000, shared_layers=True)
 
 
 def count(config: str, needed: tuple[str, ...], changes: dict) -> int:
-  shape = ModelConfig(**importlib.import_module(f'configs.{config}').get_config().model.to_dict() | changes)
+  shape = ModelConfig(
+    **importlib.import_module(f'configs.{config}').get_config().model.to_dict() | changes
+  )
   net = make_network(shape, mask='bidirectional', packed=False, heads=needed)
   params = jax.eval_shape(net.init, jax.random.key(0), example_batch(1, 8, 2))
   total = sum(leaf.size for leaf in jax.tree.leaves(params))
@@ -31,7 +38,9 @@ def tiny(layers, width, heads):
   return dict(layers=layers, width=width, heads=heads, feed_forward=4 * width)
 
 
-@pytest.mark.parametrize('published, config, heads, changes', [
+@pytest.mark.parametrize(
+  'published, config, heads, changes',
+  [
     (109_482_240, BASE, ('nsp',), {}),
     (110_104_890 + 1_538, BASE, ('mlm', 'nsp'), {}),
     (335_141_888, 'bert_large', ('nsp',), {}),
@@ -53,12 +62,18 @@ def tiny(layers, width, heads):
     (17_683_968, 'bert_large', ('nsp',), ALBERT),
     (58_724_864, BASE, ('nsp',), ALBERT | tiny(24, 2_048, 16)),
     (222_595_584, BASE, ('nsp',), ALBERT | tiny(12, 4_096, 64)),
-    (116_534_784, GPT, ('clm',), dict(vocab_size=40_478, max_length=512, norm_position='post', final_norm=False)),
+    (
+      116_534_784,
+      GPT,
+      ('clm',),
+      dict(vocab_size=40_478, max_length=512, norm_position='post', final_norm=False),
+    ),
     (124_439_808, GPT, ('clm',), {}),
     (354_823_168, 'gpt2_medium', ('clm',), {}),
     (774_030_080, 'gpt2_large', ('clm',), {}),
     (1_557_611_200, 'gpt2_xl', ('clm',), {}),
-])
+  ],
+)
 def test_parameters_are_counted_as_published(published, config, heads, changes):
   assert count(config, heads, changes) == published
 
@@ -76,6 +91,8 @@ def test_a_config_is_valid_and_states_its_own_parameter_count(name):
   check.check(config)
   heads = tuple(sorted(config.objectives))
   docstring = ast.get_docstring(ast.parse((FOLDER / f'{name}.py').read_text()))
-  net = make_network(ModelConfig(**config.model.to_dict()), mask=config.mask, packed=False, heads=heads)
+  net = make_network(
+    ModelConfig(**config.model.to_dict()), mask=config.mask, packed=False, heads=heads
+  )
   params = jax.eval_shape(net.init, jax.random.key(0), example_batch(1, 8, 2))
   assert f'{sum(leaf.size for leaf in jax.tree.leaves(params)):,}' in docstring

@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from training import console
-from training.console import Console, duration
+from runtime import console
+from runtime.console import Console, duration
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -94,14 +94,20 @@ def test_quiet_says_nothing():
 
 
 def test_a_terminal_shows_a_bar_with_the_time_a_compilation_has_taken_and_is_left_clean():
-  code = ('import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom training.console import Console\n'
-          'c = Console()\nc.begin(3, 10, lambda step: 10.0 - step)\n'
-          'c.doing("compiling")\ntime.sleep(1.3)\nc.doing("training")\n'
-          'c.stepped(4, 0.5, 0.0, 3.25, 99.0)\nc.say("a line")\nc.stepped(5, 0.5, 0.0, 3.125, 99.0)\n'
-          'time.sleep(0.4)\nc.end()\nc.end()\n')
+  code = (
+    'import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom runtime.console import Console\n'
+    'c = Console()\nc.begin(3, 10, lambda step: 10.0 - step)\n'
+    'c.doing("compiling")\ntime.sleep(1.3)\nc.doing("training")\n'
+    'c.stepped(4, 0.5, 0.0, 3.25, 99.0)\nc.say("a line")\nc.stepped(5, 0.5, 0.0, 3.125, 99.0)\n'
+    'time.sleep(0.4)\nc.end()\nc.end()\n'
+  )
   main, other = pty.openpty()
-  process = subprocess.Popen([sys.executable, '-c', code, ROOT], stdout=other, stderr=other,
-                             env=dict(os.environ, TERM='xterm', COLUMNS='100', LINES='20'))
+  process = subprocess.Popen(
+    [sys.executable, '-c', code, ROOT],
+    stdout=other,
+    stderr=other,
+    env=dict(os.environ, TERM='xterm', COLUMNS='100', LINES='20'),
+  )
   os.close(other)
   shown = b''
   while chunk := _read(main):
@@ -119,17 +125,30 @@ def _read(file: int) -> bytes:
     return b''
 
 
-@pytest.mark.parametrize('seconds, words', [
-    (0.123, '0.12 s'), (45, '45 s'), (720, '12 min'), (12_600, '3.5 h'), (61 * 86_400, '61 days'),
-    (3_650 * 86_400, '3,650 days')])
+@pytest.mark.parametrize(
+  'seconds, words',
+  [
+    (0.123, '0.12 s'),
+    (45, '45 s'),
+    (720, '12 min'),
+    (12_600, '3.5 h'),
+    (61 * 86_400, '61 days'),
+    (3_650 * 86_400, '3,650 days'),
+  ],
+)
 def test_durations_are_words(seconds, words):
   assert duration(seconds) == words
 
 
 def test_the_first_line_of_a_run_comes_before_jax(tmp_path):
   began = time.monotonic()
-  process = subprocess.Popen([sys.executable, 'train.py', f'--workdir={tmp_path}/run'], cwd=ROOT, text=True,
-                             stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+  process = subprocess.Popen(
+    [sys.executable, 'train.py', f'--workdir={tmp_path}/run'],
+    cwd=ROOT,
+    text=True,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.DEVNULL,
+  )
   line = process.stdout.readline()
   seconds = time.monotonic() - began
   process.kill()

@@ -8,39 +8,97 @@ import pytest
 import small
 
 from configs import base
-from data import tokenizer as tokenizers
+from data.tokens import tokenizer as tokenizers
+from inference.fill_mask import fill
+from inference.model import Model
 from interop.describe import describe
-from interop.errors import WeightsError
+from interop.export import export
 from models.network import by_path
-from tools import weights as loading
-from tools.export import export
-from tools.filling import fill
+from runtime.errors import WeightsError
+from training import load as loading
 
-WORDS = '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'.split()
+WORDS = (
+  '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'
+).split()
 CASES = {
-    'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}, 'BertForPreTraining'),
-    'bert-mlm': ('bert_base', 'bidirectional', ('mlm',), dict(tie_embeddings=False), 'BertForMaskedLM'),
-    'bert-bare': ('bert_base', 'bidirectional', ('pool',), {}, 'BertModel'),
-    'bert-sequence': ('bert_base', 'bidirectional', ('sequence',), dict(classes=3), 'BertForSequenceClassification'),
-    'bert-tokens': ('bert_base', 'bidirectional', ('tokens',), dict(classes=5), 'BertForTokenClassification'),
-    'distilbert-sequence': ('bert_base', 'bidirectional', ('sequence',), dict(
-        segment_types=0, classifier_activation='relu'), 'DistilBertForSequenceClassification'),
-    'albert': ('bert_base', 'bidirectional', ('mlm',), dict(shared_layers=True, embedding_width=16),
-               'AlbertForMaskedLM'),
-    'gpt2': ('gpt2_small', 'causal', ('clm',), {}, 'GPT2LMHeadModel'),
-    'gpt2-relu2': ('gpt2_small', 'causal', ('clm',), dict(activation='relu_squared'), 'GPT2LMHeadModel'),
-    'llama': ('gpt2_small', 'causal', ('clm',), dict(
-        positions='rotary', norm='rms', gated=True, bias=False, activation='silu', kv_heads=2, rotary_base=500.0,
-        tie_embeddings=False), 'LlamaForCausalLM'),
+  'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}, 'BertForPreTraining'),
+  'bert-mlm': (
+    'bert_base',
+    'bidirectional',
+    ('mlm',),
+    dict(tie_embeddings=False),
+    'BertForMaskedLM',
+  ),
+  'bert-bare': ('bert_base', 'bidirectional', ('pool',), {}, 'BertModel'),
+  'bert-sequence': (
+    'bert_base',
+    'bidirectional',
+    ('sequence',),
+    dict(classes=3),
+    'BertForSequenceClassification',
+  ),
+  'bert-tokens': (
+    'bert_base',
+    'bidirectional',
+    ('tokens',),
+    dict(classes=5),
+    'BertForTokenClassification',
+  ),
+  'distilbert-sequence': (
+    'bert_base',
+    'bidirectional',
+    ('sequence',),
+    dict(segment_types=0, classifier_activation='relu'),
+    'DistilBertForSequenceClassification',
+  ),
+  'albert': (
+    'bert_base',
+    'bidirectional',
+    ('mlm',),
+    dict(shared_layers=True, embedding_width=16),
+    'AlbertForMaskedLM',
+  ),
+  'gpt2': ('gpt2_small', 'causal', ('clm',), {}, 'GPT2LMHeadModel'),
+  'gpt2-relu2': (
+    'gpt2_small',
+    'causal',
+    ('clm',),
+    dict(activation='relu_squared'),
+    'GPT2LMHeadModel',
+  ),
+  'llama': (
+    'gpt2_small',
+    'causal',
+    ('clm',),
+    dict(
+      positions='rotary',
+      norm='rms',
+      gated=True,
+      bias=False,
+      activation='silu',
+      kv_heads=2,
+      rotary_base=500.0,
+      tie_embeddings=False,
+    ),
+    'LlamaForCausalLM',
+  ),
 }
 
 
-def random_weights(name: str) -> loading.Weights:
+def random_weights(name: str) -> Model:
   config, mask, heads, changes, _ = CASES[name]
   network, params = small.network(config, mask=mask, packed=False, heads=heads, **changes)
   tokenizer = tokenizers.from_vocabulary(WORDS, lowercase=True)
-  return loading.Weights(small.model(config, **dict(init_scale=0.3) | changes), mask, heads, network, params, tokenizer,
-                         True, 'a random model')
+  return Model(
+    small.model(config, **dict(init_scale=0.3) | changes),
+    mask,
+    heads,
+    network,
+    params,
+    tokenizer,
+    True,
+    'a random model',
+  )
 
 
 @pytest.mark.parametrize('name', CASES)
@@ -48,7 +106,9 @@ def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
   weights = random_weights(name)
   loading.save(weights, tmp_path / 'mine')
   export(loading.load(tmp_path / 'mine'), tmp_path / 'mine', tmp_path / 'theirs')
-  assert json.loads((tmp_path / 'theirs/config.json').read_text())['architectures'] == [CASES[name][4]]
+  assert json.loads((tmp_path / 'theirs/config.json').read_text())['architectures'] == [
+    CASES[name][4]
+  ]
   back = loading.load(tmp_path / 'theirs')
   loading.save(back, tmp_path / 'again')
   for found in (back, loading.load(tmp_path / 'again')):
@@ -58,16 +118,21 @@ def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
     for mine, theirs in zip(weights.tokenizer.encode(texts), found.tokenizer.encode(texts)):
       np.testing.assert_array_equal(mine, theirs)
   export(back, tmp_path / 'theirs', tmp_path / 'theirs2')
-  assert (tmp_path / 'theirs/model.safetensors').read_bytes() == (tmp_path / 'theirs2/model.safetensors').read_bytes()
+  assert (tmp_path / 'theirs/model.safetensors').read_bytes() == (
+    tmp_path / 'theirs2/model.safetensors'
+  ).read_bytes()
 
 
-@pytest.mark.parametrize('mask, heads, changes, words', [
+@pytest.mark.parametrize(
+  'mask, heads, changes, words',
+  [
     ('bidirectional', ('mlm',), dict(positions='rotary'), 'positions would be'),
     ('causal', ('mlm',), {}, 'bert: its mask is bidirectional'),
     ('bidirectional', ('mlm',), dict(norm='rms'), 'norm would be'),
     ('bidirectional', ('mlm',), dict(qk_norm=True), 'bert: qk_norm would be False, and is True'),
     ('bidirectional', ('mlm', 'pool'), {}, 'no class has the heads'),
-])
+  ],
+)
 def test_what_no_stock_class_computes_is_refused_with_the_reason(mask, heads, changes, words):
   fields = vars(small.model('bert_base', **changes))
   with pytest.raises(WeightsError, match=words):
@@ -87,7 +152,11 @@ def test_a_model_for_sentences_is_the_trunk_and_its_pooling(tmp_path):
   export(weights, tmp_path, tmp_path / 'out', sentences=True)
   assert loading.load(tmp_path / 'out').heads == ('pool',)
   modules = json.loads((tmp_path / 'out/modules.json').read_text())
-  assert [module['type'].rpartition('.')[2] for module in modules] == ['Transformer', 'Pooling', 'Normalize']
+  assert [module['type'].rpartition('.')[2] for module in modules] == [
+    'Transformer',
+    'Pooling',
+    'Normalize',
+  ]
   with pytest.raises(WeightsError, match='causal'):
     export(random_weights('gpt2'), tmp_path, tmp_path / 'no', sentences=True)
 
@@ -103,17 +172,27 @@ def test_blanks_are_filled_with_what_the_head_finds_likeliest():
   assert [mask['position'] for mask in masks] == [2, 5]
   for mask, logits_V in zip(masks, logits_PxV):
     p_V = np.exp(logits_V - logits_V.max())
-    assert len(mask['candidates']) == len(WORDS)  # the model has more ids; those without a token are no candidates
+    # the model has more ids; those without a token are no candidates
+    assert len(mask['candidates']) == len(WORDS)
     for candidate in mask['candidates']:
       assert candidate['probability'] == pytest.approx(p_V[candidate['id']] / p_V.sum(), abs=1e-5)
-  words = [candidate['token'] for mask in fill(weights, text, 50, words=True) for candidate in mask['candidates']]
+  words = [
+    candidate['token']
+    for mask in fill(weights, text, 50, words=True)
+    for candidate in mask['candidates']
+  ]
   assert not [word for word in words if word.startswith(('##', '['))] and 'bank' in words
 
 
-@pytest.mark.parametrize('name, text, words', [
-    ('gpt2', 'a [MASK]', 'left side only'), ('bert-bare', 'a [MASK]', 'no MLM head'), ('bert', 'a', 'no blank'),
+@pytest.mark.parametrize(
+  'name, text, words',
+  [
+    ('gpt2', 'a [MASK]', 'left side only'),
+    ('bert-bare', 'a [MASK]', 'no MLM head'),
+    ('bert', 'a', 'no blank'),
     ('bert', 'a [MASK]' * 60, 'the model reads 64'),
-])
+  ],
+)
 def test_what_cannot_be_filled_says_why(name, text, words):
   with pytest.raises(ValueError, match=words):
     fill(random_weights(name), text, 5)

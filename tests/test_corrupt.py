@@ -8,7 +8,7 @@ import pytest
 from objectives import mlm
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
-from objectives.terms import Setup
+from objectives.projection import Setup
 
 V, MASK = 200, 4
 SPECIAL = np.arange(V) < 5
@@ -17,10 +17,25 @@ ROWS, T = 400, 64
 
 
 def setup(**changes) -> Setup:
-  masking = dict(rate=0.15, final_rate=0.0, static=0, masked=0.8, random=0.1, unit='token', span_mean=3.0, span_max=4,
-                 random_from_specials=True)
-  return Setup(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK, Masking(**masking | changes), 64,
-               rate=(masking | changes)['rate'])
+  masking = dict(
+    rate=0.15,
+    final_rate=0.0,
+    static=0,
+    masked=0.8,
+    random=0.1,
+    unit='token',
+    span_mean=3.0,
+    span_max=4,
+    random_from_specials=True,
+  )
+  return Setup(
+    jnp.asarray(SPECIAL),
+    jnp.asarray(WORD_START),
+    MASK,
+    Masking(**masking | changes),
+    64,
+    rate=(masking | changes)['rate'],
+  )
 
 
 def rows():
@@ -38,13 +53,18 @@ def corrupted(index=None, **changes):
   token, segment, length = rows()
   index = np.arange(ROWS) if index is None else index
   batch = dict(token=jnp.asarray(token[index]), segment=jnp.asarray(segment[index]))
-  out = jax.jit(lambda b, i: mlm.prepare(jax.random.key(7), b, i, setup(**changes)))(batch, jnp.asarray(index))
+  out = jax.jit(lambda b, i: mlm.prepare(jax.random.key(7), b, i, setup(**changes)))(
+    batch, jnp.asarray(index)
+  )
   return {name: np.asarray(x) for name, x in out.items()}, token[index], length[index]
 
 
 def predicted(out):
   """Positions of each row that are predicted."""
-  return [sorted(position[weight > 0]) for position, weight in zip(out['mlm_position'], out['mlm_weight'], strict=True)]
+  return [
+    sorted(position[weight > 0])
+    for position, weight in zip(out['mlm_position'], out['mlm_weight'], strict=True)
+  ]
 
 
 def test_a_row_has_fifteen_percent_of_its_tokens_counting_special_ones_and_at_least_one():
@@ -77,7 +97,9 @@ def test_special_tokens_and_padding_are_never_hidden_and_targets_are_the_truth(u
     elsewhere = np.setdiff1d(np.arange(T), positions)
     np.testing.assert_array_equal(out['token'][b, elsewhere], token[b, elsewhere])
   weight = out['mlm_weight'] > 0
-  np.testing.assert_array_equal(out['mlm_target'][weight], np.take_along_axis(token, out['mlm_position'], 1)[weight])
+  np.testing.assert_array_equal(
+    out['mlm_target'][weight], np.take_along_axis(token, out['mlm_position'], 1)[weight]
+  )
 
 
 def test_eighty_ten_ten():
@@ -87,13 +109,20 @@ def test_eighty_ten_ten():
   n = len(shown)
   assert n > 1_900
   # Random tokens are [MASK] or the truth once in V each; five standard deviations either way.
-  for share, expected in [((shown == MASK).mean(), 0.8 + 0.1 / V), ((shown == truth).mean(), 0.1 + 0.1 / V)]:
+  for share, expected in [
+    ((shown == MASK).mean(), 0.8 + 0.1 / V),
+    ((shown == truth).mean(), 0.1 + 0.1 / V),
+  ]:
     assert abs(share - expected) < 5 * np.sqrt(expected * (1 - expected) / n)
 
 
 def test_random_tokens_come_from_the_whole_vocabulary_only_if_asked():
-  shown = [np.concatenate([out['token'][b, p] for b, p in enumerate(predicted(out))]) for out in (
-      corrupted(masked=0.0, random=1.0, random_from_specials=flag)[0] for flag in (True, False))]
+  shown = [
+    np.concatenate([out['token'][b, p] for b, p in enumerate(predicted(out))])
+    for out in (
+      corrupted(masked=0.0, random=1.0, random_from_specials=flag)[0] for flag in (True, False)
+    )
+  ]
   assert SPECIAL[shown[0]].any() and not SPECIAL[shown[1]].any()
 
 
@@ -109,7 +138,9 @@ def test_whole_words_are_hidden_whole_or_not_at_all():
 
 def test_spans_are_runs_of_words_no_longer_than_the_limit():
   out, token, length = corrupted(unit='span', rate=0.3)
-  runs = lambda out: [len(run) for p in predicted(out) for run in np.split(p, np.flatnonzero(np.diff(p) != 1) + 1)]
+  runs = lambda out: [
+    len(run) for p in predicted(out) for run in np.split(p, np.flatnonzero(np.diff(p) != 1) + 1)
+  ]
   assert np.mean(runs(out)) > 1.7 * np.mean(runs(corrupted(rate=0.3)[0]))
   assert [len(p) for p in predicted(out)] == [max(1, round(0.3 * n)) for n in length]
 

@@ -33,7 +33,9 @@ def draw(folder, found, monkeypatch):
   return axes
 
 
-def test_training_and_validation_are_drawn_over_tokens_beside_what_frequencies_give(tmp_path, monkeypatch):
+def test_training_and_validation_are_drawn_over_tokens_beside_what_frequencies_give(
+  tmp_path, monkeypatch
+):
   panels = draw(tmp_path, rows(), monkeypatch)
   assert list(panels) == ['loss', 'nsp loss', 'learning', 'gradient']
   raw, smooth, points, level = panels['loss'].get_lines()
@@ -49,11 +51,22 @@ def test_a_run_of_one_objective_has_no_panel_of_another(tmp_path, monkeypatch):
   assert list(draw(tmp_path, rows(['nsp']), monkeypatch)) == ['nsp loss', 'learning', 'gradient']
 
 
-@pytest.mark.parametrize('found', [
-    [], [dict(step=0, tokens=0)], rows(steps=1), rows(steps=0),
-    [row | {'train/mlm_loss': 'nan', 'val/mlm_loss': 'inf', 'gradient_norm': 'inf'} for row in rows()],
-])
-def test_a_run_with_next_to_nothing_to_show_is_drawn_without_a_warning(found, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+  'found',
+  [
+    [],
+    [dict(step=0, tokens=0)],
+    rows(steps=1),
+    rows(steps=0),
+    [
+      row | {'train/mlm_loss': 'nan', 'val/mlm_loss': 'inf', 'gradient_norm': 'inf'}
+      for row in rows()
+    ],
+  ],
+)
+def test_a_run_with_next_to_nothing_to_show_is_drawn_without_a_warning(
+  found, tmp_path, monkeypatch
+):
   draw(tmp_path, found, monkeypatch)
 
 

@@ -6,12 +6,18 @@ import numpy as np
 import pytest
 import small
 
-from models.decode import Decoder
-from models.sampling import Sampling, filtered
+from inference.decode import Decoder
+from inference.sampling import Sampling, filtered
 
 GREEDY = Sampling(temperature=0.0)
-MODELS = {'learned': {}, 'rotary-grouped': dict(positions='rotary', kv_heads=2), 'shared': dict(shared_layers=True),
-          'qk-norm': dict(positions='rotary', qk_norm=True, activation='relu_squared', norm='rms', bias=False)}
+MODELS = {
+  'learned': {},
+  'rotary-grouped': dict(positions='rotary', kv_heads=2),
+  'shared': dict(shared_layers=True),
+  'qk-norm': dict(
+    positions='rotary', qk_norm=True, activation='relu_squared', norm='rms', bias=False
+  ),
+}
 
 
 def causal(**changes):
@@ -37,7 +43,8 @@ def test_greedy_with_the_cache_is_greedy_without_token_for_token(name):
   found, logprobs = written(Decoder(net, config, params, GREEDY), prompts, 12)
   text_BxT = np.pad(prompts, ((0, 0), (0, 12)))
   for step in range(12):
-    hidden_BxTxE, table_VxE, _ = net.apply(params, small.batch(text_BxT))['clm']  # what comes later is not seen
+    # what comes later is not seen
+    hidden_BxTxE, table_VxE, _ = net.apply(params, small.batch(text_BxT))['clm']
     scores_BxV = jax.nn.log_softmax(hidden_BxTxE[:, 6 + step] @ table_VxE.T, axis=1)
     token_B = np.asarray(scores_BxV.argmax(axis=1))
     np.testing.assert_array_equal(found[:, step], token_B)
@@ -76,10 +83,19 @@ LOGITS = jnp.log(jnp.array([[0.5, 0.25, 0.15, 0.06, 0.04]]))
 NONE = jnp.zeros((1, 5), bool)
 
 
-@pytest.mark.parametrize('sampling, left', [
-    (Sampling(), 5), (Sampling(top_k=2), 2), (Sampling(top_k=9), 5), (Sampling(top_p=0.7), 2),
-    (Sampling(top_p=0.3), 1), (Sampling(min_p=0.2), 3), (Sampling(min_p=1.0), 1), (Sampling(top_k=3, top_p=0.5), 1),
-])
+@pytest.mark.parametrize(
+  'sampling, left',
+  [
+    (Sampling(), 5),
+    (Sampling(top_k=2), 2),
+    (Sampling(top_k=9), 5),
+    (Sampling(top_p=0.7), 2),
+    (Sampling(top_p=0.3), 1),
+    (Sampling(min_p=0.2), 3),
+    (Sampling(min_p=1.0), 1),
+    (Sampling(top_k=3, top_p=0.5), 1),
+  ],
+)
 def test_rules_keep_the_likeliest_tokens(sampling, left):
   for order in ([0, 1, 2, 3, 4], [4, 2, 0, 1, 3]):
     kept = np.isfinite(filtered(LOGITS[:, jnp.array(order)], NONE, sampling))[0]
@@ -88,4 +104,6 @@ def test_rules_keep_the_likeliest_tokens(sampling, left):
 
 def test_a_repetition_penalty_makes_what_was_said_less_likely():
   logits, seen = jnp.array([[2.0, -2.0, 1.0]]), jnp.array([[True, True, False]])
-  np.testing.assert_allclose(filtered(logits, seen, Sampling(repetition_penalty=2.0)), [[1.0, -4.0, 1.0]])
+  np.testing.assert_allclose(
+    filtered(logits, seen, Sampling(repetition_penalty=2.0)), [[1.0, -4.0, 1.0]]
+  )

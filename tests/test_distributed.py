@@ -1,4 +1,6 @@
-"""Several processes are one run: the same numbers, one checkpoint, and a clear end when one of them is gone."""
+"""Several processes are one run: the same numbers, one
+checkpoint, and a clear end when one of them is gone.
+"""
 
 import ast
 from pathlib import Path
@@ -25,7 +27,9 @@ def text(tmp_path_factory):
 
 def start(args: list[str], *, devices: int, fault: str | None = None) -> subprocess.Popen:
   env = runs.environment(fault) | dict(JAX_NUM_CPU_DEVICES=str(devices))
-  return subprocess.Popen(args, cwd=runs.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+  return subprocess.Popen(
+    args, cwd=runs.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+  )
 
 
 def alone(args: list[str], *, devices: int, fault: str | None = None) -> tuple[int, str, str]:
@@ -39,8 +43,14 @@ def pair(args: list[str], *, faults=(None, None), more=((), ())) -> list[subproc
   with socket.socket() as probe:
     probe.bind(('127.0.0.1', 0))
     port = probe.getsockname()[1]
-  return [start([*args, *more[n], f'--coordinator=127.0.0.1:{port}', '--processes=2', f'--process={n}'], devices=4,
-                fault=faults[n]) for n in range(2)]
+  return [
+    start(
+      [*args, *more[n], f'--coordinator=127.0.0.1:{port}', '--processes=2', f'--process={n}'],
+      devices=4,
+      fault=faults[n],
+    )
+    for n in range(2)
+  ]
 
 
 def ends(processes: list[subprocess.Popen]) -> list[tuple[int, str, str]]:
@@ -64,12 +74,18 @@ def same_numbers(workdir: Path, other: Path):
   ours, theirs = runs.rows(workdir), runs.rows(other)
   assert [row['step'] for row in ours] == [row['step'] for row in theirs]
   for row, expected in zip(ours, theirs):
-    row, expected = ({name: value for name, value in one.items() if name != 'config_hash'} for one in (row, expected))
+    row, expected = (
+      {name: value for name, value in one.items() if name != 'config_hash'}
+      for one in (row, expected)
+    )
     assert row.keys() == expected.keys()
     for name, value in row.items():
       if isinstance(value, float):
-        # Adam divides by the size of a gradient, also where that is rounding: norms of updates show it.
-        np.testing.assert_allclose(value, expected[name], rtol=1e-5 if 'loss' in name else 1e-3, err_msg=name)
+        # Adam divides by the size of a gradient, also where
+        # that is rounding: norms of updates show it.
+        np.testing.assert_allclose(
+          value, expected[name], rtol=1e-5 if 'loss' in name else 1e-3, err_msg=name
+        )
       else:
         assert value == expected[name], name
 
@@ -78,22 +94,32 @@ def test_processes_that_were_started_differently_all_say_where_and_end(text, tmp
   args = runs.command('bert_tiny', tmp_path / 'run', text)
   for code, _, err in ends(pair(args, more=((), ('--config.seed=1', '--config.mlm.rate=0.2')))):
     assert code == 3, err
-    assert 'seed: 0 on process 0, 1 on process 1' in err and 'mlm.rate: 0.15 on process 0, 0.2 on process 1' in err
+    assert (
+      'seed: 0 on process 0, 1 on process 1' in err
+      and 'mlm.rate: 0.15 on process 0, 0.2 on process 1' in err
+    )
     assert 'Traceback' not in err
   assert not (tmp_path / 'run').exists()
 
 
 @pytest.mark.slow
-def test_two_processes_are_one_with_as_many_devices_and_leave_one_checkpoint_for_any(by_two, text, tmp_path):
+def test_two_processes_are_one_with_as_many_devices_and_leave_one_checkpoint_for_any(
+  by_two, text, tmp_path
+):
   workdir = tmp_path / 'run'
   code, _, err = alone(runs.command('bert_tiny', workdir, text), devices=8)
   assert code == 0, err
   same_numbers(by_two, workdir)
   assert (by_two / 'certificate.json').read_text() == (workdir / 'certificate.json').read_text()
-  files = lambda folder: {path.name for path in folder.iterdir() if not path.name.startswith('phase')}
+  files = lambda folder: {
+    path.name for path in folder.iterdir() if not path.name.startswith('phase')
+  }
   assert files(by_two) == files(workdir)
   assert files(by_two / 'checkpoints') == {'step_00000008', 'step_00000012'}
-  longer = [*runs.command('bert_tiny', by_two.parent / 'longer', text, steps=14), '--allow_change=steps']
+  longer = [
+    *runs.command('bert_tiny', by_two.parent / 'longer', text, steps=14),
+    '--allow_change=steps',
+  ]
   subprocess.run(['cp', '-r', by_two, by_two.parent / 'longer'], check=True)
   code, out, err = alone(longer, devices=2)
   assert code == 0 and 'at step 12' in out, err
@@ -102,7 +128,9 @@ def test_two_processes_are_one_with_as_many_devices_and_leave_one_checkpoint_for
 
 @pytest.mark.slow
 @pytest.mark.parametrize('victim', [1, 0])
-def test_a_process_that_is_killed_ends_the_other_one_soon_and_both_resume_bit_identical(victim, by_two, text, tmp_path):
+def test_a_process_that_is_killed_ends_the_other_one_soon_and_both_resume_bit_identical(
+  victim, by_two, text, tmp_path
+):
   workdir = tmp_path / 'run'
   args = runs.command('bert_tiny', workdir, text)
   faults = ['none', 'none']
@@ -143,7 +171,11 @@ def test_a_process_that_is_stuck_is_noticed_and_every_stack_is_shown(text, tmp_p
   args = runs.command('bert_tiny', tmp_path / 'run', text, stuck_after=5.0)
   (first, _, waits), (second, _, sleeps) = ends(pair(args, faults=('none', 'sleep_at:3')))
   assert first == second == 6, waits + sleeps
-  assert 'maybe_sleep' in sleeps and 'while reading the batch of step 3' in sleeps and 'config.stuck_after=5' in sleeps
+  assert (
+    'maybe_sleep' in sleeps
+    and 'while reading the batch of step 3' in sleeps
+    and 'config.stuck_after=5' in sleeps
+  )
   assert 'Thread 0x' in waits
 
 
@@ -157,8 +189,12 @@ def test_who_is_waited_for_and_where_is_said(text, tmp_path):
     code, _, err = alone([*args, f'--coordinator=localhost:{busy}', '--process=0'], devices=1)
     assert code == 6 and f'cannot listen on port {busy}' in err and f'localhost:{busy}' in err
   for process, who in ((0, '1 more of 2 processes at'), (1, 'process 0: nothing answers at')):
-    code, _, err = alone([*args, f'--coordinator=localhost:{busy}', f'--process={process}'], devices=1)
-    assert code == 6 and f'waiting for {who} localhost:{busy}' in err and 'gave up after 7 s' in err, err
+    code, _, err = alone(
+      [*args, f'--coordinator=localhost:{busy}', f'--process={process}'], devices=1
+    )
+    assert (
+      code == 6 and f'waiting for {who} localhost:{busy}' in err and 'gave up after 7 s' in err
+    ), err
     assert err.count('waiting for') == 2 and 'started on all workers' in err
 
 
@@ -167,7 +203,11 @@ def test_other_devices_and_another_mesh_resume_with_the_same_batches_and_losses(
   workdir, whole = tmp_path / 'run', tmp_path / 'whole'
   code, _, err = alone(runs.command('gpt_tiny', whole, text), devices=1)
   assert code == 0, err
-  for devices, name, fault in [(8, 'fsdp', 'die_at_step:6'), (4, 'fsdp+tensor2', 'die_at_step:10'), (1, 'data', None)]:
+  for devices, name, fault in [
+    (8, 'fsdp', 'die_at_step:6'),
+    (4, 'fsdp+tensor2', 'die_at_step:10'),
+    (1, 'data', None),
+  ]:
     mesh = {f'mesh.{axis}': size for axis, size in base.mesh(name).items()}
     args = [*runs.command('gpt_tiny', workdir, text, **mesh), '--allow_change=mesh']
     code, out, err = alone(args, devices=devices, fault=fault)
@@ -178,41 +218,61 @@ def test_other_devices_and_another_mesh_resume_with_the_same_batches_and_losses(
 
 @pytest.mark.slow
 def test_a_device_without_memory_ends_a_run_with_an_estimate_and_three_ways_out(text, tmp_path):
-  code, _, err = alone(runs.command('bert_tiny', tmp_path / 'run', text), devices=2, fault='oom_at:3')
+  code, _, err = alone(
+    runs.command('bert_tiny', tmp_path / 'run', text), devices=2, fault='oom_at:3'
+  )
   assert code == 6 and 'Traceback' not in err
   assert 'RESOURCE_EXHAUSTED' in err and 'activations of 4 rows' in err and 'optimiser' in err
-  assert len(re.findall(r'^  --config\.', err, re.MULTILINE)) == 3 and '--config.accumulate=2 ' in err
+  assert (
+    len(re.findall(r'^  --config\.', err, re.MULTILINE)) == 3 and '--config.accumulate=2 ' in err
+  )
 
 
-FILES = [path for folder in ('data', 'evaluation', 'models', 'objectives', 'training')
-         for path in sorted((runs.ROOT / folder).glob('*.py'))]
+FILES = [
+  path
+  for folder in ('data', 'evaluation', 'models', 'objectives', 'training')
+  for path in sorted((runs.ROOT / folder).glob('*.py'))
+]
 
 
 def asks_who(tree: ast.AST) -> list[int]:
   """Lines on which the number of this process is asked for."""
-  return [node.lineno for node in ast.walk(tree)
-          if isinstance(node, ast.Attribute | ast.Name) and (getattr(node, 'attr', None) or getattr(node, 'id', None))
-          in ('process_index', 'process_id', 'is_primary_host')]
+  return [
+    node.lineno
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Attribute | ast.Name)
+    and (getattr(node, 'attr', None) or getattr(node, 'id', None))
+    in ('process_index', 'process_id', 'is_primary_host')
+  ]
 
 
 def done_by_one(tree: ast.AST) -> list[ast.AST]:
   """The code that one process alone runs: what is given to `from_first`, as a lambda or by name."""
   functions = {node.name: node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-  given = [call.args[0] for call in ast.walk(tree) if isinstance(call, ast.Call) and call.args
-           and getattr(call.func, 'attr', '') in ('from_first', 'only_first', 'held_by_first')]
+  given = [
+    call.args[0]
+    for call in ast.walk(tree)
+    if isinstance(call, ast.Call)
+    and call.args
+    and getattr(call.func, 'attr', '') in ('from_first', 'only_first', 'held_by_first')
+  ]
   return [functions[each.id] if isinstance(each, ast.Name) else each for each in given]
 
 
 def uses_jax(tree: ast.AST) -> list[int]:
-  return [node.lineno for node in ast.walk(tree)
-          if isinstance(node, ast.Name) and node.id in ('jax', 'jnp', 'sharding')]
+  return [
+    node.lineno
+    for node in ast.walk(tree)
+    if isinstance(node, ast.Name) and node.id in ('jax', 'jnp', 'sharding')
+  ]
 
 
 def test_no_process_does_alone_what_could_wait_for_the_others():
   found = 0
   for path in FILES:
     tree = ast.parse(path.read_text())
-    if path.name not in ('distributed.py', 'membership.py', 'sharding.py'):  # who speaks, and which rows are whose
+    # who speaks, and which rows are whose
+    if path.name not in ('distributed.py', 'membership.py', 'sharding.py'):
       assert not asks_who(tree), f'{path}: {asks_who(tree)}'
     for code in done_by_one(tree):
       found += 1
@@ -222,6 +282,8 @@ def test_no_process_does_alone_what_could_wait_for_the_others():
 
 def test_the_rule_about_processes_catches_what_it_is_for():
   assert asks_who(ast.parse('if jax.process_index() == 0:\n  save()')) == [1]
-  bad = ast.parse('def note():\n  return jax.device_get(x)\n'
-                  'd.from_first(note)\nd.from_first(lambda: read(path))\nd.from_first(lambda: jnp.sum(x))')
+  bad = ast.parse(
+    'def note():\n  return jax.device_get(x)\n'
+    'd.from_first(note)\nd.from_first(lambda: read(path))\nd.from_first(lambda: jnp.sum(x))'
+  )
   assert [uses_jax(code) for code in done_by_one(bad)] == [[2], [], [5]]

@@ -1,4 +1,6 @@
-"""Dropout: its rate, what it leaves, and that elements which share random bits are dropped independently."""
+"""Dropout: its rate, what it leaves, and that elements which
+share random bits are dropped independently.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +16,7 @@ def test_an_element_is_dropped_at_the_rate_and_the_rest_is_scaled_up(shape):
     out = np.asarray(dropout(jax.random.key(0), jnp.full(shape, 3.0), rate))
     kept = out != 0
     np.testing.assert_allclose(out[kept], 3 / (1 - rate), rtol=1e-6)  # one division in float32
-    standard_error = (rate * (1 - rate) / out.size)**0.5
+    standard_error = (rate * (1 - rate) / out.size) ** 0.5
     assert abs((1 - kept.mean()) - rate) < 5 * standard_error
 
 

@@ -1,4 +1,6 @@
-"""Exact inference against the sum over all strings, whose probabilities are written down here without an automaton."""
+"""Exact inference against the sum over all strings, whose
+probabilities are written down here without an automaton.
+"""
 
 import itertools
 import math
@@ -6,16 +8,17 @@ import math
 import numpy as np
 import pytest
 
-from data import synthetic
-from evaluation import exact
+from data.corpora import synthetic
+from evaluation.synthetic import exact
 
 CUES = {'bank_1': ('river', 'water', 'boat', 'fish'), 'bank_2': ('money', 'loan', 'cash', 'gold')}
 
 
 def clauses():
   """Every clause with its probability."""
-  for article, sense, verb, link in itertools.product(('the', 'a', 'this', 'that'), CUES, ('is', 'was'),
-                                                      ('near', 'beside')):
+  for article, sense, verb, link in itertools.product(
+    ('the', 'a', 'this', 'that'), CUES, ('is', 'was'), ('near', 'beside')
+  ):
     for cue in CUES[sense]:
       yield (article, sense, verb, link, cue), 1 / 4 / 2 / 2 / 2 / 4
 
@@ -47,9 +50,9 @@ def bracket_strings():
 
 
 CASES = {
-    'ambiguous': lambda: (synthetic.ambiguous(clauses=2), ambiguous_strings()),
-    'hidden_markov': lambda: (synthetic.hidden_markov(length=4), markov_strings(4)),
-    'brackets': lambda: (synthetic.brackets(nests=2, kinds=2), bracket_strings()),
+  'ambiguous': lambda: (synthetic.ambiguous(clauses=2), ambiguous_strings()),
+  'hidden_markov': lambda: (synthetic.hidden_markov(length=4), markov_strings(4)),
+  'brackets': lambda: (synthetic.brackets(nests=2, kinds=2), bracket_strings()),
 }
 
 
@@ -59,7 +62,11 @@ def case(request):
   language, strings = CASES[request.param]()
   number = {word: index for index, word in enumerate(language.words)}
   words, probabilities = zip(*strings)
-  return language, np.array([[number[word] for word in string] for string in words]), np.array(probabilities)
+  return (
+    language,
+    np.array([[number[word] for word in string] for string in words]),
+    np.array(probabilities),
+  )
 
 
 def enumerated(word_NxT, probability_N, string_T, visible_T, t, W):
@@ -101,8 +108,10 @@ def test_a_left_only_reader_pays_the_entropy_of_the_document(case):
 def test_a_reader_that_sees_more_never_pays_more_at_any_position(case):
   language, word_NxT, probability_N = case
   all_NxT = np.ones_like(word_NxT, bool)
-  cost = lambda visible_NxT, two_sided: probability_N @ exact.entropy(
-      exact.posterior(language, word_NxT, visible_NxT, two_sided=two_sided))
+  cost = lambda visible_NxT, two_sided: (
+    probability_N
+    @ exact.entropy(exact.posterior(language, word_NxT, visible_NxT, two_sided=two_sided))
+  )
   left_T, both_T = cost(all_NxT, False), cost(all_NxT, True)
   assert (both_T <= left_T + 1e-12).all() and both_T.sum() < 0.97 * left_T.sum()
   np.testing.assert_allclose(both_T[-1], left_T[-1])  # nothing stands to the right of the last word
@@ -116,15 +125,23 @@ def test_the_sense_of_the_ambiguous_word_is_worth_ln_2_to_its_right():
   language = synthetic.ambiguous()
   word_NxT = language.sample(50, 1)
   all_NxT = np.ones_like(word_NxT, bool)
-  left_T, both_T = (exact.entropy(exact.posterior(language, word_NxT, all_NxT, two_sided=two)).mean(axis=0)
-                    for two in (False, True))
+  left_T, both_T = (
+    exact.entropy(exact.posterior(language, word_NxT, all_NxT, two_sided=two)).mean(axis=0)
+    for two in (False, True)
+  )
   ln2 = math.log(2)
-  np.testing.assert_allclose(left_T.reshape(6, 5), np.tile([2 * ln2, ln2, ln2, ln2, 2 * ln2], (6, 1)))
-  np.testing.assert_allclose((left_T - both_T).reshape(6, 5), np.tile([0, ln2, 0, 0, 0], (6, 1)), atol=1e-12)
+  np.testing.assert_allclose(
+    left_T.reshape(6, 5), np.tile([2 * ln2, ln2, ln2, ln2, 2 * ln2], (6, 1))
+  )
+  np.testing.assert_allclose(
+    (left_T - both_T).reshape(6, 5), np.tile([0, ln2, 0, 0, 0], (6, 1)), atol=1e-12
+  )
 
 
 def test_hidden_cues_cost_what_the_closed_form_says():
-  """k of n words hidden: the sense is in doubt exactly where its cue is hidden as well, so (k - 1) / (n - 1) ln 2."""
+  """k of n words hidden: the sense is in doubt exactly where its cue
+  is hidden as well, so (k - 1) / (n - 1) ln 2.
+  """
   language = synthetic.ambiguous()
   word_NxT = language.sample(3_000, 2)
   n, k, ln2 = language.length, 9, math.log(2)
@@ -132,4 +149,6 @@ def test_hidden_cues_cost_what_the_closed_form_says():
   cost_NxT = exact.entropy(exact.posterior(language, word_NxT, visible_NxT, two_sided=True))
   at = lambda slot: cost_NxT[:, slot::5][~visible_NxT[:, slot::5]].mean()
   doubt = (k - 1) / (n - 1) * ln2
-  assert [at(slot) for slot in range(5)] == pytest.approx([2 * ln2, doubt, ln2, ln2, 2 * ln2 + doubt], abs=0.02)
+  assert [at(slot) for slot in range(5)] == pytest.approx(
+    [2 * ln2, doubt, ln2, ln2, 2 * ln2 + doubt], abs=0.02
+  )

@@ -1,4 +1,6 @@
-"""Fine-tuning: many seeds in one program are the same seeds alone; masks and pooling do what they say."""
+"""Fine-tuning: many seeds in one program are the same seeds
+alone; masks and pooling do what they say.
+"""
 
 import functools
 import json
@@ -14,15 +16,19 @@ import numpy as np
 import pytest
 import small
 
-from configs.check import ConfigError
-from data import tokenizer as tokenizers
-from data.tasks import Example, Task
-from tools import weights as loading
-from training import finetune, workdir
-from training.errors import StateError
+from configs.schema.check import ConfigError
+from data.tasks.labelled import Example, Task
+from data.tokens import tokenizer as tokenizers
+from inference.model import Model
+from runtime import workdir
+from runtime.errors import StateError
+from training import finetune
+from training import load as loading
 
 ROOT = Path(__file__).resolve().parents[1]
-WORDS = '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'.split()
+WORDS = (
+  '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'
+).split()
 PLAIN = WORDS[5:14]
 SIZES = dict(layers=1, width=16, feed_forward=32)
 
@@ -35,9 +41,22 @@ def trunk():
 
 
 def recipe(**changes) -> finetune.Recipe:
-  return finetune.Recipe(**dict(
-      mask='bidirectional', pooling='mean', seeds=(0, 1, 2), steps=5, epochs=1.0, batch_size=8, learning_rate=1e-2,
-      warmup_share=0.1, weight_decay=0.01, max_length=16, predict_batch=16) | changes)
+  return finetune.Recipe(
+    **dict(
+      mask='bidirectional',
+      pooling='mean',
+      seeds=(0, 1, 2),
+      steps=5,
+      epochs=1.0,
+      batch_size=8,
+      learning_rate=1e-2,
+      warmup_share=0.1,
+      weight_decay=0.01,
+      max_length=16,
+      predict_batch=16,
+    )
+    | changes
+  )
 
 
 def text_task() -> Task:
@@ -48,8 +67,12 @@ def text_task() -> Task:
     label = int(rng.integers(2))
     return Example((' '.join([*rng.choice(PLAIN, 4), 'fish' if label else 'boat']),), label)
 
-  return Task('sst2', 'text', ('without', 'with'), dict(train=[example() for _ in range(20)],
-                                                        test=[example() for _ in range(20)]))
+  return Task(
+    'sst2',
+    'text',
+    ('without', 'with'),
+    dict(train=[example() for _ in range(20)], test=[example() for _ in range(20)]),
+  )
 
 
 def next_word_task() -> Task:
@@ -60,8 +83,12 @@ def next_word_task() -> Task:
     second = int(rng.integers(2))
     return Example((str(rng.choice(PLAIN)), ('fish', 'boat')[second]), (1 + second, 0))
 
-  return Task('conll2000', 'words', ('O', 'B-NP', 'B-VP'), dict(train=[example() for _ in range(64)],
-                                                                test=[example() for _ in range(40)]))
+  return Task(
+    'conll2000',
+    'words',
+    ('O', 'B-NP', 'B-VP'),
+    dict(train=[example() for _ in range(64)], test=[example() for _ in range(40)]),
+  )
 
 
 def run(task: Task, progress=None, **changes) -> dict:
@@ -76,12 +103,15 @@ def together():
 def test_seeds_side_by_side_are_the_same_seeds_alone(together):
   seen = []
   alone = run(text_task(), progress=lambda *args: seen.append(args), seeds=(1,))
-  # A batched matrix product adds in another order: float32 differs in its last bits, grown over five updates.
+  # A batched matrix product adds in another order: float32
+  # differs in its last bits, grown over five updates.
   assert alone['final_losses'][0] == pytest.approx(together['final_losses'][1], rel=1e-4)
   assert alone['values'][0] == together['values'][1]
   assert alone['std'] == 0 and alone['seeds'] == [1]
   # Each update is reported once, with its tokens: 8 rows of five words, [CLS] and [SEP].
-  assert [(done, of, tokens) for done, of, _, _, tokens in seen] == [(step, 5, 8 * 7) for step in range(1, 6)]
+  assert [(done, of, tokens) for done, of, _, _, tokens in seen] == [
+    (step, 5, 8 * 7) for step in range(1, 6)
+  ]
   assert seen[-1][2] == pytest.approx(alone['final_losses'][0])
 
 
@@ -90,11 +120,23 @@ def test_seeds_differ(together):
 
 
 def test_the_result_says_what_was_done(together):
-  assert (together['unit'], together['side'], together['higher_is_better']) == ('accuracy', 'understanding', True)
+  assert (together['unit'], together['side'], together['higher_is_better']) == (
+    'accuracy',
+    'understanding',
+    True,
+  )
   assert together['value'] == pytest.approx(np.mean(together['values']))
   assert together['std'] == pytest.approx(np.std(together['values'], ddof=1))
-  wanted = dict(finetune_mask='bidirectional', pooling='mean', learning_rate=1e-2, steps=5, split='test', rows=20,
-                train_rows=20, cut_rows=dict(train=0, scored=0))
+  wanted = dict(
+    finetune_mask='bidirectional',
+    pooling='mean',
+    learning_rate=1e-2,
+    steps=5,
+    split='test',
+    rows=20,
+    train_rows=20,
+    cut_rows=dict(train=0, scored=0),
+  )
   assert {name: together[name] for name in wanted} == wanted
   json.dumps(together)
 
@@ -107,16 +149,26 @@ def test_the_mask_of_fine_tuning_decides_what_can_be_learned():
 
 
 def test_first_token_under_a_causal_mask_is_refused_because_it_has_seen_nothing():
-  with pytest.raises(ConfigError, match='pooling=first under a causal mask .* use pooling=last or pooling=mean'):
+  with pytest.raises(
+    ConfigError, match='pooling=first under a causal mask .* use pooling=last or pooling=mean'
+  ):
     run(text_task(), mask='causal', pooling='first')
   network, params = small.network('bert_base', mask='causal', packed=False, heads=('sequence',))
   batch = small.batch(small.tokens(1, 6))
   seen = {}
   for pooling in finetune.POOLINGS:
-    pooled = batch | dict(pool=jnp.asarray(finetune.pool_shares(np.asarray(batch['segment']), pooling)))
+    pooled = batch | dict(
+      pool=jnp.asarray(finetune.pool_shares(np.asarray(batch['segment']), pooling))
+    )
     other = pooled | dict(token=batch['token'].at[0, 3].add(1))
-    seen[pooling] = float(jnp.abs(network.apply(params, pooled)['sequence'] -
-                                  network.apply(params, other)['sequence']).max()) > 0
+    seen[pooling] = (
+      float(
+        jnp.abs(
+          network.apply(params, pooled)['sequence'] - network.apply(params, other)['sequence']
+        ).max()
+      )
+      > 0
+    )
   assert seen == dict(mean=True, last=True, first=False)
 
 
@@ -130,7 +182,9 @@ def test_a_pool_of_the_first_token_is_the_published_head():
 
 def test_pooling_leaves_padding_out():
   segment = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
-  np.testing.assert_allclose(finetune.pool_shares(segment, 'mean'), [[1 / 3, 1 / 3, 1 / 3, 0], [0.25] * 4])
+  np.testing.assert_allclose(
+    finetune.pool_shares(segment, 'mean'), [[1 / 3, 1 / 3, 1 / 3, 0], [0.25] * 4]
+  )
   assert finetune.pool_shares(segment, 'last').tolist() == [[0, 0, 1, 0], [0, 0, 0, 1]]
   assert finetune.pool_shares(segment, 'first').tolist() == [[1, 0, 0, 0], [1, 0, 0, 0]]
 
@@ -138,7 +192,8 @@ def test_pooling_leaves_padding_out():
 def test_failed_runs_are_those_that_do_not_beat_the_majority():
   scores = [dict(accuracy=value, f1=0.5) for value in (0.6, 0.7, 0.5, 0.9, 0.8)]
   found = finetune.summarise('accuracy', scores, dict(majority=0.6), [0.1, 0.1, 0.1, math.nan, 0.1])
-  assert found['failed_share'] == 3 / 5  # 0.6 only equals the majority, 0.5 is below, 0.9 has no finite loss
+  # 0.6 only equals the majority, 0.5 is below, 0.9 has no finite loss
+  assert found['failed_share'] == 3 / 5
   assert (found['value'], found['min'], found['max']) == (pytest.approx(0.7), 0.5, 0.9)
   assert found['other_scores'] == dict(f1=dict(mean=0.5, std=0.0))
 
@@ -158,7 +213,9 @@ def test_epochs_count_where_no_steps_are_given():
 
 
 def test_a_split_that_is_not_there_is_named():
-  with pytest.raises(ConfigError, match='sst2 has no labelled split validation; there are train, test'):
+  with pytest.raises(
+    ConfigError, match='sst2 has no labelled split validation; there are train, test'
+  ):
     finetune.finetune(*trunk(), text_task(), recipe(), split='validation')
 
 
@@ -166,7 +223,8 @@ def test_evaluations_of_other_names_stay(tmp_path):
   workdir.note_evaluations(tmp_path, dict(blimp=dict(value=0.5), finetune_rte=dict(value=0.1)))
   workdir.note_evaluations(tmp_path, dict(finetune_rte=dict(value=0.2)))
   assert json.loads((tmp_path / 'evaluations.json').read_text()) == dict(
-      blimp=dict(value=0.5), finetune_rte=dict(value=0.2))
+    blimp=dict(value=0.5), finetune_rte=dict(value=0.2)
+  )
   (tmp_path / 'evaluations.json').write_text('{')
   with pytest.raises(StateError, match='evaluations.json is damaged'):
     workdir.note_evaluations(tmp_path, dict(blimp=dict(value=0.5)))
@@ -178,7 +236,9 @@ def folder(tmp_path_factory):
   path = tmp_path_factory.mktemp('finetune')
   config, params, tokenizer = trunk()
   params = jax.tree.map(np.asarray, {name: params[name] for name in ('embeddings', 'trunk')})
-  loading.save(loading.Weights(config, 'causal', (), None, params, tokenizer, True, 'a small model'), path / 'model')
+  loading.save(
+    Model(config, 'causal', (), None, params, tokenizer, True, 'a small model'), path / 'model'
+  )
   (path / 'sst2').mkdir()
   for split, name in dict(train='train', test='dev').items():
     lines = [f'{example.label} {example.texts[0]}' for example in text_task().splits[split]]
@@ -188,33 +248,72 @@ def folder(tmp_path_factory):
 
 
 def call(*args) -> subprocess.CompletedProcess:
-  return subprocess.run([sys.executable, '-m', 'tools.finetune', *map(str, args)], cwd=ROOT, text=True, timeout=300,
-                        capture_output=True, env=dict(os.environ, JAX_PLATFORMS='cpu'))
+  return subprocess.run(
+    [sys.executable, '-m', 'tools.finetune', *map(str, args)],
+    cwd=ROOT,
+    text=True,
+    timeout=300,
+    capture_output=True,
+    env=dict(os.environ, JAX_PLATFORMS='cpu'),
+  )
 
 
 @pytest.mark.slow
 def test_the_program_writes_what_it_prints(folder):
-  result = call(folder / 'model', '--tasks=sst2', f'--task_data={folder}', '--finetune_mask=same', '--steps=2',
-                '--seeds=2', '--pooling=last', '--json')
+  result = call(
+    folder / 'model',
+    '--tasks=sst2',
+    f'--task_data={folder}',
+    '--finetune_mask=same',
+    '--steps=2',
+    '--seeds=2',
+    '--pooling=last',
+    '--json',
+  )
   assert result.returncode == 0, result.stderr
   printed = json.loads(result.stdout)
   assert printed == json.loads((folder / 'model/evaluations.json').read_text())
   found = printed['finetune_sst2']
-  assert (found['finetune_mask'], found['pretrained_mask'], found['pooling']) == ('causal', 'causal', 'last')
+  assert (found['finetune_mask'], found['pretrained_mask'], found['pooling']) == (
+    'causal',
+    'causal',
+    'last',
+  )
   assert found['asked'] == dict(finetune_mask='same', steps=2, seeds=2, pooling='last')
   assert len(found['values']) == 2 and found['source'].startswith(str(folder))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('args, code, words', [
-    (['{}/model', '--tasks=sst2', '--task_data={}'], 2, '--finetune_mask=same, bidirectional or causal is needed'),
+@pytest.mark.parametrize(
+  'args, code, words',
+  [
+    (
+      ['{}/model', '--tasks=sst2', '--task_data={}'],
+      2,
+      '--finetune_mask=same, bidirectional or causal is needed',
+    ),
     (['{}/model', '--task_data={}', '--finetune_mask=same'], 2, '--tasks=NAME'),
-    (['{}/model', '--tasks=sst2', '--task_data={}', '--finetune_mask=same', '--pooling=first'], 2, 'seen nothing'),
-    (['{}/model', '--tasks=sts', '--task_data={}', '--finetune_mask=same'], 4, "task 'sts' is not known"),
-    (['{}/model', '--tasks=mrpc', '--task_data={}', '--finetune_mask=same'], 4, 'train.tsv: no such file'),
+    (
+      ['{}/model', '--tasks=sst2', '--task_data={}', '--finetune_mask=same', '--pooling=first'],
+      2,
+      'seen nothing',
+    ),
+    (
+      ['{}/model', '--tasks=sts', '--task_data={}', '--finetune_mask=same'],
+      4,
+      "task 'sts' is not known",
+    ),
+    (
+      ['{}/model', '--tasks=mrpc', '--task_data={}', '--finetune_mask=same'],
+      4,
+      'train.tsv: no such file',
+    ),
     (['{}/none', '--tasks=sst2', '--task_data={}', '--finetune_mask=same'], 3, 'no folder'),
-])
+  ],
+)
 def test_a_mistake_is_one_line_and_a_code(folder, args, code, words):
   result = call(*(arg.format(folder) for arg in args))
   assert result.returncode == code, result.stderr
-  assert words in result.stderr and 'Traceback' not in result.stderr and result.stderr.count('\n') == 1
+  assert (
+    words in result.stderr and 'Traceback' not in result.stderr and result.stderr.count('\n') == 1
+  )

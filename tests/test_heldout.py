@@ -8,11 +8,11 @@ import pytest
 import runs
 
 from configs import base, bert_tiny, gpt_tiny
-from configs.cells import OBJECTIVES, PAIRED
+from configs.schema.grid import OBJECTIVES, PAIRED
 from evaluation import suite
-from evaluation.heldout import make_evaluator, perplexity
-from training import sharding
-from training.assemble import assemble, make_run_state, phases_of
+from evaluation.validation import make_evaluator, perplexity
+from parallel import sharding
+from training.experiment import assemble, make_run_state, phases_of
 
 CELLS = dict(bert=bert_tiny, gpt=gpt_tiny)
 
@@ -22,21 +22,40 @@ def experiment(request, tmp_path_factory):
   folder = tmp_path_factory.mktemp('corpus')
   config = CELLS[request.param].get_config()
   config.update_from_flattened_dict(
-      {name: value == 'True' if value in ('True', 'False') else value for name, value in runs.TINY.items()})
-  config.update_from_flattened_dict({
-      'data.corpus': f'text:{runs.corpus(folder, documents=80)}', 'data.cache': str(folder / 'cache'),
-      'data.validation_share': 0.3, **({'mlm.rate': 0.4} if request.param == 'bert' else {})})
+    {
+      name: value == 'True' if value in ('True', 'False') else value
+      for name, value in runs.TINY.items()
+    }
+  )
+  config.update_from_flattened_dict(
+    {
+      'data.corpus': f'text:{runs.corpus(folder, documents=80)}',
+      'data.cache': str(folder / 'cache'),
+      'data.validation_share': 0.3,
+      **({'mlm.rate': 0.4} if request.param == 'bert' else {}),
+    }
+  )
   return assemble(config)
 
 
 def score(experiment, batch_size, params=None):
   mesh = sharding.make_mesh(experiment.config.mesh, jax.devices()[:1])
   with jax.set_mesh(mesh):
-    params = make_run_state(experiment.config, experiment.network, mesh)[1]().params if params is None else params
-    evaluate = make_evaluator(experiment.network.apply, experiment.held_out, seed=experiment.config.validation.seed,
-                              place=lambda batch: sharding.place(batch, mesh))
+    params = (
+      make_run_state(experiment.config, experiment.network, mesh)[1]().params
+      if params is None
+      else params
+    )
+    evaluate = make_evaluator(
+      experiment.network.apply,
+      experiment.held_out,
+      seed=experiment.config.validation.seed,
+      place=lambda batch: sharding.place(batch, mesh),
+    )
     batches = experiment.validation(batch_size)
-    return evaluate(params, (batches[i] for i in range(len(batches))), experiment.prepared.report['validation'])
+    return evaluate(
+      params, (batches[i] for i in range(len(batches))), experiment.prepared.report['validation']
+    )
 
 
 def test_the_batch_size_of_validation_changes_no_mask_and_no_number(experiment):
@@ -51,14 +70,18 @@ def test_the_batch_size_of_validation_changes_no_mask_and_no_number(experiment):
 
 
 def test_validation_predicts_what_its_rows_say(experiment):
-  """Counted by hand, whatever the training masks: 15% of a row's tokens, or every token but a document's first."""
+  """Counted by hand, whatever the training masks: 15% of a row's
+  tokens, or every token but a document's first.
+  """
   batch = experiment.validation(experiment.validation(1).rows)[0]
   prepared = experiment.held_out.prepare(jax.random.key(0), batch, batch['id'])
   weights = {name: float(np.sum(x)) for name, x in experiment.held_out.counts(prepared).items()}
   filled = (batch['segment'] > 0).sum(axis=1)
   if 'mlm' in weights:
     assert experiment.masking.rate == 0.4
-    assert weights == dict(mlm=sum(max(1, round(0.15 * n)) for n in filled.tolist()), nsp=len(filled))
+    assert weights == dict(
+      mlm=sum(max(1, round(0.15 * n)) for n in filled.tolist()), nsp=len(filled)
+    )
   else:
     documents = sum(len(set(row[row > 0].tolist())) for row in batch['segment'])
     assert weights == dict(clm=filled.sum() - documents)
@@ -83,11 +106,14 @@ def test_a_perplexity_beyond_floats_is_infinite():
   assert perplexity(0.0) == 1.0 and perplexity(701.0) == math.inf
 
 
-@pytest.mark.parametrize('short, share, phases', [
+@pytest.mark.parametrize(
+  'short, share, phases',
+  [
     (0, 0.9, ((0, 512),)),
     (128, 0.9, ((0, 128), (900, 512))),
     (128, 0.0, ((0, 512),)),
-])
+  ],
+)
 def test_bert_trains_short_before_it_trains_long(short, share, phases):
   config = base.get_config()
   config.steps = 1_000

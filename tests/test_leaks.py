@@ -7,29 +7,38 @@ import jax.numpy as jnp
 import pytest
 import small
 
-from models import cache
+from evaluation import mask_check
+from models import kv_cache
 from models.masks import Mask
 from objectives import clm
-from training import leaks
-from training.errors import LeakError
+from runtime.errors import LeakError
 
-DENSE, WRITE, SHIFTED = Mask.dense, cache.write, clm.shifted
+DENSE, WRITE, SHIFTED = Mask.dense, kv_cache.write, clm.shifted
 
 
 def prove(config='gpt2_small', mask='causal', packed=True, heads=('clm',), **changes):
-  leaks.prove(small.model(config, **changes), mask=mask, packed=packed, heads=heads)
+  mask_check.prove(small.model(config, **changes), mask=mask, packed=packed, heads=heads)
 
 
-@pytest.mark.parametrize('mask, packed, heads, changes', [
+@pytest.mark.parametrize(
+  'mask, packed, heads, changes',
+  [
     ('bidirectional', False, ('mlm', 'nsp'), {}),
     ('bidirectional', True, ('mlm',), dict(shared_layers=True, embedding_width=16)),
     ('causal', True, ('mlm',), dict(norm='rms', gated=True, bias=False)),
     ('prefix', True, ('mlm',), {}),
     ('causal', True, ('clm',), dict(positions='rotary', kv_heads=2)),
-    ('causal', True, ('clm',), dict(positions='rotary', qk_norm=True, norm='rms', init_residual_zero=True)),
+    (
+      'causal',
+      True,
+      ('clm',),
+      dict(positions='rotary', qk_norm=True, norm='rms', init_residual_zero=True),
+    ),
     ('prefix', True, ('clm',), dict(attention='reference')),
-    ('causal', True, ('clm',), dict(layers=1, norm='rms', positions='rotary')),  # a norm hides a change of length alone
-])
+    # a norm hides a change of length alone
+    ('causal', True, ('clm',), dict(layers=1, norm='rms', positions='rotary')),
+  ],
+)
 def test_honest_networks_pass(mask, packed, heads, changes):
   prove('bert_base' if heads[0] == 'mlm' else 'gpt2_small', mask, packed, heads, **changes)
 
@@ -38,7 +47,12 @@ def test_honest_networks_pass(mask, packed, heads, changes):
 def test_every_shipped_config_passes(name):
   config = importlib.import_module(f'configs.{name}').get_config()
   heads = tuple(head for head in ('mlm', 'clm', 'nsp') if head in config.objectives)
-  leaks.prove(small.ModelConfig(**config.model.to_dict()), mask=config.mask, packed='nsp' not in heads, heads=heads)
+  mask_check.prove(
+    small.ModelConfig(**config.model.to_dict()),
+    mask=config.mask,
+    packed='nsp' not in heads,
+    heads=heads,
+  )
 
 
 def off_by_one(mask, T, S):
@@ -46,12 +60,24 @@ def off_by_one(mask, T, S):
   return DENSE(dataclasses.replace(mask, kv_position_BxS=later - 1), T, S)
 
 
-@pytest.mark.parametrize('bug, words', [
+@pytest.mark.parametrize(
+  'bug, words',
+  [
     (off_by_one, 'output 0 depends on input 1'),
-    (lambda mask, T, S: DENSE(dataclasses.replace(mask, window=(0, 0)), T, S), 'output 1 misses input 0'),
-    (lambda mask, T, S: DENSE(dataclasses.replace(mask, packed=False), T, S), 'output 4 depends on input 0'),
-    (lambda mask, T, S: DENSE(dataclasses.replace(mask, causal=False, prefix_BxS=None), T, S), 'depends on input'),
-])
+    (
+      lambda mask, T, S: DENSE(dataclasses.replace(mask, window=(0, 0)), T, S),
+      'output 1 misses input 0',
+    ),
+    (
+      lambda mask, T, S: DENSE(dataclasses.replace(mask, packed=False), T, S),
+      'output 4 depends on input 0',
+    ),
+    (
+      lambda mask, T, S: DENSE(dataclasses.replace(mask, causal=False, prefix_BxS=None), T, S),
+      'depends on input',
+    ),
+  ],
+)
 def test_a_mask_with_a_mistake_stops_the_run(bug, words, monkeypatch):
   monkeypatch.setattr(Mask, 'dense', bug)
   with pytest.raises(LeakError, match=words):
@@ -59,19 +85,23 @@ def test_a_mask_with_a_mistake_stops_the_run(bug, words, monkeypatch):
 
 
 def test_a_shifted_position_in_the_cache_stops_the_run(monkeypatch):
-  monkeypatch.setattr(cache, 'write', lambda cached, new, position: WRITE(cached, new, position - 1))
+  monkeypatch.setattr(
+    kv_cache, 'write', lambda cached, new, position: WRITE(cached, new, position - 1)
+  )
   with pytest.raises(LeakError, match='with a cache'):
     prove()
 
 
 def test_an_objective_that_asks_for_what_is_seen_stops_the_run(monkeypatch):
-  monkeypatch.setattr(clm, 'shifted', lambda token, segment, prefix=None: (token, SHIFTED(token, segment, prefix)[1]))
+  monkeypatch.setattr(
+    clm, 'shifted', lambda token, segment, prefix=None: (token, SHIFTED(token, segment, prefix)[1])
+  )
   with pytest.raises(LeakError, match='asks output 0 for input 0'):
     prove()
 
 
 def test_a_negative_control_is_let_through_when_it_is_named_one():
   config = small.model('gpt2_small')
-  leaks.prove(config, mask='bidirectional', packed=True, heads=('clm',), answers_seen=True)
+  mask_check.prove(config, mask='bidirectional', packed=True, heads=('clm',), answers_seen=True)
   with pytest.raises(LeakError, match='asks output 0 for input 1'):
-    leaks.prove(config, mask='bidirectional', packed=True, heads=('clm',))
+    mask_check.prove(config, mask='bidirectional', packed=True, heads=('clm',))

@@ -10,22 +10,32 @@ import pytest
 import small
 from test_convert import WORDS
 
-from data.tokenizer import WORDPIECE_SPECIALS, from_vocabulary
+from data.tokens.tokenizer import WORDPIECE_SPECIALS, from_vocabulary
 from evaluation.errors import TaskError
-from evaluation.heldout import make_evaluator
 from evaluation.likelihood import Scorer, choose, kinds_of, summarize
+from evaluation.validation import make_evaluator
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
-from objectives.terms import Setup
+from objectives.projection import Setup
 
 # float32 logits of another batch shape: their sums are in another order.
 CLOSE = dict(rtol=0, atol=2e-5)
-CELLS = dict(causal=('gpt2_small', 'causal', 'clm'), prefix=('gpt2_small', 'prefix', 'clm'),
-             pll=('bert_base', 'bidirectional', 'mlm'), pll_word=('bert_base', 'bidirectional', 'mlm'),
-             mntp=('bert_base', 'bidirectional', 'mlm'))
+CELLS = dict(
+  causal=('gpt2_small', 'causal', 'clm'),
+  prefix=('gpt2_small', 'prefix', 'clm'),
+  pll=('bert_base', 'bidirectional', 'mlm'),
+  pll_word=('bert_base', 'bidirectional', 'mlm'),
+  mntp=('bert_base', 'bidirectional', 'mlm'),
+)
 PIECES = ['un', '##believ', '##able', 'cat', '##s', 'run', 'the', '.']
-TEXTS = ['the unbelievable cats run .', 'cats', 'the cat', 'the the the the the the cats run the unbelievable cat .',
-         'run unbelievable', '']
+TEXTS = [
+  'the unbelievable cats run .',
+  'cats',
+  'the cat',
+  'the the the the the the cats run the unbelievable cat .',
+  'run unbelievable',
+  '',
+]
 
 
 @pytest.fixture(scope='module')
@@ -36,13 +46,20 @@ def tokenizer():
 @pytest.fixture(scope='module')
 def models(tokenizer):
   """{kind: (network, params)}"""
-  return {kind: small.network(config, mask=mask, packed=False, heads=(head,), vocab_size=tokenizer.size)
-          for kind, (config, mask, head) in CELLS.items()}
+  return {
+    kind: small.network(config, mask=mask, packed=False, heads=(head,), vocab_size=tokenizer.size)
+    for kind, (config, mask, head) in CELLS.items()
+  }
 
 
 def scorer(models, tokenizer, kind, **changes):
   network, params = models[kind]
-  return Scorer(network.apply, params, tokenizer, **dict(kind=kind, mask=CELLS[kind][1], max_length=64) | changes)
+  return Scorer(
+    network.apply,
+    params,
+    tokenizer,
+    **dict(kind=kind, mask=CELLS[kind][1], max_length=64) | changes,
+  )
 
 
 def log_probabilities(models, kind, token_T, position, prefix=0) -> np.ndarray:
@@ -52,7 +69,9 @@ def log_probabilities(models, kind, token_T, position, prefix=0) -> np.ndarray:
   valid_1xT = place_1xT < len(token_T)
   token_1xT = np.zeros((1, 24), np.int32)
   token_1xT[valid_1xT] = token_T
-  batch = small.batch(token_1xT, valid_1xT) | dict(mlm_position=jnp.full((1, 1), position), prefix=place_1xT < prefix)
+  batch = small.batch(token_1xT, valid_1xT) | dict(
+    mlm_position=jnp.full((1, 1), position), prefix=place_1xT < prefix
+  )
   hidden_BxPxE, table_VxE, bias_V = network.apply(params, batch)[CELLS[kind][2]]
   row_E = hidden_BxPxE[0, position if CELLS[kind][2] == 'clm' else 0]
   logits_V = table_VxE @ row_E + (0 if bias_V is None else bias_V)
@@ -64,7 +83,9 @@ def by_hand(models, tokenizer, kind, ids, read=0) -> np.ndarray:
   found = []
   for t in range(1 + read, 1 + len(ids)):
     if CELLS[kind][2] == 'clm':
-      log_p_V = log_probabilities(models, kind, row_T[:t], t - 1, 1 + read if kind == 'prefix' else 0)
+      log_p_V = log_probabilities(
+        models, kind, row_T[:t], t - 1, 1 + read if kind == 'prefix' else 0
+      )
     else:
       shown_T = row_T.copy()
       shown_T[t] = tokenizer.mask
@@ -100,24 +121,39 @@ def test_a_prefix_is_read_from_both_sides(models, tokenizer):
   ids = tokenizer.encode(TEXTS[:1])
   network, params = models['prefix']
   [two_sided], [one_sided] = (
-      Scorer(network.apply, params, tokenizer, kind=kind, mask='prefix', max_length=64)(ids, [4])
-      for kind in ('prefix', 'causal'))
+    Scorer(network.apply, params, tokenizer, kind=kind, mask='prefix', max_length=64)(ids, [4])
+    for kind in ('prefix', 'causal')
+  )
   assert np.abs(two_sided - one_sided).max() > 0.01
 
 
 def test_the_kinds_of_pseudo_scores_differ_where_they_should(models, tokenizer):
   """Within a word that has several pieces, and nowhere else."""
   [ids] = tokenizer.encode(TEXTS[:1])
-  alone, word = (scorer(models, tokenizer, kind, mask='bidirectional')([ids])[0] for kind in ('pll', 'pll_word'))
-  assert [tokenizer.token(i) for i in ids] == ['the', 'un', '##believ', '##able', 'cat', '##s', 'run', '.']
-  later = np.array([False, True, True, False, True, False, False, False])  # something of the word is still to come
+  alone, word = (
+    scorer(models, tokenizer, kind, mask='bidirectional')([ids])[0] for kind in ('pll', 'pll_word')
+  )
+  assert [tokenizer.token(i) for i in ids] == [
+    'the',
+    'un',
+    '##believ',
+    '##able',
+    'cat',
+    '##s',
+    'run',
+    '.',
+  ]
+  # something of the word is still to come
+  later = np.array([False, True, True, False, True, False, False, False])
   np.testing.assert_allclose(alone[~later], word[~later], **CLOSE)
   assert (np.abs(alone[later] - word[later]) > 1e-3).all()
 
 
 def test_probabilities_of_all_strings_sum_to_one(models, tokenizer):
   """Over every id, special ones too."""
-  strings = [np.array(string, np.int32) for string in itertools.product(range(tokenizer.size), repeat=3)]
+  strings = [
+    np.array(string, np.int32) for string in itertools.product(range(tokenizer.size), repeat=3)
+  ]
   nats = scorer(models, tokenizer, 'causal')(strings)
   assert math.isclose(math.fsum(math.exp(-text.sum()) for text in nats), 1.0, abs_tol=1e-4)
   assert np.std([text.sum() for text in nats]) > 0.1
@@ -125,19 +161,26 @@ def test_probabilities_of_all_strings_sum_to_one(models, tokenizer):
 
 def test_no_pseudo_likelihood_is_a_probability_here(models, tokenizer):
   """What the label is for: the same sum over a masked model's scores is far from one."""
-  strings = [np.array(string, np.int32) for string in itertools.product(range(tokenizer.size), repeat=2)]
+  strings = [
+    np.array(string, np.int32) for string in itertools.product(range(tokenizer.size), repeat=2)
+  ]
   total = math.fsum(math.exp(-text.sum()) for text in scorer(models, tokenizer, 'pll')(strings))
   assert abs(total - 1) > 0.01
 
 
 def test_mntp_under_a_causal_mask_is_the_chain_rule(tokenizer):
   """Nothing hidden is seen anyway: n masked rows say what one row says."""
-  network, params = small.network('bert_base', mask='causal', packed=False, heads=('mlm',), vocab_size=tokenizer.size)
+  network, params = small.network(
+    'bert_base', mask='causal', packed=False, heads=('mlm',), vocab_size=tokenizer.size
+  )
   [ids] = tokenizer.encode(TEXTS[:1])
-  [found] = Scorer(network.apply, params, tokenizer, kind='mntp', mask='causal', max_length=64)([ids])
+  [found] = Scorer(network.apply, params, tokenizer, kind='mntp', mask='causal', max_length=64)(
+    [ids]
+  )
   row_T = np.array([tokenizer.begin, *ids])
   hidden_BxPxE, table_VxE, bias_V = network.apply(
-      params, small.batch(row_T[None]) | dict(mlm_position=jnp.arange(len(row_T))[None]))['mlm']
+    params, small.batch(row_T[None]) | dict(mlm_position=jnp.arange(len(row_T))[None])
+  )['mlm']
   log_p_PxV = jax.nn.log_softmax(hidden_BxPxE[0] @ table_VxE.T + bias_V[None])
   np.testing.assert_allclose(found, -np.asarray(log_p_PxV)[np.arange(len(ids)), ids], **CLOSE)
 
@@ -147,7 +190,8 @@ def test_neither_batch_nor_padding_nor_order_changes_a_score(models, tokenizer, 
   ids = tokenizer.encode(TEXTS * 2)
   together = scorer(models, tokenizer, kind)(ids)
   order = np.random.default_rng(0).permutation(len(ids))
-  shuffled = scorer(models, tokenizer, kind, batch_tokens=1)([ids[i] for i in order])  # a row at a time
+  # a row at a time
+  shuffled = scorer(models, tokenizer, kind, batch_tokens=1)([ids[i] for i in order])
   odd = scorer(models, tokenizer, kind, batch_tokens=72, max_length=19)(ids)  # T is cut to 19
   for place, index in enumerate(order):
     np.testing.assert_allclose(shuffled[place], together[index], **CLOSE)
@@ -163,7 +207,9 @@ def test_few_programs_serve_many_lengths(models, tokenizer):
     return network.apply(params, batch)
 
   ids = [np.full(n, 9, np.int32) for n in range(1, 60) for _ in range(4)]
-  Scorer(apply, params, tokenizer, kind='causal', mask='causal', max_length=64, batch_tokens=256)(ids)
+  Scorer(apply, params, tokenizer, kind='causal', mask='causal', max_length=64, batch_tokens=256)(
+    ids
+  )
   assert {T for _, T in shapes} == {8, 16, 24, 32, 40, 48, 56, 64} and len(shapes) == 8
   assert all(B * T <= 256 for B, T in shapes)
 
@@ -175,16 +221,30 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
   framed = [[tokenizer.begin, *text, tokenizer.end] for text in ids]
   row = np.zeros((1, 40), np.int32)
   batch = dict(token=row.copy(), segment=row.copy(), type=row.copy(), id=np.zeros(1, np.int32))
-  batch['token'][0, :sum(map(len, framed))] = np.concatenate(framed)
-  batch['segment'][0, :sum(map(len, framed))] = np.repeat([1, 2], [len(text) for text in framed])
-  masking = Masking(rate=0.15, final_rate=0.0, static=0, masked=1.0, random=0.0, unit='token', span_mean=1.0,
-                    span_max=1, random_from_specials=True)
-  setup = Setup(jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V), -1, masking, 2_048)
+  batch['token'][0, : sum(map(len, framed))] = np.concatenate(framed)
+  batch['segment'][0, : sum(map(len, framed))] = np.repeat([1, 2], [len(text) for text in framed])
+  masking = Masking(
+    rate=0.15,
+    final_rate=0.0,
+    static=0,
+    masked=1.0,
+    random=0.0,
+    unit='token',
+    span_mean=1.0,
+    span_max=1,
+    random_from_specials=True,
+  )
+  setup = Setup(
+    jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V), -1, masking, 2_048
+  )
   objective = make_objective(dict(clm=1.0), setup)
-  network, params = small.network('gpt2_small', mask='causal', packed=True, heads=('clm',), vocab_size=tokenizer.size)
+  network, params = small.network(
+    'gpt2_small', mask='causal', packed=True, heads=('clm',), vocab_size=tokenizer.size
+  )
   size = sum(len(text.encode()) for text in texts)
-  held_out = make_evaluator(network.apply, objective, seed=0, place=lambda x: jax.tree.map(jnp.asarray, x))(
-      params, [batch], dict(bytes=size, words=11))
+  held_out = make_evaluator(
+    network.apply, objective, seed=0, place=lambda x: jax.tree.map(jnp.asarray, x)
+  )(params, [batch], dict(bytes=size, words=11))
   mine = summarize('causal', scorer(models, tokenizer, 'causal')(ids), size)
   assert math.isclose(mine['causal_bits_per_byte'], held_out['bits_per_byte'], rel_tol=1e-5)
   assert mine['causal_tokens'] == sum(map(len, ids)) and 'causal_perplexity' in mine
@@ -192,11 +252,19 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
 
 def test_a_pseudo_perplexity_says_so():
   assert summarize('pll', [np.array([1.0, 3.0])], 8).keys() == {
-      'pll_nats', 'pll_tokens', 'pll_pseudo_bits_per_byte', 'pll_pseudo_perplexity'}
-  assert summarize('causal', [np.array([1.0, 3.0])], 8)['causal_perplexity'] == pytest.approx(math.exp(2))
+    'pll_nats',
+    'pll_tokens',
+    'pll_pseudo_bits_per_byte',
+    'pll_pseudo_perplexity',
+  }
+  assert summarize('causal', [np.array([1.0, 3.0])], 8)['causal_perplexity'] == pytest.approx(
+    math.exp(2)
+  )
 
 
-@pytest.mark.parametrize('mask, objectives, kinds', [
+@pytest.mark.parametrize(
+  'mask, objectives, kinds',
+  [
     ('causal', ('clm',), ('causal',)),
     ('prefix', ('clm',), ('prefix', 'causal')),
     ('bidirectional', ('mlm', 'nsp'), ('pll', 'pll_word')),
@@ -204,20 +272,32 @@ def test_a_pseudo_perplexity_says_so():
     ('bidirectional', ('mntp',), ('mntp',)),
     ('bidirectional', ('clm',), ()),
     ('bidirectional', ('nsp',), ()),
-])
+  ],
+)
 def test_each_cell_has_the_kinds_that_it_can_give(mask, objectives, kinds):
   assert kinds_of(mask, objectives) == kinds
   if kinds:
-    assert choose(None, mask, objectives) == kinds[0] and choose(kinds[-1], mask, objectives) == kinds[-1]
+    assert (
+      choose(None, mask, objectives) == kinds[0]
+      and choose(kinds[-1], mask, objectives) == kinds[-1]
+    )
 
 
-@pytest.mark.parametrize('kind, mask, objectives, words', [
-    ('causal', 'bidirectional', ['mlm'], "'causal': .*'bidirectional' and objectives mlm.* can give pll or pll_word"),
+@pytest.mark.parametrize(
+  'kind, mask, objectives, words',
+  [
+    (
+      'causal',
+      'bidirectional',
+      ['mlm'],
+      "'causal': .*'bidirectional' and objectives mlm.* can give pll or pll_word",
+    ),
     ('pll', 'causal', ['clm'], 'can give causal'),
     (None, 'bidirectional', ['clm'], 'sees the answers'),
     (None, 'bidirectional', ['nsp'], 'predicts no tokens'),
     ('perplexity', 'causal', ['clm'], 'none of causal, prefix'),
-])
+  ],
+)
 def test_an_impossible_kind_is_refused_with_those_that_are_not(kind, mask, objectives, words):
   with pytest.raises(TaskError, match=words) as error:
     choose(kind, mask, objectives)
@@ -236,16 +316,21 @@ def test_a_text_that_does_not_fit_is_refused(models, tokenizer):
 
 def test_random_words_are_scored_as_transformers_scores_them(tmp_path):
   torch = pytest.importorskip('torch', reason="needs the extra parity: pip install -e '.[parity]'")
-  transformers = pytest.importorskip('transformers', reason="needs the extra parity: pip install -e '.[parity]'")
+  transformers = pytest.importorskip(
+    'transformers', reason="needs the extra parity: pip install -e '.[parity]'"
+  )
   from test_convert import CASES, random_weights
 
-  from tools.export import export
+  from interop.export import export
+
   for name, kind in (('gpt2', 'causal'), ('bert', 'pll')):
     mine = random_weights(name)
     export(mine, tmp_path, tmp_path / name)
     theirs = getattr(transformers, CASES[name][4]).from_pretrained(tmp_path / name).eval()
     ids = mine.tokenizer.encode([' '.join(WORDS[:7])])
-    [found] = Scorer(mine.network.apply, mine.params, mine.tokenizer, kind=kind, mask=mine.mask, max_length=64)(ids)
+    [found] = Scorer(
+      mine.network.apply, mine.params, mine.tokenizer, kind=kind, mask=mine.mask, max_length=64
+    )(ids)
     row = torch.tensor([[mine.tokenizer.begin, *ids[0], mine.tokenizer.end]])
     for place, nats in enumerate(found):
       t = 1 + place

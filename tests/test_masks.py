@@ -12,14 +12,24 @@ from models.positions import in_document
 def brute_force(mask: Mask, B: int, T: int, S: int) -> np.ndarray:
   """The docstring of Mask, one query and one key at a time."""
   seen = np.ones((B, T, S), bool)
-  q_pos = np.tile(np.arange(T), (B, 1)) if mask.q_position_BxT is None else np.asarray(mask.q_position_BxT)
-  k_pos = np.tile(np.arange(S), (B, 1)) if mask.kv_position_BxS is None else np.asarray(mask.kv_position_BxS)
+  q_pos = (
+    np.tile(np.arange(T), (B, 1))
+    if mask.q_position_BxT is None
+    else np.asarray(mask.q_position_BxT)
+  )
+  k_pos = (
+    np.tile(np.arange(S), (B, 1))
+    if mask.kv_position_BxS is None
+    else np.asarray(mask.kv_position_BxS)
+  )
   for b, t, s in np.ndindex(B, T, S):
     if mask.q_segment_BxT is not None:
       q, k = int(mask.q_segment_BxT[b, t]), int(mask.kv_segment_BxS[b, s])
       seen[b, t, s] &= q == k if mask.packed else (q > 0) == (k > 0)
     if mask.causal:
-      in_prefix = mask.prefix_BxS is not None and bool(mask.prefix_BxS[b, min(s, mask.prefix_BxS.shape[1] - 1)])
+      in_prefix = mask.prefix_BxS is not None and bool(
+        mask.prefix_BxS[b, min(s, mask.prefix_BxS.shape[1] - 1)]
+      )
       seen[b, t, s] &= k_pos[b, s] <= q_pos[b, t] or in_prefix
     if mask.window is not None:
       left, right = mask.window
@@ -33,11 +43,13 @@ def random_mask(rng, B: int, T: int) -> Mask:
   fields = dict(causal=causal, window=window, packed=bool(rng.integers(2)))
   if rng.integers(2):
     segment = np.sort(rng.integers(1, 4, (B, T)), axis=1)
-    segment[:, T - int(rng.integers(3)):] = 0
+    segment[:, T - int(rng.integers(3)) :] = 0
     fields |= dict(q_segment_BxT=segment, kv_segment_BxS=segment)
   if causal and rng.integers(2):
     fields |= dict(prefix_BxS=np.arange(T)[None] < rng.integers(0, T, (B, 1)))
-  return Mask(**{name: jnp.asarray(x) if isinstance(x, np.ndarray) else x for name, x in fields.items()})
+  return Mask(
+    **{name: jnp.asarray(x) if isinstance(x, np.ndarray) else x for name, x in fields.items()}
+  )
 
 
 def test_dense_is_the_definition_on_300_random_masks_and_no_row_is_empty():
@@ -63,22 +75,30 @@ def test_the_mask_of_a_few_queries_has_their_rows_of_the_whole(drawn):
       place_BxQ = rng.integers(0, T, (B, 3))
       expected = np.take_along_axis(brute_force(mask, B, T, T), place_BxQ[:, :, None], axis=1)
       dense = (mask.draw(T, T) if drawn else mask).at(jnp.asarray(place_BxQ)).dense(3, T)
-      np.testing.assert_array_equal(np.broadcast_to(True if dense is None else dense, expected.shape), expected)
+      np.testing.assert_array_equal(
+        np.broadcast_to(True if dense is None else dense, expected.shape), expected
+      )
 
 
 def test_a_chunk_of_cached_decoding_sees_the_rows_of_the_full_mask():
   full = Mask(causal=True, window=(3, 0)).dense(8, 8)
   for step, T in [(0, 3), (3, 1), (4, 4)]:
     chunk = Mask(causal=True, window=(3, 0), q_position_BxT=step + jnp.arange(T)[None]).dense(T, 8)
-    np.testing.assert_array_equal(chunk[0], full[0, step:step + T])
+    np.testing.assert_array_equal(chunk[0], full[0, step : step + T])
 
 
 def test_positions_in_the_document_and_row_indices_agree_under_packing():
   segment = jnp.array([[1, 1, 1, 2, 2, 3, 0, 0]])
   by_row = Mask(causal=True, packed=True, q_segment_BxT=segment, kv_segment_BxS=segment)
   position = in_document(segment)
-  by_document = Mask(causal=True, packed=True, q_segment_BxT=segment, kv_segment_BxS=segment,
-                     q_position_BxT=position, kv_position_BxS=position)
+  by_document = Mask(
+    causal=True,
+    packed=True,
+    q_segment_BxT=segment,
+    kv_segment_BxS=segment,
+    q_position_BxT=position,
+    kv_position_BxS=position,
+  )
   np.testing.assert_array_equal(position, [[0, 1, 2, 0, 1, 0, 0, 1]])
   np.testing.assert_array_equal(by_row.dense(8, 8), by_document.dense(8, 8))
 

@@ -1,4 +1,6 @@
-"""The log of a run has every step once, in order, with every bit; however often the run was killed."""
+"""The log of a run has every step once, in order, with
+every bit; however often the run was killed.
+"""
 
 import json
 import math
@@ -30,7 +32,9 @@ def test_float32_values_come_back_to_the_last_bit(tmp_path):
   for step, value in enumerate(values):
     written.write(dict(step=step, x=float(value)))
   written.close()
-  assert np.array_equal(np.asarray([row['x'] for row in metrics.read(tmp_path)], np.float32), values)
+  assert np.array_equal(
+    np.asarray([row['x'] for row in metrics.read(tmp_path)], np.float32), values
+  )
 
 
 def test_a_row_can_be_read_as_soon_as_it_is_written_and_is_one_json_line(tmp_path):
@@ -43,10 +47,14 @@ def test_what_is_not_finite_is_a_word_because_json_has_no_nan(tmp_path):
   written = MetricsLog(tmp_path, resume_step=0, tensorboard=False)
   written.write(dict(step=0, x=math.nan, y=math.inf))
   text = (tmp_path / 'metrics.jsonl').read_text()
-  assert json.loads(text, parse_constant=lambda name: pytest.fail(name)) == dict(step=0, x='nan', y='inf')
+  assert json.loads(text, parse_constant=lambda name: pytest.fail(name)) == dict(
+    step=0, x='nan', y='inf'
+  )
 
 
-@pytest.mark.parametrize('torn', ['', '{"step": 7, "tra', '{', '7', '\x00\x00\x00', '[7]', '{"tokens": 3}'])
+@pytest.mark.parametrize(
+  'torn', ['', '{"step": 7, "tra', '{', '7', '\x00\x00\x00', '[7]', '{"tokens": 3}']
+)
 def test_a_resumed_run_drops_what_it_will_write_again_and_what_was_torn(torn, tmp_path):
   log(tmp_path, range(7)).close()
   with (tmp_path / 'metrics.jsonl').open('a') as file:
@@ -54,7 +62,17 @@ def test_a_resumed_run_drops_what_it_will_write_again_and_what_was_torn(torn, tm
   assert steps_of(tmp_path) == list(range(7))
   log(tmp_path, range(4, 9), resume_step=4, offset=0.5).close()
   assert steps_of(tmp_path) == list(range(9))
-  assert [row['train/loss'] for row in metrics.read(tmp_path)] == [0, 1, 2, 3, 4.5, 5.5, 6.5, 7.5, 8.5]
+  assert [row['train/loss'] for row in metrics.read(tmp_path)] == [
+    0,
+    1,
+    2,
+    3,
+    4.5,
+    5.5,
+    6.5,
+    7.5,
+    8.5,
+  ]
 
 
 def test_a_kill_while_the_log_is_cut_loses_no_row(tmp_path, monkeypatch):
@@ -77,13 +95,15 @@ def events(folder) -> list[Event]:
     content, at = path.read_bytes(), 0
     while at < len(content):
       length, crc = struct.unpack_from('<QI', content, at)
-      assert crc == masked_crc32c(content[at:at + 8])
-      found.append(Event.FromString(content[at + 12:at + 12 + length]))
+      assert crc == masked_crc32c(content[at : at + 8])
+      found.append(Event.FromString(content[at + 12 : at + 12 + length]))
       at += 16 + length
   return found
 
 
-def test_tensorboard_has_the_rows_before_a_checkpoint_even_after_a_kill_and_drops_those_after_it(tmp_path):
+def test_tensorboard_has_the_rows_before_a_checkpoint_even_after_a_kill_and_drops_those_after_it(
+  tmp_path,
+):
   killed = log(tmp_path, range(6), tensorboard=True)
   killed.flush()  # and never closed
   log(tmp_path, range(4, 8), resume_step=4, tensorboard=True, offset=0.5).close()
@@ -100,7 +120,8 @@ def test_tensorboard_has_the_rows_before_a_checkpoint_even_after_a_kill_and_drop
 def batch(rows: int, seed: int = 0) -> dict[str, np.ndarray]:
   random = np.random.default_rng(seed)
   return {name: random.integers(0, 99, (rows, 5), np.int32) for name in ('token', 'segment')} | {
-      'id': np.arange(rows, dtype=np.int32)}
+    'id': np.arange(rows, dtype=np.int32)
+  }
 
 
 def part(whole: dict, rows: slice) -> dict:
@@ -109,17 +130,28 @@ def part(whole: dict, rows: slice) -> dict:
 
 def test_hashes_of_the_parts_that_processes_hold_add_up_to_the_hash_of_the_batch():
   whole = batch(8)
-  parts = [batch_hash(part(whole, [first, first + 3]), places=[first, first + 3]) for first in (0, 1, 2)]
+  parts = [
+    batch_hash(part(whole, [first, first + 3]), places=[first, first + 3]) for first in (0, 1, 2)
+  ]
   parts += [batch_hash(part(whole, [6, 7]), places=[6, 7])]
   assert sum(parts) % 2**64 == batch_hash(whole) < 2**64
 
 
 def test_the_hash_sees_every_token_name_and_the_order_of_rows():
   whole = batch(4)
-  changed = part(whole, slice(None)) | {'token': whole['token'] + (np.arange(20).reshape(4, 5) == 7)}
-  others = [changed, batch(4, seed=1), part(whole, [1, 0, 2, 3]), part(whole, slice(3)),
-            {'type' if name == 'token' else name: array for name, array in whole.items()},
-            whole | {'token': whole['segment'], 'segment': whole['token']}]
-  hashes = {batch_hash(other) for other in [whole, *others]} | {batch_hash(whole, places=range(4, 8))}
+  changed = part(whole, slice(None)) | {
+    'token': whole['token'] + (np.arange(20).reshape(4, 5) == 7)
+  }
+  others = [
+    changed,
+    batch(4, seed=1),
+    part(whole, [1, 0, 2, 3]),
+    part(whole, slice(3)),
+    {'type' if name == 'token' else name: array for name, array in whole.items()},
+    whole | {'token': whole['segment'], 'segment': whole['token']},
+  ]
+  hashes = {batch_hash(other) for other in [whole, *others]} | {
+    batch_hash(whole, places=range(4, 8))
+  }
   assert len(hashes) == 8
   assert batch_hash(dict(reversed(whole.items()))) == batch_hash(whole)

@@ -12,8 +12,10 @@ from training.optimizer import make_optimizer, make_schedule
 
 
 def run(config, steps: int, total: int, gradient):
-  params = {'layer': {'kernel': jnp.array([[1.0, -2.0]]), 'bias': jnp.array([0.5, 0.5])},
-            'norm': {'scale': jnp.array([1.0])}}
+  params = {
+    'layer': {'kernel': jnp.array([[1.0, -2.0]]), 'bias': jnp.array([0.5, 0.5])},
+    'norm': {'scale': jnp.array([1.0])},
+  }
   tx, schedule = make_optimizer(config, total)
   state = tx.init(params)
   for step in range(steps):
@@ -23,8 +25,10 @@ def run(config, steps: int, total: int, gradient):
 
 
 def gradient(step):
-  return {'layer': {'kernel': jnp.array([[0.3, -0.1 * (step + 1)]]), 'bias': jnp.array([0.2, 0.0])},
-          'norm': {'scale': jnp.array([-0.4])}}
+  return {
+    'layer': {'kernel': jnp.array([[0.3, -0.1 * (step + 1)]]), 'bias': jnp.array([0.2, 0.0])},
+    'norm': {'scale': jnp.array([-0.4])},
+  }
 
 
 @pytest.mark.parametrize('name', ['bert_base', 'gpt2_small'])
@@ -32,7 +36,11 @@ def test_three_updates_are_the_published_formula(name):
   config = importlib.import_module(f'configs.{name}').get_config().optimizer
   config.warmup_steps, config.learning_rate = 2, 0.1
   params, schedule = run(config, 3, 10, gradient)
-  expected = {'kernel': np.array([[1.0, -2.0]]), 'bias': np.array([0.5, 0.5]), 'scale': np.array([1.0])}
+  expected = {
+    'kernel': np.array([[1.0, -2.0]]),
+    'bias': np.array([0.5, 0.5]),
+    'scale': np.array([1.0]),
+  }
   m, v = ({k: np.zeros_like(x) for k, x in expected.items()} for _ in 'mv')
   for t in range(3):
     g = {k: np.asarray(x, np.float64) for tree in gradient(t).values() for k, x in tree.items()}
@@ -45,7 +53,11 @@ def test_three_updates_are_the_published_formula(name):
       if name == 'bert_base':  # optimization.py: no correction
         step = m[k] / (np.sqrt(v[k]) + 1e-6)
       else:  # torch.optim.AdamW
-        step = m[k] / (1 - config.beta1 ** (t + 1)) / (np.sqrt(v[k] / (1 - config.beta2 ** (t + 1))) + 1e-8)
+        step = (
+          m[k]
+          / (1 - config.beta1 ** (t + 1))
+          / (np.sqrt(v[k] / (1 - config.beta2 ** (t + 1))) + 1e-8)
+        )
       if k == 'kernel':
         step = step + config.weight_decay * x
       expected[k] = x - rate * step
@@ -56,14 +68,26 @@ def test_three_updates_are_the_published_formula(name):
 
 def test_schedules_at_their_landmarks():
   config = base.get_config().optimizer
-  config.learning_rate, config.warmup_steps, config.final_share, config.decay_share = 2.0, 10, 0.1, 0.25
+  config.learning_rate, config.warmup_steps, config.final_share, config.decay_share = (
+    2.0,
+    10,
+    0.1,
+    0.25,
+  )
   rate = {}
   for name in ('linear', 'cosine', 'wsd', 'constant'):
     config.schedule = name
     schedule = make_schedule(config, 100)
     rate[name] = [round(float(schedule(step)), 5) for step in (0, 5, 10, 55, 75, 100)]
   assert rate['linear'] == [0, 1.0, 1.82, 1.01, 0.65, 0.2]  # BERT's decay runs from step 0
-  assert rate['cosine'] == [0, 1.0, 2.0, 1.1, round(0.2 + 0.9 * (1 + np.cos(np.pi * 65 / 90)), 5), 0.2]
+  assert rate['cosine'] == [
+    0,
+    1.0,
+    2.0,
+    1.1,
+    round(0.2 + 0.9 * (1 + np.cos(np.pi * 65 / 90)), 5),
+    0.2,
+  ]
   assert rate['wsd'] == [0, 1.0, 2.0, 2.0, 2.0, 0.2]
   assert rate['constant'] == [0, 1.0, 2.0, 2.0, 2.0, 2.0]
 
@@ -94,14 +118,31 @@ def orthogonalised(g):
 @pytest.mark.parametrize('stacked', [True, False])
 def test_muon_orthogonalises_each_matrix_of_each_layer_by_itself_and_adam_has_the_rest(stacked):
   config = base.get_config().optimizer
-  config.update(name='muon', learning_rate=0.1, adam_learning_rate=0.01, schedule='constant', warmup_steps=0, clip=0.0,
-                weight_decay=0.5, bias_correction=True)
+  config.update(
+    name='muon',
+    learning_rate=0.1,
+    adam_learning_rate=0.01,
+    schedule='constant',
+    warmup_steps=0,
+    clip=0.0,
+    weight_decay=0.5,
+    bias_correction=True,
+  )
   random = np.random.default_rng(0)
   draw = lambda shape: random.normal(size=shape if stacked else shape[1:])
-  kernels, first, second = ({name: draw(shape) for name, shape in KERNELS.items()} for _ in range(3))
-  tree = lambda leaves, other: jax.tree.map(jnp.float32, dict(
-      trunk=dict(blocks={name: dict(kernel=x) for name, x in leaves.items()}, final_norm=dict(scale=other)),
-      embeddings=dict(token=other), clm=dict(kernel=other)))
+  kernels, first, second = (
+    {name: draw(shape) for name, shape in KERNELS.items()} for _ in range(3)
+  )
+  tree = lambda leaves, other: jax.tree.map(
+    jnp.float32,
+    dict(
+      trunk=dict(
+        blocks={name: dict(kernel=x) for name, x in leaves.items()}, final_norm=dict(scale=other)
+      ),
+      embeddings=dict(token=other),
+      clm=dict(kernel=other),
+    ),
+  )
   other = random.normal(size=(6, 8))
   params = tree(kernels, other)
   tx, _ = make_optimizer(config, 10)
@@ -110,13 +151,18 @@ def test_muon_orthogonalises_each_matrix_of_each_layer_by_itself_and_adam_has_th
     updates, state = tx.update(tree(gradient, other), state, params)
   for name, kernel in kernels.items():
     mean = 0.05 * (0.95 * first[name] + second[name])
-    momentum = 0.95 * mean / (1 - 0.95**3) + 0.05 * second[name] / (1 - 0.95**2)  # Nesterov, as optax corrects it
+    # Nesterov, as optax corrects it
+    momentum = 0.95 * mean / (1 - 0.95**3) + 0.05 * second[name] / (1 - 0.95**2)
     found = np.asarray(updates['trunk']['blocks'][name]['kernel']).reshape(-1, *SIZES[name])
     flat, decayed = momentum.reshape(found.shape), kernel.reshape(found.shape)
     for layer in range(len(found)):
       wanted = orthogonalised(flat[layer]) * max(1, SIZES[name][1] / SIZES[name][0]) ** 0.5
       # float32 against float64, through five polynomials of degree five
       np.testing.assert_allclose(found[layer], -0.1 * (wanted + 0.5 * decayed[layer]), atol=2e-4)
-  for x, decay in ((updates['embeddings']['token'], 0.5), (updates['clm']['kernel'], 0.5),
-                   (updates['trunk']['final_norm']['scale'], 0.0)):
-    np.testing.assert_allclose(x, -0.01 * (np.sign(other) + decay * other), atol=1e-4)  # Adam on a constant gradient
+  for x, decay in (
+    (updates['embeddings']['token'], 0.5),
+    (updates['clm']['kernel'], 0.5),
+    (updates['trunk']['final_norm']['scale'], 0.0),
+  ):
+    # Adam on a constant gradient
+    np.testing.assert_allclose(x, -0.01 * (np.sign(other) + decay * other), atol=1e-4)

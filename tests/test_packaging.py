@@ -14,7 +14,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 HEAVY = ('tensorflow', 'tensorflow-cpu', 'tf-nightly', 'torch', 'torchvision', 'keras', 'tf-keras')
 NOT_CODE = ('tests', 'build', 'runs')
-# Modules that no distribution installed here provides: of a later standard library, and of an extra.
+# Modules that no distribution installed here provides: of
+# a later standard library, and of an extra.
 ELSEWHERE = ('compression', 'torch', 'transformers', 'submitit', 'libtpu', 'apache_beam')
 
 
@@ -63,7 +64,9 @@ def needed_by(wanted: list[Requirement]) -> set[str]:
       for line in metadata.requires(name) or ():
         further = Requirement(line)
         extras = {'', *requirement.extras}
-        if further.marker is None or any(further.marker.evaluate({'extra': extra}) for extra in extras):
+        if further.marker is None or any(
+          further.marker.evaluate({'extra': extra}) for extra in extras
+        ):
           further.marker = None
           waiting.append(further)
   return names
@@ -105,7 +108,9 @@ def test_every_import_is_declared():
   for file in sources():
     for name in imports(file) - ours - set(sys.stdlib_module_names):
       distributions = {canonicalize_name(each) for each in providers.get(name, [name])}
-      assert distributions & declared, f'{file.relative_to(ROOT)} imports {name}: name it in setup.cfg'
+      assert distributions & declared, (
+        f'{file.relative_to(ROOT)} imports {name}: name it in setup.cfg'
+      )
 
 
 def test_every_declared_requirement_is_imported():
@@ -128,7 +133,9 @@ def test_everything_installed_has_an_exact_tested_version():
   pinned = constraints()
   for name in needed_by(wanted):
     assert name in pinned, f'{name} is missing from constraints.txt'
-    assert re.fullmatch(r'==[\w.+]+', str(pinned[name].specifier)), f'{name} is not pinned to one version'
+    assert re.fullmatch(r'==[\w.+]+', str(pinned[name].specifier)), (
+      f'{name} is not pinned to one version'
+    )
 
 
 def test_tested_versions_satisfy_the_requirements():
@@ -143,4 +150,6 @@ def test_packages_are_listed_by_name():
 
 
 def test_extras():
-  assert {'test', 'parity', 'tpu', 'cuda', 'slurm', 'gcs', 'beam'} <= set(setup()['options.extras_require'])
+  assert {'test', 'parity', 'tpu', 'cuda', 'slurm', 'gcs', 'beam'} <= set(
+    setup()['options.extras_require']
+  )

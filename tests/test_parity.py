@@ -7,49 +7,103 @@ import pytest
 import small
 from test_convert import CASES, random_weights
 
+from inference.decode import Decoder
+from inference.sampling import Sampling
 from interop import families, huggingface
-from models.decode import Decoder
+from interop.export import export
 from models.network import by_path
-from models.sampling import Sampling
-from tools import weights
-from tools.export import export
+from training import load
 
 torch = pytest.importorskip('torch', reason="needs the extra parity: pip install -e '.[parity]'")
-transformers = pytest.importorskip('transformers', reason="needs the extra parity: pip install -e '.[parity]'")
+transformers = pytest.importorskip(
+  'transformers', reason="needs the extra parity: pip install -e '.[parity]'"
+)
 
 B, T, V = 3, 11, 53
-_BERT = dict(vocab_size=V, hidden_size=36, num_hidden_layers=3, num_attention_heads=3, intermediate_size=72,
-             max_position_embeddings=20, initializer_range=0.2)
+_BERT = dict(
+  vocab_size=V,
+  hidden_size=36,
+  num_hidden_layers=3,
+  num_attention_heads=3,
+  intermediate_size=72,
+  max_position_embeddings=20,
+  initializer_range=0.2,
+)
 _GPT2 = dict(vocab_size=V, n_embd=36, n_layer=3, n_head=3, n_positions=20, initializer_range=0.2)
 _LLAMA = _BERT | dict(num_attention_heads=6, num_key_value_heads=2, max_position_embeddings=64)
-_DISTILBERT = dict(vocab_size=V, dim=36, n_layers=3, n_heads=3, hidden_dim=72, max_position_embeddings=20,
-                   initializer_range=0.2)
+_DISTILBERT = dict(
+  vocab_size=V,
+  dim=36,
+  n_layers=3,
+  n_heads=3,
+  hidden_dim=72,
+  max_position_embeddings=20,
+  initializer_range=0.2,
+)
 # Architecture, its config: odd sizes, tied and not, one layer, each activation.
 MODELS = {
-    'bert': ('BertForPreTraining', 'BertConfig', _BERT),
-    'bert-one-layer-relu': ('BertForMaskedLM', 'BertConfig', _BERT | dict(num_hidden_layers=1, hidden_act='relu')),
-    'bert-pooler': ('BertModel', 'BertConfig', _BERT | dict(hidden_act='gelu_new')),
-    'bert-untied': ('BertForMaskedLM', 'BertConfig', _BERT | dict(tie_word_embeddings=False, hidden_act='silu')),
-    'roberta': ('RobertaForMaskedLM', 'RobertaConfig', _BERT | dict(type_vocab_size=1, layer_norm_eps=1e-5)),
-    'distilbert': ('DistilBertForMaskedLM', 'DistilBertConfig', _DISTILBERT),
-    'albert': ('AlbertForMaskedLM', 'AlbertConfig', _BERT | dict(embedding_size=16)),
-    'albert-pooler': ('AlbertModel', 'AlbertConfig', _BERT | dict(embedding_size=16, hidden_act='gelu')),
-    'bert-sequence': ('BertForSequenceClassification', 'BertConfig', _BERT | dict(num_labels=3)),
-    'bert-tokens': ('BertForTokenClassification', 'BertConfig', _BERT | dict(num_labels=5)),
-    'bert-span': ('BertForQuestionAnswering', 'BertConfig', _BERT),
-    'roberta-sequence': ('RobertaForSequenceClassification', 'RobertaConfig', _BERT | dict(
-        type_vocab_size=1, num_labels=3)),
-    'distilbert-sequence': ('DistilBertForSequenceClassification', 'DistilBertConfig',
-                            _DISTILBERT | dict(num_labels=4)),
-    'distilbert-span': ('DistilBertForQuestionAnswering', 'DistilBertConfig', _DISTILBERT),
-    'albert-sequence': ('AlbertForSequenceClassification', 'AlbertConfig', _BERT | dict(embedding_size=16)),
-    'gpt2': ('GPT2LMHeadModel', 'GPT2Config', _GPT2),
-    'gpt2-wide-untied': ('GPT2LMHeadModel', 'GPT2Config', _GPT2 | dict(
-        n_inner=100, tie_word_embeddings=False, activation_function='relu', layer_norm_epsilon=1e-3)),
-    'llama': ('LlamaForCausalLM', 'LlamaConfig', _LLAMA | dict(rope_parameters=dict(
-        rope_type='default', rope_theta=500.0))),
-    'llama-tied-heads-of-8': ('LlamaForCausalLM', 'LlamaConfig', _LLAMA | dict(
-        tie_word_embeddings=True, head_dim=8, num_key_value_heads=6)),
+  'bert': ('BertForPreTraining', 'BertConfig', _BERT),
+  'bert-one-layer-relu': (
+    'BertForMaskedLM',
+    'BertConfig',
+    _BERT | dict(num_hidden_layers=1, hidden_act='relu'),
+  ),
+  'bert-pooler': ('BertModel', 'BertConfig', _BERT | dict(hidden_act='gelu_new')),
+  'bert-untied': (
+    'BertForMaskedLM',
+    'BertConfig',
+    _BERT | dict(tie_word_embeddings=False, hidden_act='silu'),
+  ),
+  'roberta': (
+    'RobertaForMaskedLM',
+    'RobertaConfig',
+    _BERT | dict(type_vocab_size=1, layer_norm_eps=1e-5),
+  ),
+  'distilbert': ('DistilBertForMaskedLM', 'DistilBertConfig', _DISTILBERT),
+  'albert': ('AlbertForMaskedLM', 'AlbertConfig', _BERT | dict(embedding_size=16)),
+  'albert-pooler': (
+    'AlbertModel',
+    'AlbertConfig',
+    _BERT | dict(embedding_size=16, hidden_act='gelu'),
+  ),
+  'bert-sequence': ('BertForSequenceClassification', 'BertConfig', _BERT | dict(num_labels=3)),
+  'bert-tokens': ('BertForTokenClassification', 'BertConfig', _BERT | dict(num_labels=5)),
+  'bert-span': ('BertForQuestionAnswering', 'BertConfig', _BERT),
+  'roberta-sequence': (
+    'RobertaForSequenceClassification',
+    'RobertaConfig',
+    _BERT | dict(type_vocab_size=1, num_labels=3),
+  ),
+  'distilbert-sequence': (
+    'DistilBertForSequenceClassification',
+    'DistilBertConfig',
+    _DISTILBERT | dict(num_labels=4),
+  ),
+  'distilbert-span': ('DistilBertForQuestionAnswering', 'DistilBertConfig', _DISTILBERT),
+  'albert-sequence': (
+    'AlbertForSequenceClassification',
+    'AlbertConfig',
+    _BERT | dict(embedding_size=16),
+  ),
+  'gpt2': ('GPT2LMHeadModel', 'GPT2Config', _GPT2),
+  'gpt2-wide-untied': (
+    'GPT2LMHeadModel',
+    'GPT2Config',
+    _GPT2
+    | dict(
+      n_inner=100, tie_word_embeddings=False, activation_function='relu', layer_norm_epsilon=1e-3
+    ),
+  ),
+  'llama': (
+    'LlamaForCausalLM',
+    'LlamaConfig',
+    _LLAMA | dict(rope_parameters=dict(rope_type='default', rope_theta=500.0)),
+  ),
+  'llama-tied-heads-of-8': (
+    'LlamaForCausalLM',
+    'LlamaConfig',
+    _LLAMA | dict(tie_word_embeddings=True, head_dim=8, num_key_value_heads=6),
+  ),
 }
 
 
@@ -58,14 +112,16 @@ def both(request, tmp_path_factory):
   """(their model, ours from the files they wrote)."""
   architecture, config, fields = MODELS[request.param]
   torch.manual_seed(0)
-  model = getattr(transformers, architecture)(getattr(transformers, config)(**fields, attn_implementation='eager'))
+  model = getattr(transformers, architecture)(
+    getattr(transformers, config)(**fields, attn_implementation='eager')
+  )
   with torch.no_grad():  # biases and norms are born as zeros and ones, which would hide a mistake
     for x in model.parameters():
       if x.ndim == 1:
         x.add_(0.3 * torch.randn_like(x))
   folder = tmp_path_factory.mktemp(request.param)
   model.eval().save_pretrained(folder)
-  return model, weights.load_huggingface(folder)
+  return model, load.load_huggingface(folder)
 
 
 def inputs(ours):
@@ -103,20 +159,29 @@ def test_hidden_states_attention_and_logits_are_theirs(both):
   outputs, seen = ours.network.inspect(ours.params, batch)
   layers = ours.config.layers
   for layer in range(layers):
-    close(seen['weights'][layer].transpose(0, 2, 1, 3), expected.attentions[layer].transpose(1, 2), valid)
+    close(
+      seen['weights'][layer].transpose(0, 2, 1, 3),
+      expected.attentions[layer].transpose(1, 2),
+      valid,
+    )
     if layer < layers - 1 or not ours.config.final_norm:
       close(seen['hidden'][layer], expected.hidden_states[layer + 1], valid)
   close(outputs['hidden'], expected.hidden_states[-1], valid)
   for head in ours.heads:
     if head in ('mlm', 'clm'):
-      close(logits(outputs[head]), getattr(expected, 'prediction_logits', None) if 'nsp' in ours.heads
-            else expected.logits, valid)
+      close(
+        logits(outputs[head]),
+        getattr(expected, 'prediction_logits', None) if 'nsp' in ours.heads else expected.logits,
+        valid,
+      )
     elif head == 'nsp':
       close(outputs['nsp'], expected.seq_relationship_logits)
     elif head == 'pool':
       close(outputs['pool'], expected.pooler_output)
     elif head == 'span':
-      close(outputs['span'], torch.stack([expected.start_logits, expected.end_logits], axis=2), valid)
+      close(
+        outputs['span'], torch.stack([expected.start_logits, expected.end_logits], axis=2), valid
+      )
     else:
       close(outputs[head], expected.logits, valid if head == 'tokens' else None)
 
@@ -142,7 +207,9 @@ def test_losses_and_gradients_are_theirs(both):
     asked = dict(labels=torch.tensor(kind))
   elif head == 'tokens':
     asked = dict(labels=torch.where(labels < 0, labels, labels % ours.config.classes))
-  elif head == 'span':  # its softmax is over the row, padding included, where the two need not agree
+  elif (
+    head == 'span'
+  ):  # its softmax is over the row, padding included, where the two need not agree
     batch, theirs = ({name: x[:1] for name, x in fed.items()} for fed in (batch, theirs))
     kind = kind[:1]
     asked = dict(start_positions=torch.tensor(kind), end_positions=torch.tensor(kind + 2))
@@ -152,7 +219,9 @@ def test_losses_and_gradients_are_theirs(both):
 
   def loss(params):
     outputs = ours.network.apply(params, batch)
-    picked = lambda scores, labels: jnp.take_along_axis(jax.nn.log_softmax(scores), labels[..., None], axis=-1)[..., 0]
+    picked = lambda scores, labels: jnp.take_along_axis(
+      jax.nn.log_softmax(scores), labels[..., None], axis=-1
+    )[..., 0]
     if head == 'sequence':
       return -picked(outputs[head], kind).mean()
     if head == 'span':
@@ -171,18 +240,33 @@ def test_losses_and_gradients_are_theirs(both):
   value, gradient = jax.value_and_grad(loss)(jax.tree.map(jnp.asarray, ours.params))
   assert float(value) == pytest.approx(expected.loss.item(), abs=1e-5)
   family = families.FAMILIES[model.config.model_type]
-  mine = huggingface.export_parameters(family, {path: np.asarray(x) for path, x in by_path(gradient).items()})
+  mine = huggingface.export_parameters(
+    family, {path: np.asarray(x) for path, x in by_path(gradient).items()}
+  )
   named = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
   if 'cls.predictions.decoder.bias' in named:  # untied, this one is in use
     named['cls.predictions.bias'] = named.pop('cls.predictions.decoder.bias')
   assert mine.keys() == named.keys()
-  for name, x in named.items():  # where a gradient is zero, as that of span's bias, both have float32's rounding
-    np.testing.assert_allclose(mine[name], x.numpy(), atol=1e-4 * max(2e-3, float(x.abs().max())), err_msg=name)
+  # where a gradient is zero, as that of span's bias, both have float32's rounding
+  for name, x in named.items():
+    np.testing.assert_allclose(
+      mine[name], x.numpy(), atol=1e-4 * max(2e-3, float(x.abs().max())), err_msg=name
+    )
 
 
-TEXTS = ['The banks of a river.', 'Éléphant naïve Ångström', '你好，世界 river', '😀 the 👩‍👩‍👧 bank',
-         '\x00\x07 a\u200bb\ufeff \t c',
-         '[MASK] literally, and [CLS]', 'w' * 300, '', '   ', "don't u.s.a. 3.14 $5,000", 'ﬁ ﬃ Ǆ İstanbul ß']
+TEXTS = [
+  'The banks of a river.',
+  'Éléphant naïve Ångström',
+  '你好，世界 river',
+  '😀 the 👩‍👩‍👧 bank',
+  '\x00\x07 a\u200bb\ufeff \t c',
+  '[MASK] literally, and [CLS]',
+  'w' * 300,
+  '',
+  '   ',
+  "don't u.s.a. 3.14 $5,000",
+  'ﬁ ﬃ Ǆ İstanbul ß',
+]
 
 
 def test_an_exported_model_is_theirs_with_its_tokenizer(tmp_path):
@@ -195,9 +279,15 @@ def test_an_exported_model_is_theirs_with_its_tokenizer(tmp_path):
     for text in TEXTS:
       if '[' in text:  # a name of a special token is one to them, and plain text to us
         continue
-      assert tokenizer(text)['input_ids'] == [mine.tokenizer.begin, *mine.tokenizer.encode([text])[0], *closed], text
+      assert tokenizer(text)['input_ids'] == [
+        mine.tokenizer.begin,
+        *mine.tokenizer.encode([text])[0],
+        *closed,
+      ], text
     ids = np.array([[2, 5, 6, 7, 8, 3]], np.int32)
-    outputs = mine.network.apply(mine.params, small.batch(ids) | dict(mlm_position=np.arange(6)[None]))
+    outputs = mine.network.apply(
+      mine.params, small.batch(ids) | dict(mlm_position=np.arange(6)[None])
+    )
     found = model(input_ids=torch.tensor(ids).long())
     head = next(head for head in mine.heads if head in ('mlm', 'clm'))
     close(logits(outputs[head]), found.prediction_logits if 'nsp' in mine.heads else found.logits)
@@ -208,7 +298,9 @@ def test_greedy_writing_is_theirs(tmp_path):
   export(mine, tmp_path, tmp_path / 'out')
   model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / 'out').eval()
   prompt = np.array([2, 5, 6, 9], np.int32)
-  expected = model.generate(torch.tensor(prompt[None]).long(), do_sample=False, max_new_tokens=20, eos_token_id=None)
+  expected = model.generate(
+    torch.tensor(prompt[None]).long(), do_sample=False, max_new_tokens=20, eos_token_id=None
+  )
   decoder = Decoder(mine.network, mine.config, mine.params, Sampling(temperature=0.0))
   row, _ = decoder.start([prompt], [jax.random.key(0)], room=20)
   found = [int(row.token_B[0])]

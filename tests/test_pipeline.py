@@ -11,12 +11,15 @@ import types
 import numpy as np
 import pytest
 
-from data import cache, documents, pipeline, records, report
-from data.batches import Batches
+from data import cache, pipeline, report
 from data.errors import DataError
+from data.rows import documents, records
+from data.rows.batches import Batches
 
 T, VOCABULARY = 32, 400
-WORDS = 'the of and to in is was for on as with by from at an are were which this that house garden'.split()
+WORDS = (
+  'the of and to in is was for on as with by from at an are were which this that house garden'
+).split()
 
 
 def write_text(path, count=120, seed=0):
@@ -31,15 +34,25 @@ def write_text(path, count=120, seed=0):
 
 
 def settings(folder, **changes):
-  return types.SimpleNamespace(**dict(
-      corpus=f'text:{folder / "corpus.txt"}', cache=str(folder / 'cache'),
-      tokenizer='wordpiece', lowercase=True,
-      short_pair_share=0.1, split='hash', validation_share=0.2, max_unknown_share=0.05,
-  ) | changes)
+  return types.SimpleNamespace(
+    **dict(
+      corpus=f'text:{folder / "corpus.txt"}',
+      cache=str(folder / 'cache'),
+      tokenizer='wordpiece',
+      lowercase=True,
+      short_pair_share=0.1,
+      split='hash',
+      validation_share=0.2,
+      max_unknown_share=0.05,
+    )
+    | changes
+  )
 
 
 def prepare(data, pairs=None, lengths=(T,), vocab_size=VOCABULARY, **options):
-  return pipeline.prepare(data, vocab_size=vocab_size, sequence_lengths=lengths, pairs=pairs, **options)
+  return pipeline.prepare(
+    data, vocab_size=vocab_size, sequence_lengths=lengths, pairs=pairs, **options
+  )
 
 
 def get_batches(prepared, pairs=None, **options):
@@ -82,7 +95,11 @@ def test_a_batch_is_a_function_of_seed_and_step(prepared, pairs):
   first, again = get_batches(prepared, pairs), get_batches(prepared, pairs)
   for step in (5, 0, 99, 5):
     left, right = first[step], again[step]
-    assert left.keys() == right.keys() == {'token', 'segment', 'type', 'id', 'look'} | ({'label'} if pairs else set())
+    assert (
+      left.keys()
+      == right.keys()
+      == {'token', 'segment', 'type', 'id', 'look'} | ({'label'} if pairs else set())
+    )
     for name in left:
       assert left[name].dtype == np.int32
       np.testing.assert_array_equal(left[name], right[name])
@@ -103,8 +120,8 @@ def test_batch_size_and_processes_change_the_cut_and_not_the_rows(prepared, pair
   whole = get_batches(prepared, pairs, batch_size=12)
   for step in (0, 7):
     parts = [
-        get_batches(prepared, pairs, batch_size=12, places=places)[step]
-        for places in (range(4), range(4, 8), range(8, 12))
+      get_batches(prepared, pairs, batch_size=12, places=places)[step]
+      for places in (range(4), range(4, 8), range(8, 12))
     ]
     for name, array in whole[step].items():
       np.testing.assert_array_equal(array, np.concatenate([part[name] for part in parts]))
@@ -122,7 +139,9 @@ def test_validation_shows_every_row_exactly_once(prepared, pairs, batch_size):
   ids = np.concatenate([batch['id'] for batch in seen])
   assert all(len(batch['id']) == batch_size for batch in seen)
   assert ids[ids >= 0].tolist() == list(range(found.rows)) and len(ids) - found.rows < batch_size
-  np.testing.assert_array_equal(ids, np.concatenate([found.ids(step) for step in range(len(found))]))
+  np.testing.assert_array_equal(
+    ids, np.concatenate([found.ids(step) for step in range(len(found))])
+  )
   assert not np.concatenate([batch['segment'] for batch in seen])[ids < 0].any()
   with pytest.raises(IndexError):
     found[len(found)]
@@ -131,7 +150,9 @@ def test_validation_shows_every_row_exactly_once(prepared, pairs, batch_size):
 def test_validation_shared_by_processes_covers_every_row(prepared, pairs):
   seen = []
   for index in range(4):
-    found = get_batches(prepared, pairs, split='validation', batch_size=8, places=[index, index + 4])
+    found = get_batches(
+      prepared, pairs, split='validation', batch_size=8, places=[index, index + 4]
+    )
     seen += [row for batch in found for row in batch['id'] if row >= 0]
   assert sorted(seen) == list(range(found.rows))
 
@@ -160,13 +181,13 @@ def test_prepared_again_nothing_is_read_or_written(folder, prepared, pairs, monk
 def test_everything_that_decides_a_row_changes_the_fingerprint(tmp_path):
   write_text(tmp_path / 'corpus.txt')
   found = [
-      prepare(settings(tmp_path)).fingerprint,
-      prepare(settings(tmp_path), True).fingerprint,
-      prepare(settings(tmp_path, short_pair_share=0.2), True).fingerprint,
-      prepare(settings(tmp_path), lengths=(T, 64)).fingerprint,
-      prepare(settings(tmp_path, validation_share=0.3)).fingerprint,
-      prepare(settings(tmp_path, tokenizer='bpe')).fingerprint,
-      prepare(settings(tmp_path), vocab_size=60).fingerprint,
+    prepare(settings(tmp_path)).fingerprint,
+    prepare(settings(tmp_path), True).fingerprint,
+    prepare(settings(tmp_path, short_pair_share=0.2), True).fingerprint,
+    prepare(settings(tmp_path), lengths=(T, 64)).fingerprint,
+    prepare(settings(tmp_path, validation_share=0.3)).fingerprint,
+    prepare(settings(tmp_path, tokenizer='bpe')).fingerprint,
+    prepare(settings(tmp_path), vocab_size=60).fingerprint,
   ]
   write_text(tmp_path / 'corpus.txt', seed=1)
   found.append(prepare(settings(tmp_path)).fingerprint)
@@ -209,7 +230,8 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_done_again(tmp_path):
   with pytest.raises(OSError, match='disk full'):
     cache.build(tmp_path / 'a' / 'made', fail)
   assert not list((tmp_path / 'a').iterdir())
-  (tmp_path / 'a' / f'made.{cache.socket.gethostname()}.999999999.tmp').mkdir()  # its process was killed
+  # its process was killed
+  (tmp_path / 'a' / f'made.{cache.socket.gethostname()}.999999999.tmp').mkdir()
   assert cache.build(tmp_path / 'a' / 'made', lambda folder: {'n': 1})['n'] == 1
   assert [path.name for path in (tmp_path / 'a').iterdir()] == ['made']
 
@@ -250,13 +272,22 @@ def test_a_script_that_the_tokenizer_does_not_know_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'text, pairs, message',
-    [
-        ('', False, 'no document to train on.*blank line'),
-        ('only one document of ten tokens\n', False, '(1|no) document .*blank line'),
-        ('\n\n'.join(f'Few {word}.' for word in WORDS), False, r'less than one row of 512.*at most \d+'),
-        ('\n\n'.join(f'A line about {word}.' for word in WORDS), True, 'all of one sentence.*blank line'),
-    ],
+  'text, pairs, message',
+  [
+    ('', False, 'no document to train on.*blank line'),
+    ('only one document of ten tokens\n', False, '(1|no) document .*blank line'),
+    (
+      '\n\n'.join(f'Few {word}.' for word in WORDS),
+      False,
+      r'less than one row of 512.*at most '
+      r'\d+',
+    ),
+    (
+      '\n\n'.join(f'A line about {word}.' for word in WORDS),
+      True,
+      'all of one sentence.*blank line',
+    ),
+  ],
 )
 def test_a_corpus_that_is_too_small_says_what_would_work(tmp_path, text, pairs, message):
   (tmp_path / 'corpus.txt').write_text(text)
@@ -297,7 +328,9 @@ def test_progress_names_its_stages(tmp_path):
   stages = []
   prepare(settings(tmp_path), progress=lambda stage, done, total: stages.append(stage))
   assert list(dict.fromkeys(stages))[:3] == [
-      'reading for the vocabulary', 'training the wordpiece vocabulary', 'tokenising'
+    'reading for the vocabulary',
+    'training the wordpiece vocabulary',
+    'tokenising',
   ]
 
 
@@ -325,13 +358,17 @@ def test_one_endless_line_loses_no_token(tmp_path):
 def test_fifty_megabytes_in_one_line_stay_within_memory(tmp_path):
   long_line(tmp_path / 'corpus.txt', 50)
   script = (
-      'import resource, sys; sys.path.insert(0, "tests"); import test_pipeline as t;'
-      't.prepare(t.settings(t.Path(sys.argv[1]), tokenizer="bpe"), lengths=(128,));'
-      'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)'
+    'import resource, sys; sys.path.insert(0, "tests"); import test_pipeline as t;'
+    't.prepare(t.settings(t.Path(sys.argv[1]), tokenizer="bpe"), lengths=(128,));'
+    'print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)'
   )
   root = Path(__file__).parents[1]
   done = subprocess.run(
-      [sys.executable, '-c', script, str(tmp_path)],
-      cwd=root, env=os.environ | {'PYTHONPATH': str(root)}, check=True, capture_output=True, text=True,
+    [sys.executable, '-c', script, str(tmp_path)],
+    cwd=root,
+    env=os.environ | {'PYTHONPATH': str(root)},
+    check=True,
+    capture_output=True,
+    text=True,
   )
   assert int(done.stdout.split()[-1]) / 1024 < 2_000  # MiB, for 50 of text

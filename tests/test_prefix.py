@@ -1,4 +1,6 @@
-"""Prefixes and masked next tokens: what is read from both sides, and from where a hidden token is predicted."""
+"""Prefixes and masked next tokens: what is read from both sides,
+and from where a hidden token is predicted.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +21,7 @@ def test_each_document_has_a_prefix_of_any_length_but_the_whole():
   prefix_BxT = np.asarray(prefix.draw(keys(3000), segment_BxT))
   assert not prefix_BxT[:, 8:].any()  # a document of one token, and padding
   for start, n in ((0, 5), (5, 3)):
-    part_BxN = prefix_BxT[:, start:start + n]
+    part_BxN = prefix_BxT[:, start : start + n]
     assert (part_BxN[:, :-1] >= part_BxN[:, 1:]).all()  # from its start, without a gap
     share = np.bincount(part_BxN.sum(axis=1), minlength=n + 1) / 3000
     np.testing.assert_allclose(share, [1 / n] * n + [0], atol=0.04)  # five standard errors
@@ -35,19 +37,27 @@ def test_clm_predicts_what_is_no_prefix():
   prefix_BxT = jnp.array([[1, 1, 0, 0, 0, 0, 0, 0, 0, 0], [1, 0, 1, 1, 1, 1, 1, 1, 1, 0]], bool)
   token_BxT = np.arange(20).reshape(2, 10)
   target_BxT, weight_BxT = clm.shifted(token_BxT, SEGMENT, prefix_BxT)
-  asked = [np.asarray(target_BxT)[row][np.asarray(weight_BxT)[row] > 0].tolist() for row in range(2)]
+  asked = [
+    np.asarray(target_BxT)[row][np.asarray(weight_BxT)[row] > 0].tolist() for row in range(2)
+  ]
   assert asked == [[2, 3, 4, 6, 7], [11, 19]]  # a document's first token has nothing before it
 
 
 def test_mntp_asks_for_the_same_tokens_one_position_earlier():
   token, segment, _ = rows()
   batch = dict(token=jnp.asarray(token), segment=jnp.asarray(segment))
-  one, other = (module.prepare(jax.random.key(7), batch, jnp.arange(len(token)), setup()) for module in (mlm, mntp))
+  one, other = (
+    module.prepare(jax.random.key(7), batch, jnp.arange(len(token)), setup())
+    for module in (mlm, mntp)
+  )
   np.testing.assert_array_equal(one['token'], other['token'])
   counts = np.asarray(one['mlm_weight']) > 0
   assert counts.sum() > 1000
-  np.testing.assert_array_equal(np.asarray(other['mlm_weight']) > 0, counts)  # none is first: those are special
-  np.testing.assert_array_equal(np.asarray(one['mlm_position'])[counts] - 1, np.asarray(other['mlm_position'])[counts])
+  # none is first: those are special
+  np.testing.assert_array_equal(np.asarray(other['mlm_weight']) > 0, counts)
+  np.testing.assert_array_equal(
+    np.asarray(one['mlm_position'])[counts] - 1, np.asarray(other['mlm_position'])[counts]
+  )
   np.testing.assert_array_equal(one['mlm_target'], other['mlm_target'])
 
 
@@ -55,8 +65,12 @@ def test_mntp_never_predicts_from_another_document():
   random = np.random.default_rng(0)
   token = random.integers(5, 120, (200, 10)).astype(np.int32)
   segment = np.tile(SEGMENT[:1], (200, 1))
-  asked = (jax.random.key(1), dict(token=jnp.asarray(token), segment=jnp.asarray(segment)), jnp.arange(200),
-           setup(rate=0.5))
+  asked = (
+    jax.random.key(1),
+    dict(token=jnp.asarray(token), segment=jnp.asarray(segment)),
+    jnp.arange(200),
+    setup(rate=0.5),
+  )
   batch = mntp.prepare(*asked)
   position, weight = np.asarray(batch['mlm_position']), np.asarray(batch['mlm_weight'])
   before = np.take_along_axis(segment, position, axis=1)

@@ -1,26 +1,33 @@
-"""A probe finds what a frozen trunk says, reports chance where it says nothing, and reads the layer it names."""
+"""A probe finds what a frozen trunk says, reports chance where it
+says nothing, and reads the layer it names.
+"""
 
 import functools
-from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import small
 
-from data import tokenizer as tokenizers
-from data.tasks import Example, Task
+from data.tasks.labelled import Example, Task
+from data.tokens import tokenizer as tokenizers
 from evaluation import probe
+from evaluation.subject import Subject
+from inference.model import Model
 
-WORDS = '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'.split()
+WORDS = (
+  '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'
+).split()
 PLAIN = WORDS[5:14]
 
 
 @functools.cache
-def frozen(mask: str = 'bidirectional', layer: int = 2) -> probe.Frozen:
-  network, params = small.network('bert_base', mask=mask, packed=False)
+def frozen(mask: str = 'bidirectional', layer: int = 2, max_length: int = 16) -> probe.Frozen:
+  shape = dict(init_scale=0.3, max_length=max_length)
+  network, params = small.network('bert_base', mask=mask, packed=False, **shape)
   tokenizer = tokenizers.from_vocabulary(WORDS, lowercase=True)
-  return probe.Frozen(network, params, tokenizer, mask, layer, 2, 16, True, batch_size=32)
+  model = Model(small.model(**shape), mask, (), network, params, tokenizer, True, 'a small model')
+  return probe.Frozen(model, layer, batch_size=32)
 
 
 def texts(rng, count: int, planted: bool) -> list[Example]:
@@ -36,7 +43,11 @@ def texts(rng, count: int, planted: bool) -> list[Example]:
 
 def text_task(planted: bool) -> Task:
   rng = np.random.default_rng(0)
-  splits = dict(train=texts(rng, 200, planted), validation=texts(rng, 20, planted), test=texts(rng, 200, planted))
+  splits = dict(
+    train=texts(rng, 200, planted),
+    validation=texts(rng, 20, planted),
+    test=texts(rng, 200, planted),
+  )
   return Task('sst2', 'text', ('without', 'with'), splits)
 
 
@@ -53,7 +64,12 @@ def test_shuffled_labels_give_chance():
 
 def test_the_result_names_mask_layer_and_split():
   found = probe.probe(frozen('causal', layer=1), text_task(planted=True), split='validation')
-  assert (found['mask'], found['layer'], found['layers'], found['split']) == ('causal', 1, 2, 'validation')
+  assert (found['mask'], found['layer'], found['layers'], found['split']) == (
+    'causal',
+    1,
+    2,
+    'validation',
+  )
   assert found['rows'] == 20
 
 
@@ -61,7 +77,9 @@ def test_a_layer_is_that_layer():
   one = frozen(layer=1)
   states, rows, encoded = probe._word_states(one, [Example(('fish', 'boat'), (0, 1))], '', None)
   batch = {name: jnp.asarray(x) for name, x in encoded.batch.items() if name != 'label'}
-  _, inside = one.network.inspect(one.params, batch | dict(mlm_position=jnp.zeros((1, 1), jnp.int32)))
+  _, inside = one.model.network.inspect(
+    one.model.params, batch | dict(mlm_position=jnp.zeros((1, 1), jnp.int32))
+  )
   np.testing.assert_allclose(states, inside['hidden'][0, 0, 1:3], atol=1e-5)
   last = probe._word_states(frozen(layer=2), [Example(('fish', 'boat'), (0, 1))], '', None)[0]
   np.testing.assert_allclose(last, inside['hidden'][1, 0, 1:3], atol=1e-5)
@@ -84,10 +102,15 @@ def test_words_are_scored_by_chunks():
     words = tuple(str(word) for word in rng.choice(['the', 'boat', 'into'], 6))
     return Example(words, tuple(dict(the=1, boat=2, into=0)[word] for word in words))
 
-  task = Task('conll2000', 'words', tags, {name: [sentence() for _ in range(60)] for name in ('train', 'test')})
+  task = Task(
+    'conll2000',
+    'words',
+    tags,
+    {name: [sentence() for _ in range(60)] for name in ('train', 'test')},
+  )
   found = probe.probe(frozen(), task, split='test')
   assert found['unit'] == 'chunk_f1' and found['value'] > 0.95 and found['cut_rows'] == 0
-  cut = probe.probe(frozen()._replace(max_length=5), task, split='test')  # three words of six are read
+  cut = probe.probe(frozen(max_length=5), task, split='test')  # three words of six are read
   assert cut['cut_rows'] == 60 and cut['other_scores']['chunk_recall'] < 0.75
 
 
@@ -100,9 +123,16 @@ def test_relatedness_of_pairs_by_ridge():
     second = first[:kept] + ['fish'] * (5 - kept)
     return Example((' '.join(first), ' '.join(second)), int(kept > 2), 1 + 0.8 * kept)
 
-  task = Task('sick', 'pair', ('b', 'a', 'c'), {name: [pair() for _ in range(300)] for name in ('train', 'test')})
+  task = Task(
+    'sick',
+    'pair',
+    ('b', 'a', 'c'),
+    {name: [pair() for _ in range(300)] for name in ('train', 'test')},
+  )
   found = probe.probe(frozen(), task, split='test')
-  assert found['value'] > found['baselines']['majority'] + 0.1 and found['relatedness_spearman'] > 0.7
+  assert (
+    found['value'] > found['baselines']['majority'] + 0.1 and found['relatedness_spearman'] > 0.7
+  )
 
 
 def test_the_gradient_is_the_derivative():
@@ -124,7 +154,9 @@ def test_the_strength_is_chosen_on_rows_that_are_not_fitted():
 
 
 def test_a_constant_has_no_rank():
-  assert probe.spearman([1, 1, 1], [1, 2, 3]) == 0 and probe.spearman([1, 2, 3], [2, 4, 9]) == pytest.approx(1)
+  assert probe.spearman([1, 1, 1], [1, 2, 3]) == 0 and probe.spearman(
+    [1, 2, 3], [2, 4, 9]
+  ) == pytest.approx(1)
 
 
 def test_a_subject_is_probed_from_a_folder(tmp_path):
@@ -133,10 +165,13 @@ def test_a_subject_is_probed_from_a_folder(tmp_path):
     file = dict(validation='dev').get(name, name)
     lines = [f'{example.label} {example.texts[0]}' for example in examples]
     (tmp_path / f'sst2/{file}.txt').write_text('\n'.join(lines) + '\n')
-  one, seen = frozen(), []
-  subject = SimpleNamespace(
-      network=one.network, params=one.params, config=SimpleNamespace(layers=2), tokenizer=one.tokenizer, mask=one.mask,
-      framed=True, max_length=16, folder=tmp_path, limit=100, progress=lambda *args: seen.append(args))
+  seen = []
+  subject = Subject(frozen().model, tmp_path, 100, None, lambda *args: seen.append(args))
   [(name, found)] = probe.PROBES['probe_sst2'](subject).items()
-  assert name == 'probe_sst2' and found['value'] > 0.8 and found['rows'] == 100 and found['split'] == 'test'
+  assert (
+    name == 'probe_sst2'
+    and found['value'] > 0.8
+    and found['rows'] == 100
+    and found['split'] == 'test'
+  )
   assert {what for what, *_ in seen} == {'sst2 train', 'sst2 test'}

@@ -1,4 +1,6 @@
-"""A run that is killed, stopped or damaged ends with the same bits as one that is not; nothing is lost silently."""
+"""A run that is killed, stopped or damaged ends with the same bits
+as one that is not; nothing is lost silently.
+"""
 
 import json
 import os
@@ -11,8 +13,11 @@ import time
 import pytest
 import runs
 
-CELLS = {'bert_tiny': {}, 'gpt_tiny': {'accumulate': 2, 'schedule': '1 prefix+clm, 2 causal+clm'},
-         'gpt_char': {}}
+CELLS = {
+  'bert_tiny': {},
+  'gpt_tiny': {'accumulate': 2, 'schedule': '1 prefix+clm, 2 causal+clm'},
+  'gpt_char': {},
+}
 
 
 @pytest.fixture(scope='module')
@@ -42,8 +47,14 @@ def same(workdir: Path, reference: Path):
   assert (workdir / 'certificate.json').read_text() == (reference / 'certificate.json').read_text()
 
 
-@pytest.mark.parametrize('cell', ['bert_tiny', pytest.param('gpt_tiny', marks=pytest.mark.slow),
-                                  pytest.param('gpt_char', marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+  'cell',
+  [
+    'bert_tiny',
+    pytest.param('gpt_tiny', marks=pytest.mark.slow),
+    pytest.param('gpt_char', marks=pytest.mark.slow),
+  ],
+)
 def test_a_run_killed_at_a_step_and_in_a_save_ends_bit_identical(cell, whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command(cell, workdir, text, **CELLS[cell])
@@ -75,8 +86,14 @@ def test_a_damaged_checkpoint_is_set_aside_aloud_and_an_older_one_used(whole, te
 
 
 def start(args, fault='none') -> subprocess.Popen:
-  return subprocess.Popen(args, cwd=runs.ROOT, env=runs.environment(fault), stdout=subprocess.PIPE,
-                          stderr=subprocess.PIPE, text=True)
+  return subprocess.Popen(
+    args,
+    cwd=runs.ROOT,
+    env=runs.environment(fault),
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
 
 
 def wait_for(workdir: Path, phase: str, process: subprocess.Popen, timeout: float = 120):
@@ -93,8 +110,13 @@ def wait_for(workdir: Path, phase: str, process: subprocess.Popen, timeout: floa
 def test_sigterm_in_any_phase_ends_with_143_and_loses_nothing(whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command('bert_tiny', workdir, text)
-  for phase, number in [('data', signal.SIGTERM), ('compile', signal.SIGINT), ('step:3', signal.SIGUSR1),
-                        ('eval', signal.SIGTERM), ('save', signal.SIGTERM)]:
+  for phase, number in [
+    ('data', signal.SIGTERM),
+    ('compile', signal.SIGINT),
+    ('step:3', signal.SIGUSR1),
+    ('eval', signal.SIGTERM),
+    ('save', signal.SIGTERM),
+  ]:
     (workdir / 'phase').unlink(missing_ok=True)
     process = start(args)
     wait_for(workdir, phase, process)
@@ -174,12 +196,19 @@ def test_nan_stops_before_the_update_and_leaves_the_last_checkpoint(whole, text,
 
 
 @pytest.mark.slow
-def test_another_config_is_refused_field_by_field_and_more_steps_are_allowed_when_named(whole, text, tmp_path):
+def test_another_config_is_refused_field_by_field_and_more_steps_are_allowed_when_named(
+  whole, text, tmp_path
+):
   workdir = tmp_path / 'run'
   shutil.copytree(whole('bert_tiny'), workdir)
-  refused = runs.run(runs.command('bert_tiny', workdir, text, **{'mlm.rate': 0.2, 'model.layers': 3}))
+  refused = runs.run(
+    runs.command('bert_tiny', workdir, text, **{'mlm.rate': 0.2, 'model.layers': 3})
+  )
   assert refused.returncode == 3
-  assert 'mlm.rate: was 0.15, now 0.2' in refused.stderr and 'model.layers: was 2, now 3' in refused.stderr
+  assert (
+    'mlm.rate: was 0.15, now 0.2' in refused.stderr
+    and 'model.layers: was 2, now 3' in refused.stderr
+  )
   assert '--allow_change' not in refused.stderr
   longer = runs.command('bert_tiny', workdir, text, steps=14)
   assert '--allow_change=steps' in runs.run(longer).stderr
@@ -191,8 +220,14 @@ def test_another_config_is_refused_field_by_field_and_more_steps_are_allowed_whe
 @pytest.mark.slow
 def test_eval_gives_the_numbers_of_the_last_validation_to_the_last_digit(whole):
   for cell in CELLS:
-    scored = runs.run([runs.sys.executable, str(runs.ROOT / 'eval.py'), f'--workdir={whole(cell)}', '--json'])
+    scored = runs.run(
+      [runs.sys.executable, str(runs.ROOT / 'eval.py'), f'--workdir={whole(cell)}', '--json']
+    )
     assert scored.returncode == 0, scored.stderr
     numbers = json.loads(scored.stdout.splitlines()[-1])
-    last = {name[4:]: value for name, value in runs.rows(whole(cell))[-1].items() if name.startswith('val/')}
+    last = {
+      name[4:]: value
+      for name, value in runs.rows(whole(cell))[-1].items()
+      if name.startswith('val/')
+    }
     assert last and last.items() <= numbers.items()

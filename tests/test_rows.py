@@ -3,7 +3,8 @@ import random
 import numpy as np
 import pytest
 
-from data import records, rows, vocabulary
+from data.rows import packed, records
+from data.tokens import vocabulary
 
 T = 16
 
@@ -24,7 +25,8 @@ def write_documents(path, documents, vocab_size):
 def random_documents(count=300, seed=0):
   rng = np.random.default_rng(seed)
   return [
-      [rng.integers(5, 30, rng.integers(1, 20)) for _ in range(rng.integers(1, 5))] for _ in range(count)
+    [rng.integers(5, 30, rng.integers(1, 20)) for _ in range(rng.integers(1, 5))]
+    for _ in range(count)
   ]
 
 
@@ -42,7 +44,7 @@ def test_every_id_survives_the_disk(tmp_path, size, itemsize):
 def test_a_document_is_framed_once_and_nothing_of_it_is_lost():
   for length in range(1, 5 * T):
     tokens = np.arange(100, 100 + length)
-    cut = list(rows.pieces(tokens, begin=1, end=2, T=T))
+    cut = list(packed.pieces(tokens, begin=1, end=2, T=T))
     assert all(piece[0] == 1 and len(piece) <= T for piece in cut)
     assert cut[-1][-1] == 2
     np.testing.assert_array_equal(np.concatenate([piece[1:] for piece in cut])[:-1], tokens)
@@ -53,23 +55,25 @@ def test_best_fit_uses_every_piece_once_and_wastes_little():
   rng = random.Random(0)
   for _ in range(50):
     lengths = [rng.randint(1, T) for _ in range(rng.randrange(1, 200))]
-    bins = rows.best_fit(lengths, T)
+    bins = packed.best_fit(lengths, T)
     assert sorted(index for members in bins for index in members) == list(range(len(lengths)))
     sizes = [sum(lengths[index] for index in members) for members in bins]
     assert max(sizes) <= T
     # Best fit decreasing never needs more than 11/9 of the optimum, plus one.
-    assert len(bins) <= 11 / 9 * -(-sum(lengths) // T) + 1 + sum(length > T / 2 for length in lengths)
-  assert rows.best_fit([9, 8, 7, 5, 3], 16) == [[0, 2], [1, 3, 4]]
+    assert len(bins) <= 11 / 9 * -(-sum(lengths) // T) + 1 + sum(
+      length > T / 2 for length in lengths
+    )
+  assert packed.best_fit([9, 8, 7, 5, 3], 16) == [[0, 2], [1, 3, 4]]
 
 
 def test_packing_conserves_every_token(tmp_path, tokenizer):
   documents = random_documents()
   reader = write_documents(tmp_path / 'a', documents, tokenizer.size)
-  summary = rows.pack(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
+  summary = packed.pack(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
   text = sum(len(sentence) for document in documents for sentence in document)
   assert summary['tokens'] == text + summary['framing']
-  packed = rows.Packed(tmp_path / 'rows', tokenizer, T)
-  batch = packed.read(np.arange(len(packed)), None)
+  rows = packed.Packed(tmp_path / 'rows', tokenizer, T)
+  batch = rows.read(np.arange(len(rows)), None)
   assert (batch['segment'] > 0).sum() == summary['tokens']
   content = batch['token'][(batch['segment'] > 0) & ~tokenizer.special_V[batch['token']]]
   expected = np.concatenate([sentence for document in documents for sentence in document])
@@ -77,15 +81,15 @@ def test_packing_conserves_every_token(tmp_path, tokenizer):
 
 
 def test_windows_do_not_lose_the_pieces_between_them(tmp_path, tokenizer, monkeypatch):
-  monkeypatch.setattr(rows, 'WINDOW', 7)
+  monkeypatch.setattr(packed, 'WINDOW', 7)
   test_packing_conserves_every_token(tmp_path, tokenizer)
 
 
 def test_a_segment_is_one_piece_and_starts_with_begin(tmp_path, tokenizer):
   reader = write_documents(tmp_path / 'a', random_documents(), tokenizer.size)
-  rows.pack(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
-  packed = rows.Packed(tmp_path / 'rows', tokenizer, T)
-  batch = packed.read(np.arange(len(packed)), None)
+  packed.pack(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
+  rows = packed.Packed(tmp_path / 'rows', tokenizer, T)
+  batch = rows.read(np.arange(len(rows)), None)
   for token, segment in zip(batch['token'], batch['segment']):
     starts = np.flatnonzero(np.diff(segment, prepend=0) > 0)
     assert (token[starts] == tokenizer.begin).all()
@@ -97,7 +101,7 @@ def test_a_segment_is_one_piece_and_starts_with_begin(tmp_path, tokenizer):
 
 def test_an_empty_row_is_all_padding(tmp_path, tokenizer):
   reader = write_documents(tmp_path / 'a', random_documents(5), tokenizer.size)
-  rows.pack(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
-  batch = rows.Packed(tmp_path / 'rows', tokenizer, T).read(np.array([0, -1]), None)
+  packed.pack(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
+  batch = packed.Packed(tmp_path / 'rows', tokenizer, T).read(np.array([0, -1]), None)
   assert batch['id'].tolist() == [0, -1]
   assert (batch['segment'][1] == 0).all() and (batch['token'][1] == tokenizer.pad).all()

@@ -1,4 +1,6 @@
-"""A running text keeps every character, is cut once, and is read in windows that predict each character once."""
+"""A running text keeps every character, is cut once, and is read
+in windows that predict each character once.
+"""
 
 import json
 
@@ -8,8 +10,9 @@ import pytest
 import runs
 
 from configs import base
-from data import pipeline, vocabulary
+from data import pipeline
 from data.errors import DataError
+from data.tokens import vocabulary
 
 TEXT = 'First Citizen:\nBefore we proceed, hear me.\n\n\n  All:\tSpeak ' * 40 + 'Ω\n\n'
 T = 17
@@ -18,8 +21,14 @@ T = 17
 def settings(folder, text: str = TEXT, **changes) -> ml_collections.ConfigDict:
   (folder / 'text.txt').write_text(text, encoding='utf-8', newline='')
   data = base.get_config().data
-  data.update(corpus=f'text:{folder}/text.txt', cache=str(folder / 'cache'), tokenizer='characters', split='tail',
-              validation_share=0.1, **changes)
+  data.update(
+    corpus=f'text:{folder}/text.txt',
+    cache=str(folder / 'cache'),
+    tokenizer='characters',
+    split='tail',
+    validation_share=0.1,
+    **changes,
+  )
   return data
 
 
@@ -28,7 +37,9 @@ def prepare(data, pairs=None) -> pipeline.Prepared:
 
 
 def batches(prepared, split, **changes):
-  return pipeline.batches(prepared, **dict(split=split, sequence_length=T, pairs=None, batch_size=8, seed=3) | changes)
+  return pipeline.batches(
+    prepared, **dict(split=split, sequence_length=T, pairs=None, batch_size=8, seed=3) | changes
+  )
 
 
 def windows(prepared, split, looks=1, **changes) -> dict[int, list[np.ndarray]]:
@@ -45,7 +56,7 @@ def windows(prepared, split, looks=1, **changes) -> dict[int, list[np.ndarray]]:
 def test_characters_come_back_exactly_and_a_new_one_is_unknown():
   tokenizer = vocabulary.train_characters([TEXT, 'ab[MASK]##Ġ▁'], 64)
   for text in (TEXT, ' \n\n a', '[MASK]', '##a'):
-    ids, = tokenizer.encode([text])
+    (ids,) = tokenizer.encode([text])
     assert len(ids) == len(text) and tokenizer.decode(ids) == text
     assert not tokenizer.special_V[ids].any()
   assert tokenizer.encode(['a$b'])[0][1] == tokenizer.unknown
@@ -61,20 +72,33 @@ def test_the_end_of_the_text_is_held_out_and_no_character_is_lost(tmp_path):
   for split, text in (('train', TEXT[:cut]), ('validation', TEXT[cut:])):
     rows = windows(prepared, split)[0]
     assert all(len(row) == T for row in rows[:-1]) and 2 <= len(rows[-1]) <= T
-    tokens = np.concatenate([rows[0][:1], *(row[1:] for row in rows)])  # the first token of a row is only read
+    # the first token of a row is only read
+    tokens = np.concatenate([rows[0][:1], *(row[1:] for row in rows)])
     assert len(tokens) == len(text)
-    assert [prepared.tokenizer.token(t) for t in tokens] == [c if c in TEXT[:cut] else '[UNK]' for c in text]
+    assert [prepared.tokenizer.token(t) for t in tokens] == [
+      c if c in TEXT[:cut] else '[UNK]' for c in text
+    ]
   assert prepared.report['replaced'] == {}
 
 
 def test_each_look_cuts_the_training_text_elsewhere_and_depends_on_the_seed_alone(tmp_path):
   prepared = prepare(settings(tmp_path))
   looks = windows(prepared, 'train', looks=3)
-  text = ''.join(map(prepared.tokenizer.token, np.concatenate([looks[0][0][:1], *(row[1:] for row in looks[0])])))
-  offsets = [next(s for s in range(T - 1) if text[s:s + T] == ''.join(map(prepared.tokenizer.token, looks[look][0])))
-             for look in range(3)]
+  text = ''.join(
+    map(prepared.tokenizer.token, np.concatenate([looks[0][0][:1], *(row[1:] for row in looks[0])]))
+  )
+  offsets = [
+    next(
+      s
+      for s in range(T - 1)
+      if text[s : s + T] == ''.join(map(prepared.tokenizer.token, looks[look][0]))
+    )
+    for look in range(3)
+  ]
   assert offsets[0] == 0 and len(set(offsets)) > 1
-  halves = [batches(prepared, 'train', places=range(first, first + 4))[40]['token'] for first in (0, 4)]
+  halves = [
+    batches(prepared, 'train', places=range(first, first + 4))[40]['token'] for first in (0, 4)
+  ]
   np.testing.assert_array_equal(np.concatenate(halves), batches(prepared, 'train')[40]['token'])
 
 
@@ -90,7 +114,12 @@ def test_a_run_scores_every_character_but_the_first_and_only_at_its_end(tmp_path
   """A real run of gpt_char, small, by Muon."""
   text = TEXT.replace('Ω', '')
   (tmp_path / 'text.txt').write_text(text)
-  changes = {'validation.every': 100, 'validation.batch_size': 4, 'model.vocab_size': 64, 'data.sequence_length': T}
+  changes = {
+    'validation.every': 100,
+    'validation.batch_size': 4,
+    'model.vocab_size': 64,
+    'data.sequence_length': T,
+  }
   done = runs.run(runs.command('gpt_char', tmp_path / 'run', tmp_path / 'text.txt', **changes))
   assert done.returncode == 0, done.stderr
   rows = runs.rows(tmp_path / 'run')
@@ -99,5 +128,6 @@ def test_a_run_scores_every_character_but_the_first_and_only_at_its_end(tmp_path
   report = json.loads((tmp_path / 'run/data_report.json').read_text())
   characters = report['validation']['tokens']
   assert characters == report['validation']['bytes'] == len(text) - int(len(text) * 0.9)
-  known = result['validation']['clm_loss'] * (characters - 1) / np.log(2) / characters  # the first is not predicted
+  # the first is not predicted
+  known = result['validation']['clm_loss'] * (characters - 1) / np.log(2) / characters
   assert result['validation']['bits_per_byte'] == pytest.approx(known, rel=1e-6)

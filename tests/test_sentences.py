@@ -2,24 +2,24 @@ import random
 
 import pytest
 
-from data import sentences
+from data.corpora import sentences
 
 
 @pytest.mark.parametrize(
-    'text, expected',
-    [
-        ('One. Two! Three?', ['One.', ' Two!', ' Three?']),
-        ('Dr. Who met J. R. R. Tolkien in the U.S. Army. He left.', None),
-        ('He said "Stop." Then he left.', ['He said "Stop."', ' Then he left.']),
-        ('It costs 3.5 dollars, e.g. in Rome.', ['It costs 3.5 dollars, e.g. in Rome.']),
-        ('a line\nanother line\n\nlast', ['a line', '\nanother line', '\n\nlast']),
-        ('a line \t\n \n another', ['a line', ' \t\n \n another']),
-        ('Line 3.\u2009“Here?”\tYes.', ['Line 3.', '\u2009“Here?”', '\tYes.']),
-        ('Who? “he,” I said.', ['Who? “he,” I said.']),
-        ('你好。再见。', ['你好。', '再见。']),
-        ('what? no.', ['what? no.']),
-        ('', ['']),
-    ],
+  'text, expected',
+  [
+    ('One. Two! Three?', ['One.', ' Two!', ' Three?']),
+    ('Dr. Who met J. R. R. Tolkien in the U.S. Army. He left.', None),
+    ('He said "Stop." Then he left.', ['He said "Stop."', ' Then he left.']),
+    ('It costs 3.5 dollars, e.g. in Rome.', ['It costs 3.5 dollars, e.g. in Rome.']),
+    ('a line\nanother line\n\nlast', ['a line', '\nanother line', '\n\nlast']),
+    ('a line \t\n \n another', ['a line', ' \t\n \n another']),
+    ('Line 3.\u2009“Here?”\tYes.', ['Line 3.', '\u2009“Here?”', '\tYes.']),
+    ('Who? “he,” I said.', ['Who? “he,” I said.']),
+    ('你好。再见。', ['你好。', '再见。']),
+    ('what? no.', ['what? no.']),
+    ('', ['']),
+  ],
 )
 def test_rules_find_the_sentences(text, expected):
   if expected is None:
@@ -43,4 +43,6 @@ def test_a_line_without_sentence_ends_is_cut_and_none_of_it_lost():
     assert ''.join(found) == text
     assert max(map(len, found)) <= sentences.LONGEST
   first, *later = sentences.split('word  and ' * 20_001)
-  assert later and all(sentence.startswith('  and') or sentence.startswith(' word') for sentence in later)
+  assert later and all(
+    sentence.startswith('  and') or sentence.startswith(' word') for sentence in later
+  )

@@ -1,4 +1,6 @@
-"""A signal stops a run at once, or after the step in hand where there is something to lose; with 143."""
+"""A signal stops a run at once, or after the step in hand
+where there is something to lose; with 143.
+"""
 
 import os
 from pathlib import Path
@@ -11,25 +13,29 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+
 def start(body: str) -> subprocess.Popen:
-  code = ('import hashlib, sys, time\n'
-          f'sys.path.insert(0, {str(ROOT)!r})\n'
-          'from training.signals import Stop\n'
-          'stop = Stop()\n'
-          'stop.on_exit(lambda: print("released", flush=True))\n'
-          f'{body}\n')
-  process = subprocess.Popen([sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             text=True)
+  code = (
+    'import hashlib, sys, time\n'
+    f'sys.path.insert(0, {str(ROOT)!r})\n'
+    'from runtime.signals import Stop\n'
+    'stop = Stop()\n'
+    'stop.on_exit(lambda: print("released", flush=True))\n'
+    f'{body}\n'
+  )
+  process = subprocess.Popen(
+    [sys.executable, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+  )
   assert process.stdout.readline() == 'ready\n', process.communicate()
   return process
 
 
 # As in a compilation, the main thread is in C for a minute and looks at no signal.
-COMPILING = '''
+COMPILING = """
 print("ready", flush=True)
 hashlib.pbkdf2_hmac('sha256', b'', b'', 100_000_000)
-'''
-LOOP = '''
+"""
+LOOP = """
 stop.defer()
 print("ready", flush=True)
 step = 0
@@ -37,12 +43,12 @@ while not stop.requested.is_set():
   time.sleep(0.01)
 print("saved", flush=True)
 sys.exit(143)
-'''
-LONG_STEP = '''
+"""
+LONG_STEP = """
 stop.defer()
 print("ready", flush=True)
 time.sleep(30)
-'''
+"""
 
 
 @pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1])
@@ -91,5 +97,7 @@ def test_a_terminal_that_is_gone_does_not_keep_the_process_alive():
 
 
 def test_importing_the_handlers_does_not_import_jax():
-  code = 'import sys, training.signals; sys.exit("jax" in sys.modules)'
-  assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=dict(os.environ)).returncode == 0
+  code = 'import sys, runtime.signals; sys.exit("jax" in sys.modules)'
+  assert (
+    subprocess.run([sys.executable, '-c', code], cwd=ROOT, env=dict(os.environ)).returncode == 0
+  )

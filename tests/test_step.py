@@ -9,42 +9,74 @@ import optax
 import pytest
 import small
 
-from configs import base, cells
+from configs import base
+from configs.schema import grid
 from models.network import example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
-from objectives.terms import Setup
-from training import sharding
+from objectives.projection import Setup
+from parallel import sharding
 from training.optimizer import make_optimizer
 from training.step import Work, make_state, make_train_step, mask_hash, prepare
 
 V, B, T = 48, 16, 16
-CELLS = {'bert': ('bert_base', 'bidirectional', dict(mlm=1.0, nsp=0.5)), 'gpt': ('gpt2_small', 'causal', dict(clm=1.0))}
+CELLS = {
+  'bert': ('bert_base', 'bidirectional', dict(mlm=1.0, nsp=0.5)),
+  'gpt': ('gpt2_small', 'causal', dict(clm=1.0)),
+}
 
 
 def batch() -> dict[str, np.ndarray]:
   """Ragged rows; the third has no token that may be hidden."""
   token = small.tokens(B, T, V)
-  segment = (np.arange(T)[None] < np.random.default_rng(1).integers(4, T + 1, (B, 1))).astype(np.int32)
+  segment = (np.arange(T)[None] < np.random.default_rng(1).integers(4, T + 1, (B, 1))).astype(
+    np.int32
+  )
   token[2] = 2
-  return dict(token=token * segment, segment=segment, type=(np.arange(T)[None] > 5) * segment,
-              label=np.arange(B, dtype=np.int32) % 2)
+  return dict(
+    token=token * segment,
+    segment=segment,
+    type=(np.arange(T)[None] > 5) * segment,
+    label=np.arange(B, dtype=np.int32) % 2,
+  )
 
 
-def make(cell: str, mesh, *, accumulate=1, rate=0.15, learning_rate=1e-2, steps=100, optimizer='adamw',
-         epsilon=1e-6, scan=True, **options):
+def make(
+  cell: str,
+  mesh,
+  *,
+  accumulate=1,
+  rate=0.15,
+  learning_rate=1e-2,
+  steps=100,
+  optimizer='adamw',
+  epsilon=1e-6,
+  scan=True,
+  **options,
+):
   name, mask, weights = CELLS[cell]
   config = base.get_config()
-  config.optimizer.update(name=optimizer, learning_rate=learning_rate, warmup_steps=2, schedule='constant',
-                          epsilon=epsilon)
+  config.optimizer.update(
+    name=optimizer,
+    learning_rate=learning_rate,
+    warmup_steps=2,
+    schedule='constant',
+    epsilon=epsilon,
+  )
   masking = Masking(**config.mlm.to_dict() | dict(rate=rate))
   objective = make_objective(weights, Setup(jnp.arange(V) < 5, jnp.ones(V, bool), 4, masking, 32))
   shape = small.model(name, vocab_size=V, max_length=T, init_scale=0.1, scan=scan)
   network = make_network(shape, mask=mask, packed=False, heads=objective.heads)
   tx, schedule = make_optimizer(config.optimizer, steps)
-  abstract, start = make_state(network, tx, seed=0, mesh=mesh, average=bool(options.get('average')),
-                               batch=example_batch(1, T, masking.predictions(T)))
-  whole = cells.Part(cells.Cell(mask, tuple(weights.items())), 0, 1, 1)
+  abstract, start = make_state(
+    network,
+    tx,
+    seed=0,
+    mesh=mesh,
+    average=bool(options.get('average')),
+    batch=example_batch(1, T, masking.predictions(T)),
+  )
+  whole = grid.Part(grid.Cell(mask, tuple(weights.items())), 0, 1, 1)
   work = Work(whole, network.apply, objective)
   step = make_train_step([work], tx, schedule, seed=0, accumulate=accumulate, **options)
   return abstract, start(), step, network, objective
@@ -53,7 +85,7 @@ def make(cell: str, mesh, *, accumulate=1, rate=0.15, learning_rate=1e-2, steps=
 def mesh_of(data, fsdp=1, tensor=1):
   config = base.get_config().mesh
   config.update(data=data, fsdp=fsdp, tensor=tensor)
-  return sharding.make_mesh(config, jax.devices()[:data * fsdp * tensor])
+  return sharding.make_mesh(config, jax.devices()[: data * fsdp * tensor])
 
 
 def train(cell, mesh, steps, **options):
@@ -75,18 +107,34 @@ def on_one_device(cell):
 MESHES = ('replicated', 'fsdp', 'tensor4+data', 'data2+fsdp', 'fsdp+tensor2', 'data2+fsdp2+tensor2')
 
 
-@pytest.mark.parametrize('cell, name, accumulate, scan', [
-    pytest.param(cell, name, accumulate, scan, marks=() if (cell, name, accumulate, scan) in (
-        ('bert', 'data2+fsdp2+tensor2', 2, True), ('bert', 'data2+fsdp2+tensor2', 1, False)) else pytest.mark.slow)
-    for cell in CELLS for name in MESHES for accumulate, scan in ((1, True), (2, True), (1, False))])
+@pytest.mark.parametrize(
+  'cell, name, accumulate, scan',
+  [
+    pytest.param(
+      cell,
+      name,
+      accumulate,
+      scan,
+      marks=()
+      if (cell, name, accumulate, scan)
+      in (('bert', 'data2+fsdp2+tensor2', 2, True), ('bert', 'data2+fsdp2+tensor2', 1, False))
+      else pytest.mark.slow,
+    )
+    for cell in CELLS
+    for name in MESHES
+    for accumulate, scan in ((1, True), (2, True), (1, False))
+  ],
+)
 def test_eight_devices_in_any_mesh_agree_with_one(cell, name, accumulate, scan):
-  """Adam divides a gradient by its own size, so that where it is zero its rounding counts as much as any other; a large
-  epsilon keeps rounding what it is, and so parameters comparable."""
+  """Adam divides a gradient by its own size, so that where it is zero its rounding counts as much
+  as any other; a large epsilon keeps rounding what it is, and so parameters comparable."""
   first, last, losses = on_one_device(cell)
   config = base.get_config().mesh
   config.update(base.mesh(name))
   mesh = sharding.make_mesh(config)
-  other_first, other_last, other_losses = train(cell, mesh, 6, accumulate=accumulate, epsilon=1e-2, scan=scan)
+  other_first, other_last, other_losses = train(
+    cell, mesh, 6, accumulate=accumulate, epsilon=1e-2, scan=scan
+  )
   jax.tree.map(np.testing.assert_array_equal, first, other_first)
   np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), last, other_last)
@@ -94,10 +142,13 @@ def test_eight_devices_in_any_mesh_agree_with_one(cell, name, accumulate, scan):
 
 def test_muon_on_eight_devices_agrees_with_one():
   first, last, losses = train('gpt', mesh_of(1), 6, optimizer='muon', epsilon=1e-2)
-  other_first, other_last, other_losses = train('gpt', mesh_of(2, 2, 2), 6, optimizer='muon', epsilon=1e-2)
+  other_first, other_last, other_losses = train(
+    'gpt', mesh_of(2, 2, 2), 6, optimizer='muon', epsilon=1e-2
+  )
   jax.tree.map(np.testing.assert_array_equal, first, other_first)
   np.testing.assert_allclose(losses, other_losses, rtol=1e-5)
-  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-3), last, other_last)  # as a whole, rounding grows
+  # as a whole, rounding grows
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-3), last, other_last)
 
 
 @pytest.mark.parametrize('cell', ['bert', pytest.param('gpt', marks=pytest.mark.slow)])
@@ -118,7 +169,9 @@ def test_every_micro_batch_ticks():
   ticks = []
   mesh = mesh_of(1)
   with jax.set_mesh(mesh):
-    _, state, step, *_ = make('gpt', mesh, accumulate=4, tick=lambda index: ticks.append(int(index)))
+    _, state, step, *_ = make(
+      'gpt', mesh, accumulate=4, tick=lambda index: ticks.append(int(index))
+    )
     jax.block_until_ready(step(state, sharding.place(batch(), mesh)))
     jax.effects_barrier()
   assert sorted(ticks) == [0, 1, 2, 3]
@@ -142,8 +195,13 @@ def test_the_average_follows_the_parameters():
     state, _ = step(state, sharding.place(batch(), mesh))
     state, _ = step(state, sharding.place(batch(), mesh))
   jax.tree.map(np.testing.assert_array_equal, old, start)
-  jax.tree.map(lambda a, p, o: np.testing.assert_allclose(a, 0.9 * o + 0.1 * p, atol=1e-6),  # the first rate is 0
-               state.average, state.params, old)
+  # the first rate is 0
+  jax.tree.map(
+    lambda a, p, o: np.testing.assert_allclose(a, 0.9 * o + 0.1 * p, atol=1e-6),
+    state.average,
+    state.params,
+    old,
+  )
 
 
 @pytest.mark.parametrize('cell', CELLS)
@@ -176,17 +234,22 @@ def test_one_batch_is_learnt_by_heart_in_a_hundred_steps(cell):
 
 
 def test_the_negative_control_collapses_where_an_honest_cell_cannot():
-  """On random tokens there is nothing to learn but the answer, if it is shown: V = 48 gives log 48 = 3.87 nats."""
+  """On random tokens there is nothing to learn but the answer, if
+  it is shown: V = 48 gives log 48 = 3.87 nats.
+  """
   losses = {}
   for mask in ('causal', 'bidirectional'):
     CELLS[mask] = ('gpt2_small', mask, dict(clm=1.0))
     mesh = mesh_of(1)
     with jax.set_mesh(mesh):
-      # At 1e-2 the order of sums decides whether it settles at 0 or sticks near 1; at half of that three seeds reach 0.
+      # At 1e-2 the order of sums decides whether it settles at 0 or
+      # sticks near 1; at half of that three seeds reach 0.
       _, state, step, *_ = make(mask, mesh, learning_rate=5e-3)
       random, segment = np.random.default_rng(0), np.ones((B, T), np.int32)
       for _ in range(300):
-        fresh = dict(token=random.integers(0, V, (B, T), np.int32), segment=segment, type=0 * segment)
+        fresh = dict(
+          token=random.integers(0, V, (B, T), np.int32), segment=segment, type=0 * segment
+        )
         state, metrics = step(state, sharding.place(fresh, mesh))
     losses[mask] = float(metrics['train/loss'])
   assert losses['bidirectional'] < 1 < 3.7 < losses['causal']
@@ -205,9 +268,21 @@ def shared_config():
 def shared_works(static=0) -> list[Work]:
   """Two cells that share a batch."""
   config, shape = shared_config()
-  setup = Setup(jnp.arange(V) < 5, jnp.ones(V, bool), 4, Masking(**config.mlm.to_dict() | dict(static=static)), 32)
-  return [Work(part, make_network(shape, mask=part.cell.mask, packed=False, heads=('clm', 'mlm')).apply,
-               make_objective(dict(part.cell.weights), setup)) for part in cells.stages(config)[0].parts]
+  setup = Setup(
+    jnp.arange(V) < 5,
+    jnp.ones(V, bool),
+    4,
+    Masking(**config.mlm.to_dict() | dict(static=static)),
+    32,
+  )
+  return [
+    Work(
+      part,
+      make_network(shape, mask=part.cell.mask, packed=False, heads=('clm', 'mlm')).apply,
+      make_objective(dict(part.cell.weights), setup),
+    )
+    for part in grid.stages(config)[0].parts
+  ]
 
 
 def shared_step(mesh, *, accumulate=1):
@@ -217,7 +292,9 @@ def shared_step(mesh, *, accumulate=1):
   network = make_network(shape, mask='bidirectional', packed=False, heads=('clm', 'mlm'))
   tx, schedule = make_optimizer(config.optimizer, 100)
   with jax.set_mesh(mesh):
-    _, start = make_state(network, tx, seed=0, mesh=mesh, average=False, batch=example_batch(1, T, 3))
+    _, start = make_state(
+      network, tx, seed=0, mesh=mesh, average=False, batch=example_batch(1, T, 3)
+    )
     state = start()
     params = jax.device_get(state.params)
     step = make_train_step(works, tx, schedule, seed=0, steps=100, accumulate=accumulate)
@@ -232,13 +309,14 @@ def test_cells_that_share_a_batch_count_by_their_rows_and_do_not_meet():
     total = 0.0
     for work, share in zip(works, (1 / 4, 3 / 4)):
       prepared = prepare(work, batch(), seed=0, step=0, steps=100, static=0)
-      (name, terms), = work.objective.terms(work.apply(params, prepared), prepared).items()
+      ((name, terms),) = work.objective.terms(work.apply(params, prepared), prepared).items()
       total += share * terms['loss'].total / work.objective.counts(prepared)[name]
     return total
 
   loss, gradient = jax.value_and_grad(alone)(params)
   np.testing.assert_allclose(metrics['train/loss'], loss, rtol=1e-6)
-  np.testing.assert_allclose(metrics['gradient_norm'], optax.global_norm(gradient), rtol=1e-5)  # sums in another order
+  # sums in another order
+  np.testing.assert_allclose(metrics['gradient_norm'], optax.global_norm(gradient), rtol=1e-5)
   clm, mlm = (prepare(work, batch(), seed=0, step=0, steps=100, static=0) for work in works)
   assert 'mlm_position' not in clm and clm['token'].shape[0] == 4 and mlm['token'].shape[0] == 12
   np.testing.assert_array_equal(clm['token'], batch()['token'][::4])
@@ -247,16 +325,31 @@ def test_cells_that_share_a_batch_count_by_their_rows_and_do_not_meet():
 def test_a_row_hides_the_same_whatever_it_shares_the_batch_with():
   works = shared_works()
   mixed = prepare(works[1], batch(), seed=0, step=7, steps=100, static=0)
-  alone = prepare(works[1]._replace(part=cells.Part(works[1].part.cell, 0, 1, 1)), batch(), seed=0, step=7, steps=100,
-                  static=0)
-  np.testing.assert_array_equal(mixed['token'], np.delete(alone['token'], np.arange(0, B, 4), axis=0))
+  alone = prepare(
+    works[1]._replace(part=grid.Part(works[1].part.cell, 0, 1, 1)),
+    batch(),
+    seed=0,
+    step=7,
+    steps=100,
+    static=0,
+  )
+  np.testing.assert_array_equal(
+    mixed['token'], np.delete(alone['token'], np.arange(0, B, 4), axis=0)
+  )
 
 
-@pytest.mark.parametrize('devices, accumulate', [pytest.param(1, 2, marks=pytest.mark.slow), (4, 1)])
+@pytest.mark.parametrize(
+  'devices, accumulate', [pytest.param(1, 2, marks=pytest.mark.slow), (4, 1)]
+)
 def test_shares_of_a_batch_do_not_depend_on_devices_or_micro_batches(devices, accumulate):
   _, one = shared_step(mesh_of(1))
   _, many = shared_step(mesh_of(devices), accumulate=accumulate)
-  for name in ('train/loss', 'gradient_norm', 'train/causal+clm/clm_loss', 'train/bidirectional+mlm/mlm_loss'):
+  for name in (
+    'train/loss',
+    'gradient_norm',
+    'train/causal+clm/clm_loss',
+    'train/bidirectional+mlm/mlm_loss',
+  ):
     np.testing.assert_allclose(many[name], one[name], rtol=1e-5)  # sums in another order
   assert many['mask_hash'] == one['mask_hash'] and many['predictions'] == one['predictions']
 
@@ -275,8 +368,12 @@ def test_static_masks_come_round_again_and_dynamic_ones_do_not():
 
 def test_the_mask_hash_tells_what_was_hidden():
   works = shared_works()
-  hashes = {step: int(mask_hash(prepare(works[1], batch(), seed=0, step=step, steps=100, static=0)))
-            for step in (0, 1, 0)}
+  hashes = {
+    step: int(mask_hash(prepare(works[1], batch(), seed=0, step=step, steps=100, static=0)))
+    for step in (0, 1, 0)
+  }
   moved = prepare(works[1], batch(), seed=0, step=0, steps=100, static=0)
-  swapped = moved | dict(mlm_position=moved['mlm_position'][::-1], mlm_weight=moved['mlm_weight'][::-1])
+  swapped = moved | dict(
+    mlm_position=moved['mlm_position'][::-1], mlm_weight=moved['mlm_weight'][::-1]
+  )
   assert hashes[0] != hashes[1] and hashes[0] == int(mask_hash(moved)) != int(mask_hash(swapped))

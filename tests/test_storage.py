@@ -1,4 +1,6 @@
-"""A workdir on a store of objects: nothing is appended, renamed in place or opened around training/storage.py."""
+"""A workdir on a store of objects: nothing is appended, renamed
+in place or opened around runtime/storage.py.
+"""
 
 import ast
 import datetime
@@ -10,47 +12,81 @@ import socket
 import bucket
 import pytest
 
-from configs import base, check
-from configs.check import ConfigError
-from training import metrics, storage, workdir
-from training.errors import StateError
+from configs import base
+from configs.schema import check
+from configs.schema.check import ConfigError
+from runtime import storage, workdir
+from runtime.errors import StateError
+from training import metrics
 
 ROOT = Path(__file__).resolve().parents[1]
-CODE = [ROOT / 'train.py', ROOT / 'eval.py', *(
-    path for folder in ('training', 'evaluation', 'tools') for path in sorted((ROOT / folder).glob('*.py')))]
-# What may use the file system of this machine, and why; everything else goes through a path that may be gs://.
+CODE = [
+  ROOT / 'train.py',
+  ROOT / 'eval.py',
+  *(
+    path
+    for folder in ('training', 'evaluation', 'tools', 'runtime', 'parallel', 'inference')
+    for path in sorted((ROOT / folder).rglob('*.py'))
+  ),
+]
+# What may use the file system of this machine, and why;
+# everything else goes through a path that may be gs://.
 ALLOWED = {
-    'training/storage.py': 'the one place that knows both',
-    'training/checkpoint.py: shutil': 'free room, asked only where the folder is on a disk of this machine',
-    "training/metrics.py: path.open('a')": 'metrics.jsonl of a disk; a store has parts',
-    'training/workdir.py: path.rename(aside)': 'a dead lock on a disk; one on a store is left before this',
-    'training/workdir.py: aside.rename(path)': 'the same',
-    'eval.py: Path(flags.task_data)': 'data of tasks, not a workdir',
-    'evaluation/claims.py: Path(file)': 'the files of claims/',
-    'tools/claims.py: Path(check.__file__)': 'the configs of this tree',
-    'tools/attention.py: Path(flags.out)': 'a picture for the person at this machine',
-    "tools/attention_map.py: Path(seen.title.partition(',')[0].partition(' (')[0])": 'the name of a model, cut short',
-    "tools/convert.py: to.rglob('*')": 'what it wrote, always to a folder here',
-    'tools/embed.py: Path(flags.input)': 'text of a person',
-    'tools/embed.py: Path(flags.output)': 'vectors for a person',
-    'tools/generate.py: Path(flags.prompts)': 'prompts of a person',
-    "tools/grid.py: Path('docs/grid.png')": 'a picture of the documentation',
-    'tools/prepare.py: shutil': 'rows are on a disk of the machine that trains, never in a workdir',
-    'tools/prepare.py: Path(flags.config.data.cache)': 'the same',
-    'tools/sweep.py: Path(flags.sweep)': 'a file of configs/sweeps',
-    'tools/sweep.py: Path(flags.task_data)': 'data of tasks, not a workdir',
-    'tools/sweep.py: Path(task_data)': 'data of tasks, not a workdir',
-    'tools/slurm.py: shutil': 'looks for programs; a sweep on gs:// is refused before',
-    "tools/slurm_task.py: open(task['log'], 'a')": 'a folder that the nodes of a cluster share; see tools/slurm.py',
-    'tools/slurm_task.py: Path(path)': 'the same',
-    "training/allocator.py: Path('/sys/kernel/mm/transparent_hugepage/enabled')": 'a switch of this machine',
-    'training/compiler.py: Path(folder)': 'compiled programs of this machine',
-    **{f'tools/{name}.py': 'a benchmark is of this machine, in scratch folders' for name in (
-        'bench', 'bench_generate', 'bench_input', 'bench_pairs', 'bench_peer', 'bench_start', 'bench_train',
-        'bench_worker')},
+  'runtime/storage.py': 'the one place that knows both',
+  'runtime/cli.py': 'names of programs and of the files of configs/',
+  "runtime/workdir.py: (_ROOT / folder).rglob('*.py')": 'the code of this program',
+  'training/checkpoint.py: shutil': 'free room, asked only where the folder is on a disk of this '
+  'machine',
+  "training/metrics.py: path.open('a')": 'metrics.jsonl of a disk; a store has parts',
+  'runtime/workdir.py: path.rename(aside)': 'a dead lock on a disk; one on a store is left '
+  'before this',
+  'runtime/workdir.py: aside.rename(path)': 'the same',
+  'eval.py: Path(flags.task_data)': 'data of tasks, not a workdir',
+  'tools/claims/schema.py: Path(file)': 'the files of claims/',
+  'tools/claims/measure.py: Path(base.__file__)': 'the configs of this tree',
+  'tools/attention.py: Path(flags.out)': 'a picture for the person at this machine',
+  "inference/attention_maps.py: Path(seen.title.partition(',')[0].partition(' (')[0])": (
+    'the name of a model, cut short'
+  ),
+  "tools/convert.py: to.rglob('*')": 'what it wrote, always to a folder here',
+  'tools/embed.py: Path(flags.input)': 'text of a person',
+  'tools/embed.py: Path(flags.output)': 'vectors for a person',
+  'tools/generate.py: Path(flags.prompts)': 'prompts of a person',
+  "tools/grid.py: Path('docs/grid.png')": 'a picture of the documentation',
+  'tools/prepare.py: shutil': 'rows are on a disk of the machine that trains, never in a workdir',
+  'tools/prepare.py: Path(flags.config.data.cache)': 'the same',
+  'tools/sweep/__main__.py: Path(flags.sweep)': 'a file of configs/sweeps',
+  'tools/sweep/__main__.py: Path(flags.task_data)': 'data of tasks, not a workdir',
+  'tools/sweep/__main__.py: Path(task_data)': 'data of tasks, not a workdir',
+  'tools/sweep/slurm.py: shutil': 'looks for programs; a sweep on gs:// is refused before',
+  "tools/sweep/slurm_task.py: open(task['log'], 'a')": 'a folder that the nodes of a cluster '
+  'share; see tools/sweep/slurm.py',
+  'tools/sweep/slurm_task.py: Path(path)': 'the same',
+  "runtime/allocator.py: Path('/sys/kernel/mm/transparent_hugepage/enabled')": 'a switch of this '
+  'machine',
+  'runtime/compiler.py: Path(folder)': 'compiled programs of this machine',
+  **{
+    f'tools/bench/{name}.py': 'a benchmark is of this machine, in scratch folders'
+    for name in ('__main__', 'generate', 'input', 'pairs', 'peer', 'start', 'train', 'worker')
+  },
 }
-_OS = ('path', 'rename', 'replace', 'remove', 'unlink', 'utime', 'listdir', 'scandir', 'walk', 'stat', 'mkdir',
-       'makedirs', 'link', 'symlink', 'rmdir')
+_OS = (
+  'path',
+  'rename',
+  'replace',
+  'remove',
+  'unlink',
+  'utime',
+  'listdir',
+  'scandir',
+  'walk',
+  'stat',
+  'mkdir',
+  'makedirs',
+  'link',
+  'symlink',
+  'rmdir',
+)
 
 
 def local_only(path: Path) -> set[str]:
@@ -60,14 +96,28 @@ def local_only(path: Path) -> set[str]:
     if isinstance(node, ast.Import | ast.ImportFrom):
       names = [alias.name for alias in node.names] + [getattr(node, 'module', None)]
       found |= {name for name in names if name in ('shutil', 'os.path')}
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ('open', 'Path'):
-      if '__file__' not in ast.unparse(node) or node.args and ast.unparse(node.args[0]) != '__file__':
+    elif (
+      isinstance(node, ast.Call)
+      and isinstance(node.func, ast.Name)
+      and node.func.id in ('open', 'Path')
+    ):
+      if (
+        '__file__' not in ast.unparse(node) or node.args and ast.unparse(node.args[0]) != '__file__'
+      ):
         found.add(ast.unparse(node))
-    elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and (
-        node.func.attr in ('rename', 'touch', 'chmod', 'symlink_to', 'hardlink_to', 'rglob') or node.func.attr == 'open'
-        and any(isinstance(arg, ast.Constant) and {*str(arg.value)} & {*'ax+'} for arg in node.args)):
+    elif (
+      isinstance(node, ast.Call)
+      and isinstance(node.func, ast.Attribute)
+      and (
+        node.func.attr in ('rename', 'touch', 'chmod', 'symlink_to', 'hardlink_to', 'rglob')
+        or node.func.attr == 'open'
+        and any(isinstance(arg, ast.Constant) and {*str(arg.value)} & {*'ax+'} for arg in node.args)
+      )
+    ):
       found.add(ast.unparse(node))
-    elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith(tuple(f'os.{name}' for name in _OS)):
+    elif isinstance(node, ast.Attribute) and ast.unparse(node).startswith(
+      tuple(f'os.{name}' for name in _OS)
+    ):
       found.add(ast.unparse(node))
   return found
 
@@ -78,17 +128,25 @@ def test_no_path_of_a_run_is_opened_around_the_store():
     name = str(path.relative_to(ROOT))
     for use in local_only(path):
       allowed = {name, f'{name}: {use}'} & ALLOWED.keys()
-      assert allowed, f'{name}: {use} works on no gs://; use training/storage.py'
+      assert allowed, f'{name}: {use} works on no gs://; use runtime/storage.py'
       seen |= allowed
   assert seen == ALLOWED.keys(), 'these exceptions are not needed any more'
 
 
 def test_the_rule_catches_what_it_is_for(tmp_path):
   file = tmp_path / 'x.py'
-  file.write_text('import shutil\nopen(workdir)\nPath(workdir)\nos.replace(a, b)\nos.environ[0]\npath.open("w")\n'
-                  'path.open("ab")\npath.rename(other)\n"a".replace("a", "b")\n')
-  assert local_only(file) == {'shutil', 'open(workdir)', 'Path(workdir)', 'os.replace', "path.open('ab')",
-                              'path.rename(other)'}
+  file.write_text(
+    'import shutil\nopen(workdir)\nPath(workdir)\nos.replace(a, b)\nos.environ[0]\npath.open("w")\n'
+    'path.open("ab")\npath.rename(other)\n"a".replace("a", "b")\n'
+  )
+  assert local_only(file) == {
+    'shutil',
+    'open(workdir)',
+    'Path(workdir)',
+    'os.replace',
+    "path.open('ab')",
+    'path.rename(other)',
+  }
 
 
 @pytest.fixture
@@ -102,10 +160,16 @@ def names(folder) -> set[str]:
 
 
 def test_a_store_that_is_not_known_or_not_installed_is_one_line(monkeypatch):
-  with pytest.raises(ConfigError, match='--workdir=memory://x: memory:// is no store that is known; there are gs://'):
+  with pytest.raises(
+    ConfigError, match='--workdir=memory://x: memory:// is no store that is known; there are gs://'
+  ):
     storage.place('memory://x')
   monkeypatch.setattr(storage, 'SCHEMES', {'gs': ('no_such_package', 'gcs')})
-  with pytest.raises(ConfigError, match=r"--weights=gs://a: gs:// needs no_such_package: pip install -e '.\[gcs\]'"):
+  with pytest.raises(
+    ConfigError,
+    match=r'--weights=gs://a: gs:// needs no_such_package: pip '
+    r"install -e '.\[gcs\]'",
+  ):
     storage.place('gs://a', '--weights')
 
 
@@ -175,7 +239,8 @@ def test_a_resumed_run_on_a_store_drops_what_it_will_write_again(run, monkeypatc
     again.write(dict(step=step, x=0.25))
   again.close()
   assert [(row['step'], row['x']) for row in metrics.read(run)] == [
-      (step, 0.5 if step < resume else 0.25) for step in range(9)]
+    (step, 0.5 if step < resume else 0.25) for step in range(9)
+  ]
 
 
 def test_rows_that_a_checkpoint_covers_survive_a_kill_while_the_log_is_cut(run, monkeypatch):

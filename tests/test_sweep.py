@@ -1,4 +1,6 @@
-"""A sweep is data: checked before it runs, finished once, and one table only where the runs are comparable."""
+"""A sweep is data: checked before it runs, finished once, and
+one table only where the runs are comparable.
+"""
 
 import json
 import os
@@ -10,9 +12,11 @@ import time
 import pytest
 import runs
 
-from configs.check import ConfigError
-from tools import evaluating, reporting, sweeping, tables
-from training.errors import StateError
+from configs.schema.check import ConfigError
+from runtime.errors import StateError
+from tools.report import results, tables
+from tools.sweep import evaluations
+from tools.sweep import runs as sweeping
 
 ROOT = Path(__file__).resolve().parents[1]
 SHIPPED = sorted(path for path in (ROOT / 'configs/sweeps').glob('*.py') if path.stem != '__init__')
@@ -22,7 +26,9 @@ SHIPPED = sorted(path for path in (ROOT / 'configs/sweeps').glob('*.py') if path
 def test_every_shipped_sweep_is_a_table_of_runs_that_can_be(path, tmp_path):
   sweep = sweeping.load(path, tmp_path)
   assert len(sweep.runs) >= 9 and len({run.folder for run in sweep.runs}) == len(sweep.runs)
-  assert sweep.about != sweep.name and all(run.flops() > 1e9 and run.state() == 'waiting' for run in sweep.runs)
+  assert sweep.about != sweep.name and all(
+    run.flops() > 1e9 and run.state() == 'waiting' for run in sweep.runs
+  )
   names = {name for run in sweep.runs for name in run.changes}
   for side in ('rows', 'columns'):
     axis = sweep.table.get(side, ())
@@ -32,18 +38,27 @@ def test_every_shipped_sweep_is_a_table_of_runs_that_can_be(path, tmp_path):
   assert {name for name in asked if name.startswith(('blimp', 'probe_', 'finetune_'))} <= answers
 
 
-@pytest.mark.parametrize('text, words', [
-    ("RUNS = [{'seed': 1}, {'seed': 2}, {'seed': 1}]", "run 3 .* is the same config as {'seed': 1}"),
+@pytest.mark.parametrize(
+  'text, words',
+  [
+    (
+      "RUNS = [{'seed': 1}, {'seed': 2}, {'seed': 1}]",
+      "run 3 .* is the same config as {'seed': 1}",
+    ),
     ("RUNS = [{'model.widht': 1}]", 'run 1 .*model.widht is no knob'),
     ("RUNS = [{'mask': 'causal'}]", 'run 1 .*nsp'),
     ("RUNS = [{'steps': 'many'}]", 'run 1 .*steps'),
     ('RUNS = []', 'RUNS is empty'),
     ('runs = []', 'does not define RUNS'),
     ('RUNS = nonsense', "NameError: name 'nonsense'"),
-])
+  ],
+)
 def test_a_sweep_that_cannot_run_is_refused_before_anything_does(text, words, tmp_path):
   file = tmp_path / 'sweep.py'
-  file.write_text(f"BASE = 'configs/bert_tiny.py'\nTABLE = dict(rows='seed', columns='mask', value='loss')\n{text}\n")
+  file.write_text(
+    "BASE = 'configs/bert_tiny.py'\nTABLE = dict(rows='seed', columns='mask', "
+    f"value='loss')\n{text}\n"
+  )
   with pytest.raises(ConfigError, match=words):
     sweeping.load(file, tmp_path / 'out')
   with pytest.raises(ConfigError, match='mask_by_objective'):
@@ -52,34 +67,48 @@ def test_a_sweep_that_cannot_run_is_refused_before_anything_does(text, words, tm
 
 def test_a_config_with_an_argument_is_refused_in_words(tmp_path):
   file = tmp_path / 'arguments.py'
-  file.write_text("BASE = 'configs/gpt_char.py:corpus=text:a.txt'\nRUNS = [{'seed': 0}]\nTABLE = dict(rows='seed')")
+  file.write_text(
+    "BASE = 'configs/gpt_char.py:corpus=text:a.txt'\nRUNS = [{'seed': 0}]\nTABLE = "
+    "dict(rows='seed')"
+  )
   with pytest.raises(ConfigError, match='data.corpus'):
     sweeping.load(file, tmp_path / 'out')
 
 
 def test_a_run_is_called_by_what_differs(tmp_path):
   file = tmp_path / 'sweep.py'
-  file.write_text("BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': seed, 'steps': 200} for seed in (0, 1)]\n"
-                  "TABLE = dict(rows='seed', value='loss')\n")
+  file.write_text(
+    "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': seed, 'steps': 200} for seed in (0, 1)]\n"
+    "TABLE = dict(rows='seed', value='loss')\n"
+  )
   assert [run.title for run in sweeping.load(file, tmp_path).runs] == ['seed=0', 'seed=1']
 
 
-@pytest.mark.parametrize('text, words', [
-    ("'eval.py --tasks=blimp'", "EVALUATE 1 .*must be dict"),
+@pytest.mark.parametrize(
+  'text, words',
+  [
+    ("'eval.py --tasks=blimp'", 'EVALUATE 1 .*must be dict'),
     ("dict(program='eval')", 'must be dict'),
     ("dict(program='evil', tasks=('blimp',))", "'evil' is none of eval, finetune"),
     ("dict(program='eval', tasks='blimp')", 'tasks must be a tuple'),
-    ("[dict(program='eval', tasks=('a', 'b')), dict(program='eval', tasks=('b',))]", 'EVALUATE 2 .*b is asked twice'),
-])
+    (
+      "[dict(program='eval', tasks=('a', 'b')), dict(program='eval', tasks=('b',))]",
+      'EVALUATE 2 .*b is asked twice',
+    ),
+  ],
+)
 def test_evaluations_that_make_no_sense_are_refused_before_anything_runs(text, words, tmp_path):
   file = tmp_path / 'sweep.py'
-  file.write_text("BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}]\nTABLE = dict(rows='seed', value='loss')\n"
-                  f'EVALUATE = {text}\n')
+  file.write_text(
+    "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}]\nTABLE = dict(rows='seed', value='loss')\n"
+    f'EVALUATE = {text}\n'
+  )
   with pytest.raises(ConfigError, match=words):
     sweeping.load(file, tmp_path / 'out')
 
 
-# A program that answers like the real ones, of what the run itself measured; the task 'never' it does not know.
+# A program that answers like the real ones, of what the run
+# itself measured; the task 'never' it does not know.
 PROGRAM = """
 import json, pathlib, sys
 flags = dict(arg.lstrip('-').split('=') for arg in sys.argv[1:])
@@ -89,7 +118,8 @@ path = run / 'evaluations.json'
 entries = json.loads(path.read_text()) if path.exists() else {}
 for task in set(flags['tasks'].split(',')) - {'never'}:
   loss = json.loads((run / 'result.json').read_text())['validation']['loss']
-  entries[task] = dict(value=loss, unit=flags['unit'], higher_is_better=False, side='generation', asked=asked)
+  entries[task] = dict(value=loss, unit=flags['unit'], higher_is_better=False, side='generation',
+                       asked=asked)
 path.write_text(json.dumps(entries))
 print('asked', flags['tasks'], 'of', flags['task_data'])
 """
@@ -97,12 +127,17 @@ print('asked', flags['tasks'], 'of', flags['task_data'])
 
 def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_path, monkeypatch):
   (tmp_path / 'program.py').write_text(PROGRAM)
-  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}'))
+  monkeypatch.setitem(
+    evaluations.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}')
+  )
   file = tmp_path / 'sweep.py'
 
   def sweep(*tasks, unit='nats'):
-    file.write_text("BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}]\nTABLE = dict(rows='seed', value='loss')\n"
-                    f"EVALUATE = [dict(program='own', tasks={tasks!r}, unit={unit!r})]\n")
+    file.write_text(
+      "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}]\nTABLE = "
+      "dict(rows='seed', value='loss')\n"
+      f"EVALUATE = [dict(program='own', tasks={tasks!r}, unit={unit!r})]\n"
+    )
     return sweeping.load(file, tmp_path)
 
   def ask(sweep, task_data):
@@ -113,11 +148,17 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   [run] = one.runs
   run.folder.mkdir()
   (run.folder / 'config.json').write_text(json.dumps(run.resolved))
-  (run.folder / 'result.json').write_text(json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5))))
+  (run.folder / 'result.json').write_text(
+    json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5)))
+  )
   assert ask(one, None) == ([(run, [])], []) and sweeping.unanswered(one, run) == ['a', 'b']
   assert ask(one, 'DATA') == ([(run, [])], ['seed=1: a, b'])
-  entry = dict(value=2.5, unit='nats', higher_is_better=False, side='generation', asked=dict(unit='nats'))
-  assert evaluating.read(run.folder) == dict(a=entry, b=entry) and sweeping.unanswered(one, run) == []
+  entry = dict(
+    value=2.5, unit='nats', higher_is_better=False, side='generation', asked=dict(unit='nats')
+  )
+  assert (
+    evaluations.read(run.folder) == dict(a=entry, b=entry) and sweeping.unanswered(one, run) == []
+  )
   assert ask(one, 'DATA') == ([(run, [])], [])
   more = sweep('a', 'c', 'never')
   [(_, [failed])], _ = ask(more, 'DATA')
@@ -126,43 +167,60 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   assert log[0] == 'asked a,b of DATA' and log[1] == 'asked c,never of DATA'
   other = sweep('a', unit='bits')  # the old answer is one to another question
   assert sweeping.unanswered(other, run) == ['a'] and ask(other, 'DATA')[1] == ['seed=1: a']
-  assert evaluating.read(run.folder)['a']['unit'] == 'bits' and not sweeping.unanswered(other, run)
+  assert evaluations.read(run.folder)['a']['unit'] == 'bits' and not sweeping.unanswered(other, run)
 
 
 def test_one_task_may_be_fine_tuned_under_several_masks():
-  asked = [dict(program='finetune', tasks=('mrpc',), finetune_mask=mask) for mask in ('same', 'causal')]
-  names = [one.name('mrpc') for one in evaluating.parse(asked, 'here')]
+  asked = [
+    dict(program='finetune', tasks=('mrpc',), finetune_mask=mask) for mask in ('same', 'causal')
+  ]
+  names = [one.name('mrpc') for one in evaluations.parse(asked, 'here')]
   assert names == ['finetune_mrpc', 'finetune_mrpc_causal']
 
 
 def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypatch):
-  (tmp_path / 'program.py').write_text('import os, time\nprint(os.environ["CUDA_VISIBLE_DEVICES"])\ntime.sleep(1)\n')
-  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}'))
+  (tmp_path / 'program.py').write_text(
+    'import os, time\nprint(os.environ["CUDA_VISIBLE_DEVICES"])\ntime.sleep(1)\n'
+  )
+  monkeypatch.setitem(
+    evaluations.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}')
+  )
   (tmp_path / 'sweep.py').write_text(
-      "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': seed} for seed in range(4)]\n"
-      "TABLE = dict(rows='seed', value='loss')\nEVALUATE = [dict(program='own', tasks=('a',))]\n")
+    "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': seed} for seed in range(4)]\n"
+    "TABLE = dict(rows='seed', value='loss')\nEVALUATE = [dict(program='own', tasks=('a',))]\n"
+  )
   sweep = sweeping.load(tmp_path / 'sweep.py', tmp_path)
   for run in sweep.runs:
     run.folder.mkdir()
     (run.folder / 'config.json').write_text(json.dumps(run.resolved))
-    (run.folder / 'result.json').write_text(json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5))))
+    (run.folder / 'result.json').write_text(
+      json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5)))
+    )
   list(sweeping.execute(sweep, list(sweep.runs), ['0,1', '2,3'], 'DATA', lambda what: None))
-  seen = [run.folder.with_name(f'{run.folder.name}-own.log').read_text().strip() for run in sweep.runs]
+  seen = [
+    run.folder.with_name(f'{run.folder.name}-own.log').read_text().strip() for run in sweep.runs
+  ]
   assert set(seen) == {'0,1', '2,3'} and set(seen[:2]) == {'0,1', '2,3'}
 
 
 def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkeypatch):
   (tmp_path / 'program.py').write_text('import time\nprint("here", flush=True)\ntime.sleep(60)\n')
-  monkeypatch.setitem(evaluating.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}'))
+  monkeypatch.setitem(
+    evaluations.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}')
+  )
   (tmp_path / 'sweep.py').write_text(
-      "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}, {'seed': 2}]\nTABLE = dict(rows='seed', value='loss')\n"
-      "EVALUATE = [dict(program='own', tasks=('a',)), dict(program='own', tasks=('b',))]\n")
+    "BASE = 'configs/bert_tiny.py'\nRUNS = [{'seed': 1}, {'seed': 2}]\nTABLE = dict(rows='seed', "
+    "value='loss')\n"
+    "EVALUATE = [dict(program='own', tasks=('a',)), dict(program='own', tasks=('b',))]\n"
+  )
   sweep = sweeping.load(tmp_path / 'sweep.py', tmp_path)
   first, second = sweep.runs
   for run in sweep.runs:
     run.folder.mkdir()
     (run.folder / 'config.json').write_text(json.dumps(run.resolved))
-    (run.folder / 'result.json').write_text(json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5))))
+    (run.folder / 'result.json').write_text(
+      json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5)))
+    )
   said, log = [], first.folder.with_name(f'{first.folder.name}-own.log')
   monkeypatch.setattr(sweeping, 'wait', lambda *args, **kwargs: _stop_when(log))
   began = time.monotonic()
@@ -183,16 +241,28 @@ def _stop_when(log):
 @pytest.mark.slow
 def test_a_sweep_runs_once_goes_on_where_it_was_and_reports(tmp_path):
   text = runs.corpus(tmp_path)
-  common = runs.TINY | {'data.corpus': f'text:{text}', 'data.cache': str(tmp_path / 'cache'), 'log.tensorboard': False}
+  common = runs.TINY | {
+    'data.corpus': f'text:{text}',
+    'data.cache': str(tmp_path / 'cache'),
+    'log.tensorboard': False,
+  }
   (tmp_path / 'small.py').write_text(
-      'from configs import axes\n"""A small grid."""\nBASE = "configs/bert_tiny.py"\n'
-      f'COMMON = {common!r}\n'
-      'RUNS = axes.times(axes.product({"mask": ["bidirectional", "causal"], "objectives": [{"mlm": 1.0}], '
-      '"seed": [0, 1]}), [COMMON])\nTABLE = dict(rows="mask", columns="objectives", value="loss")\n')
+    'from configs.sweeps import axes\n"""A small grid."""\nBASE = "configs/bert_tiny.py"\n'
+    f'COMMON = {common!r}\n'
+    'RUNS = axes.times(axes.product({"mask": ["bidirectional", "causal"], "objectives": [{"mlm": '
+    '1.0}], '
+    '"seed": [0, 1]}), [COMMON])\nTABLE = dict(rows="mask", columns="objectives", value="loss")\n'
+  )
 
   def call(tool, *args):
-    return subprocess.run([sys.executable, '-m', f'tools.{tool}', *map(str, args)], cwd=ROOT, text=True,
-                          capture_output=True, timeout=400, env=runs.environment())
+    return subprocess.run(
+      [sys.executable, '-m', f'tools.{tool}', *map(str, args)],
+      cwd=ROOT,
+      text=True,
+      capture_output=True,
+      timeout=400,
+      env=runs.environment(),
+    )
 
   out = tmp_path / 'out'
   first = call('sweep', tmp_path / 'small.py', f'--workdir={out}', '--json')
@@ -201,7 +271,9 @@ def test_a_sweep_runs_once_goes_on_where_it_was_and_reports(tmp_path):
   assert [run['state'] for run in said] == ['finished'] * 4
   folders = [out / run['folder'] for run in said]
   for folder in folders:  # the config that was planned is the one that ran, and names the folder
-    assert json.loads((folder / 'result.json').read_text())['config_hash'].startswith(folder.name[-8:])
+    assert json.loads((folder / 'result.json').read_text())['config_hash'].startswith(
+      folder.name[-8:]
+    )
 
   (folders[1] / 'result.json').unlink()  # as if it had been killed before its end
   before = [os.stat(folder / 'metrics.jsonl').st_mtime_ns for folder in folders]
@@ -214,32 +286,51 @@ def test_a_sweep_runs_once_goes_on_where_it_was_and_reports(tmp_path):
   assert report.returncode == 0, report.stderr
   [table] = json.loads(report.stdout)['tables']
   assert {(cell['row'], cell['column'], len(cell['values'])) for cell in table['cells']} == {
-      ('bidirectional', 'mlm', 2), ('causal', 'mlm', 2)}
-  assert '<svg class="figure"' in (out / 'report.html').read_text() and '±' in (out / 'report.md').read_text()
-  planned = call('sweep', tmp_path / 'small.py', f'--workdir={out}', '--dry-run')  # as the flag is said everywhere else
+    ('bidirectional', 'mlm', 2),
+    ('causal', 'mlm', 2),
+  }
+  assert (
+    '<svg class="figure"' in (out / 'report.html').read_text()
+    and '±' in (out / 'report.md').read_text()
+  )
+  # as the flag is said everywhere else
+  planned = call('sweep', tmp_path / 'small.py', f'--workdir={out}', '--dry-run')
   assert planned.returncode == 0 and '4 runs, 0 left to train' in planned.stdout, planned
 
   for name in ('initial.json', 'certificate.json'):
     if (path := folders[0] / name).exists():
-      path.write_text(json.dumps(json.loads(path.read_text()) | dict(sha256='f' * 64, initial_sha256='f' * 64)))
+      path.write_text(
+        json.dumps(json.loads(path.read_text()) | dict(sha256='f' * 64, initial_sha256='f' * 64))
+      )
   with pytest.raises(StateError, match='initial_sha256: ffff'):
-    reporting.load(out)
+    results.load(out)
   refused = call('report', out)
   assert refused.returncode == 3 and 'do not belong in one table' in refused.stderr
 
 
 @pytest.mark.slow
 def test_the_small_grid_shows_what_is_beyond_doubt(tmp_path):
-  command = [sys.executable, '-m', 'tools.sweep', 'configs/sweeps/smoke.py', f'--workdir={tmp_path}', '--json']
-  said = subprocess.run(command, cwd=ROOT, text=True, capture_output=True, timeout=2_400, env=runs.environment())
+  command = [
+    sys.executable,
+    '-m',
+    'tools.sweep',
+    'configs/sweeps/smoke.py',
+    f'--workdir={tmp_path}',
+    '--json',
+  ]
+  said = subprocess.run(
+    command, cwd=ROOT, text=True, capture_output=True, timeout=2_400, env=runs.environment()
+  )
   if said.returncode and any('exit code 4' in line for line in said.stderr.splitlines()):
     pytest.skip(f'no corpus here: {said.stderr}')
   assert said.returncode == 0, said.stderr
-  sweep = reporting.load(tmp_path)
+  sweep = results.load(tmp_path)
   assert len(sweep.runs) == 10 and not sweep.missing
   [table] = tables.tables(sweep)
   both, left = (table.cells[mask, 'mlm'] for mask in ('bidirectional', 'causal'))
   # 5.81 and 5.94 nats where this was written; seeds differ by about 0.02.
   assert all(other - one > 0.03 for one, other in zip(both.values, left.values)), (both, left)
-  frequencies = json.loads((tmp_path / sweep.runs[0].folder / 'result.json').read_text())['unigram_entropy']
+  frequencies = json.loads((tmp_path / sweep.runs[0].folder / 'result.json').read_text())[
+    'unigram_entropy'
+  ]
   assert all(mean.mean < frequencies - 0.2 for mean in table.cells.values()), table.cells

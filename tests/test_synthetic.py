@@ -1,4 +1,6 @@
-"""The documents of the synthetic languages: the same in every process, and with the frequencies that were declared."""
+"""The documents of the synthetic languages: the same in every
+process, and with the frequencies that were declared.
+"""
 
 from collections import Counter
 import hashlib
@@ -7,14 +9,17 @@ import numpy as np
 import pytest
 
 from configs import synthetic as config_file
-from data import pipeline, sources, synthetic, vocabulary
-from data import tokenizer as tokenizer_lib
+from data import pipeline
+from data.corpora import sources, synthetic
 from data.errors import DataError
+from data.tokens import tokenizer as tokenizer_lib
+from data.tokens import vocabulary
 
 SHA256 = dict(
-    ambiguous='115093d0493b2aa38cc99c263470b7a884a22ac17bf095025360491737b04275',
-    hidden_markov='5e89ed61385ba9398e3c6472d46d71b30897a5039ebe43e453abfc67cf2bfc03',
-    brackets='ba3a2e81c9f9a07be548bb46375360fca8398784c1ce2c13b6318780469179cd')
+  ambiguous='115093d0493b2aa38cc99c263470b7a884a22ac17bf095025360491737b04275',
+  hidden_markov='5e89ed61385ba9398e3c6472d46d71b30897a5039ebe43e453abfc67cf2bfc03',
+  brackets='ba3a2e81c9f9a07be548bb46375360fca8398784c1ce2c13b6318780469179cd',
+)
 
 
 @pytest.fixture(params=synthetic.LANGUAGES)
@@ -73,13 +78,17 @@ def test_a_corpus_of_one_token_a_word_and_one_document_a_row(name, tmp_path, mon
   monkeypatch.setattr(synthetic, 'DOCUMENTS', 300)
   config = config_file.get_config()
   config.data.update(corpus=f'synthetic:{name}', cache=str(tmp_path), validation_share=0.1)
-  prepared = pipeline.prepare(config.data, vocab_size=config.model.vocab_size, pairs=False, sequence_lengths=(32,))
+  prepared = pipeline.prepare(
+    config.data, vocab_size=config.model.vocab_size, pairs=False, sequence_lengths=(32,)
+  )
   tokenizer = prepared.tokenizer
   assert tokenizer.size == 5 + len(synthetic.open_language(name).words)
   batches = pipeline.batches(prepared, sequence_length=32, pairs=False, batch_size=16, seed=0)
   batch = batches[0]
   assert (batch['segment'] == 1).all()
-  assert (batch['token'][:, 0] == tokenizer.begin).all() and (batch['token'][:, -1] == tokenizer.end).all()
+  assert (batch['token'][:, 0] == tokenizer.begin).all() and (
+    batch['token'][:, -1] == tokenizer.end
+  ).all()
   documents = set(synthetic.documents(synthetic.open_language(name), 300))
   assert all(' '.join(tokenizer.token(t) for t in row[1:-1]) in documents for row in batch['token'])
   assert prepared.report['documents'] == 300 and prepared.report['unknown_share'] == 0
@@ -100,11 +109,25 @@ def test_an_unknown_language_names_those_there_are(tmp_path):
 def test_words_are_split_at_spaces_and_ranked(tmp_path):
   tokenizer = vocabulary.train_words(['b a, a,', 'c b a, [MASK]'], 7)
   assert [tokenizer.token(index) for index in range(tokenizer.size)] == [
-      '[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a,', 'b']  # the two most frequent; no room for c
+    # the two most frequent; no room for c
+    '[PAD]',
+    '[UNK]',
+    '[CLS]',
+    '[SEP]',
+    '[MASK]',
+    'a,',
+    'b',
+  ]
   [ids] = tokenizer.encode(['b a, c [MASK] a'])
   assert ids.tolist() == [6, 5, 1, 1, 1]
   tokenizer.save(tmp_path / 'tokenizer.json')
   again = tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
-  assert again.sha256 == tokenizer.sha256 and again.encode(['b a, c [MASK] a'])[0].tolist() == [6, 5, 1, 1, 1]
+  assert again.sha256 == tokenizer.sha256 and again.encode(['b a, c [MASK] a'])[0].tolist() == [
+    6,
+    5,
+    1,
+    1,
+    1,
+  ]
   with pytest.raises(DataError, match='at least 6'):
     vocabulary.train_words(['a'], 5)

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from configs import base
-from objectives import clm, mlm, nsp, terms
-from training import sharding
+from objectives import clm, mlm, nsp, projection
+from parallel import sharding
 
 B, P, E, V = 3, 7, 8, 40
 
 
 def arrays():
   keys = jax.random.split(jax.random.key(0), 5)
-  projection = tuple(map(jax.random.normal, keys[:3], ((B, P, E), (V, E), (V,))))
+  head = tuple(map(jax.random.normal, keys[:3], ((B, P, E), (V, E), (V,))))
   weight = jax.random.bernoulli(keys[4], 0.7, (B, P)).astype(jnp.float32)
-  return projection, jax.random.randint(keys[3], (B, P), 0, V), weight
+  return head, jax.random.randint(keys[3], (B, P), 0, V), weight
 
 
 def whole(hidden, table, bias):
@@ -27,17 +27,17 @@ def whole(hidden, table, bias):
 
 @pytest.mark.parametrize('chunk', [1, 6, 9, 21, 1_000])
 def test_chunks_change_neither_loss_nor_accuracy_nor_gradient(chunk):
-  projection, target, weight = arrays()
-  chunked = lambda *p: terms.projected_cross_entropy(p, target, weight, chunk=chunk)
-  plain = lambda *p: terms.cross_entropy(whole(*p), target, weight)
+  head, target, weight = arrays()
+  chunked = lambda *p: projection.projected_cross_entropy(p, target, weight, chunk=chunk)
+  plain = lambda *p: projection.cross_entropy(whole(*p), target, weight)
   for kind in ('loss', 'accuracy'):
-    np.testing.assert_allclose(chunked(*projection)[kind], plain(*projection)[kind], rtol=1e-6)
-  gradient = lambda f: jax.grad(lambda *p: 3 * f(*p)['loss'].total, (0, 1, 2))(*projection)
+    np.testing.assert_allclose(chunked(*head)[kind], plain(*head)[kind], rtol=1e-6)
+  gradient = lambda f: jax.grad(lambda *p: 3 * f(*p)['loss'].total, (0, 1, 2))(*head)
   for x, y in zip(gradient(chunked), gradient(plain), strict=True):
     np.testing.assert_allclose(x, y, atol=1e-5)  # float32 sums over V
-  nats, hit = terms.projected_nats(projection, target, chunk=chunk)
-  np.testing.assert_allclose((nats * weight).sum(), plain(*projection)['loss'].total, rtol=1e-6)
-  np.testing.assert_array_equal((hit * weight).sum(), plain(*projection)['accuracy'].total)
+  nats, hit = projection.projected_nats(head, target, chunk=chunk)
+  np.testing.assert_allclose((nats * weight).sum(), plain(*head)['loss'].total, rtol=1e-6)
+  np.testing.assert_array_equal((hit * weight).sum(), plain(*head)['accuracy'].total)
 
 
 def test_chunks_save_the_memory_of_whole_logits():
@@ -45,17 +45,27 @@ def test_chunks_save_the_memory_of_whole_logits():
   target = jnp.zeros((4, 256), int)
 
   def temporary(chunk):
-    loss = lambda h, t: terms.projected_cross_entropy((h, t, None), target, weight, chunk=chunk)['loss'].total
-    return jax.jit(jax.grad(loss, (0, 1))).lower(hidden, table).compile().memory_analysis().temp_size_in_bytes
+    loss = lambda h, t: (
+      projection.projected_cross_entropy((h, t, None), target, weight, chunk=chunk)['loss'].total
+    )
+    return (
+      jax.jit(jax.grad(loss, (0, 1)))
+      .lower(hidden, table)
+      .compile()
+      .memory_analysis()
+      .temp_size_in_bytes
+    )
 
   logits = 4 * 256 * 4_096 * 4
   assert temporary(1_024) > logits > 4 * temporary(64)
 
 
 def test_nothing_that_counts_gives_zero_and_no_nan():
-  projection, target, weight = arrays()
-  loss = lambda h: terms.projected_cross_entropy((h, *projection[1:]), target, 0 * weight, chunk=6)['loss'].total
-  value, gradient = jax.value_and_grad(loss)(projection[0])
+  head, target, weight = arrays()
+  loss = lambda h: (
+    projection.projected_cross_entropy((h, *head[1:]), target, 0 * weight, chunk=6)['loss'].total
+  )
+  value, gradient = jax.value_and_grad(loss)(head[0])
   assert value == 0 and (gradient == 0).all()
 
 
@@ -67,7 +77,9 @@ def test_clm_shifts_inside_and_never_crosses_documents():
   pairs = [(b, t) for b in range(2) for t in range(5) if segment[b, t] == segment[b, t + 1] > 0]
   term = clm.clm(jnp.asarray(logits), jnp.asarray(token), jnp.asarray(segment))
   assert len(pairs) == term.weight == 8
-  np.testing.assert_allclose(term.total, -sum(log_p[b, t, token[b, t + 1]] for b, t in pairs), rtol=1e-6)
+  np.testing.assert_allclose(
+    term.total, -sum(log_p[b, t, token[b, t + 1]] for b, t in pairs), rtol=1e-6
+  )
 
 
 def test_pure_losses_are_negative_log_likelihoods():
@@ -85,18 +97,26 @@ def test_logits_stay_split_over_rows_and_vocabulary_on_a_mesh():
   mesh = sharding.make_mesh(config)
 
   def of(letters, shape, dtype='float32'):
-    return jax.ShapeDtypeStruct(shape, dtype, sharding=jax.NamedSharding(mesh, sharding.spec(mesh, letters, shape)))
+    return jax.ShapeDtypeStruct(
+      shape, dtype, sharding=jax.NamedSharding(mesh, sharding.spec(mesh, letters, shape))
+    )
 
-  def loss(projection, target, weight):
-    return terms.projected_cross_entropy(projection, target, weight, chunk=64)['loss'].total
+  def loss(head, target, weight):
+    return projection.projected_cross_entropy(head, target, weight, chunk=64)['loss'].total
 
-  projection = of(('B', 'P', None), (16, 12, E)), of(('V', 'E'), (V, E)), of(('V',), (V,))
-  program = jax.jit(jax.grad(loss)).lower(
-      projection, of(('B', 'P'), (16, 12), 'int32'), of(('B', 'P'), (16, 12))).compile().as_text()
+  head = of(('B', 'P', None), (16, 12, E)), of(('V', 'E'), (V, E)), of(('V',), (V,))
+  program = (
+    jax.jit(jax.grad(loss))
+    .lower(head, of(('B', 'P'), (16, 12), 'int32'), of(('B', 'P'), (16, 12)))
+    .compile()
+    .as_text()
+  )
   assert set(re.findall(rf'f32\[\d+,\d+,(?:{V}|{V // 2})\]', program)) == {f'f32[4,4,{V // 2}]'}
 
 
-@pytest.mark.parametrize('P, chunk, expected', [(20, 16, (3, 2, 7)), (20, 100, (1, 2, 20)), (3, 1, (3, 2, 1))])
+@pytest.mark.parametrize(
+  'P, chunk, expected', [(20, 16, (3, 2, 7)), (20, 100, (1, 2, 20)), (3, 1, (3, 2, 1))]
+)
 def test_chunks_are_of_one_size_with_little_padding(P, chunk, expected):
-  (split,) = terms._split(chunk, jnp.zeros((2, P)))
+  (split,) = projection._split(chunk, jnp.zeros((2, P)))
   assert split.shape == expected

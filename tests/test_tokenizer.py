@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import tokenizers
 
-from data import tokenizer as tokenizer_lib
-from data import vocabulary
 from data.errors import DataError
+from data.tokens import tokenizer as tokenizer_lib
+from data.tokens import vocabulary
 
 WORDS = 'the of and to in is was for on as with by from at an are were which this'.split()
 WORDS += 'Zoë naïve Łódź 北京 москва'.split()
@@ -31,7 +31,15 @@ def trained(request):
 
 def test_no_text_becomes_a_special_token(trained):
   rng = random.Random(0)
-  nasty = [*tokenizer_lib.WORDPIECE_SPECIALS, *tokenizer_lib.BPE_SPECIALS, '##', '[', ']', '|>', '<|']
+  nasty = [
+    *tokenizer_lib.WORDPIECE_SPECIALS,
+    *tokenizer_lib.BPE_SPECIALS,
+    '##',
+    '[',
+    ']',
+    '|>',
+    '<|',
+  ]
   nasty += [' ', 'a', '\n', '\u200d', '\ufffd', '\0', '🙂', 'é']
   texts = [''.join(rng.choices(nasty, k=rng.randrange(1, 8))) for _ in range(2_000)]
   texts += [token + ' ' + token.lower() for token in nasty]
@@ -50,13 +58,13 @@ def test_only_the_real_specials_are_special(trained):
 
 def test_word_starts_are_the_words(trained):
   text = ' ' + ' '.join(WORDS[:10])
-  ids, = trained.encode([text])
+  (ids,) = trained.encode([text])
   assert trained.word_start_V[ids].sum() == 10
 
 
 def test_decoding_gives_the_text_back(trained):
   text = 'the naive of this'
-  ids, = trained.encode([text])
+  (ids,) = trained.encode([text])
   assert trained.decode(ids) == text
 
 
@@ -74,24 +82,30 @@ def test_saving_and_loading_changes_nothing(trained, tmp_path):
 def test_bytes_are_never_unknown():
   tokenizer = vocabulary.train_bpe(corpus(), 320)
   text = 'اردو 日本語 🙂\x7f'
-  ids, = tokenizer.encode([text])
+  (ids,) = tokenizer.encode([text])
   assert tokenizer.unknown is None and tokenizer.decode(ids) == text
 
 
 @pytest.mark.parametrize('kind', ['wordpiece', 'bpe'])
 def test_training_twice_gives_the_same_bytes(kind, tmp_path):
   """In other processes, since the order of a hash table differs between processes."""
-  train = {'bpe': 'v.train_bpe(t.corpus(), 400)', 'wordpiece': 'v.train_wordpiece(t.corpus(), 300, True)'}
+  train = {
+    'bpe': 'v.train_bpe(t.corpus(), 400)',
+    'wordpiece': 'v.train_wordpiece(t.corpus(), 300, True)',
+  }
   script = (
-      'import sys; sys.path.insert(0, "tests"); import test_tokenizer as t; from data import vocabulary as v;'
-      f'{train[kind]}.save(sys.argv[1])'
+    'import sys; sys.path.insert(0, "tests"); import test_tokenizer as t; from data import '
+    f'vocabulary as v;{train[kind]}.save(sys.argv[1])'
   )
   root = Path(__file__).parents[1]
   files = [tmp_path / f'{number}.json' for number in range(3)]
   running = [
-      subprocess.Popen([sys.executable, '-c', script, str(file)], cwd=root,
-                       env=os.environ | {'PYTHONPATH': str(root)})
-      for file in files
+    subprocess.Popen(
+      [sys.executable, '-c', script, str(file)],
+      cwd=root,
+      env=os.environ | {'PYTHONPATH': str(root)},
+    )
+    for file in files
   ]
   assert [process.wait() for process in running] == [0, 0, 0]
   assert len({file.read_bytes() for file in files}) == 1
@@ -119,7 +133,7 @@ def test_a_vocabulary_too_small_for_the_characters_says_how_many_it_takes():
 def test_rare_characters_of_a_large_alphabet_are_left_out(monkeypatch):
   monkeypatch.setattr(vocabulary, 'LARGEST_ALPHABET', 5)
   tokenizer = vocabulary.train_wordpiece(['aaaa bbbb cccc dddd eeee x'] * 5, 60, lowercase=True)
-  ids, = tokenizer.encode(['aa x'])
+  (ids,) = tokenizer.encode(['aa x'])
   assert tokenizer.token(ids[-1]) == '[UNK]'
 
 
@@ -128,7 +142,13 @@ def test_published_vocabulary_files_are_read(tmp_path):
   (tmp_path / 'vocab.txt').write_text('\r\n'.join(tokens) + '\r\n')
   tokenizer = tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase=True)
   assert tokenizer.size == len(tokens)
-  assert (tokenizer.pad, tokenizer.begin, tokenizer.end, tokenizer.mask, tokenizer.unknown) == (0, 3, 4, 5, 2)
+  assert (tokenizer.pad, tokenizer.begin, tokenizer.end, tokenizer.mask, tokenizer.unknown) == (
+    0,
+    3,
+    4,
+    5,
+    2,
+  )
   found = [ids.tolist() for ids in tokenizer.encode(['Unable able', '[MASK]', 'x'])]
   assert found == [[6, 7, 8], [9, 10, 11], [2]]
   assert not tokenizer.word_start_V[7]
@@ -138,9 +158,14 @@ def test_published_vocabulary_files_are_read(tmp_path):
 
 
 def test_case_is_kept_when_asked(tmp_path):
-  (tmp_path / 'vocab.txt').write_text('\n'.join([*tokenizer_lib.WORDPIECE_SPECIALS, 'rome', 'Rome']))
+  (tmp_path / 'vocab.txt').write_text(
+    '\n'.join([*tokenizer_lib.WORDPIECE_SPECIALS, 'rome', 'Rome'])
+  )
   for lowercase, expected in ((True, [5, 5]), (False, [6, 5])):
-    assert tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase).encode(['Rome rome'])[0].tolist() == expected
+    assert (
+      tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase).encode(['Rome rome'])[0].tolist()
+      == expected
+    )
 
 
 def test_baked_in_truncation_and_padding_are_switched_off(tmp_path):
@@ -163,16 +188,24 @@ def test_special_tokens_that_a_file_forgot_to_mark_are_special(tmp_path):
     token['special'] = False
   (tmp_path / 'tokenizer.json').write_text(json.dumps(description))
   loaded = tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
-  ids, = loaded.encode(['<|endoftext|>'])
+  (ids,) = loaded.encode(['<|endoftext|>'])
   assert not loaded.special_V[ids].any() and loaded.decode(ids) == '<|endoftext|>'
 
 
 def test_unigram_models_cannot_smuggle_a_special_token_in(tmp_path):
-  pieces = [('<unk>', 0.0), ('<s>', 0.0), ('</s>', 0.0), ('<', -9.0), ('s', -9.0), ('>', -9.0), ('a', -2.0)]
+  pieces = [
+    ('<unk>', 0.0),
+    ('<s>', 0.0),
+    ('</s>', 0.0),
+    ('<', -9.0),
+    ('s', -9.0),
+    ('>', -9.0),
+    ('a', -2.0),
+  ]
   raw = tokenizers.Tokenizer(tokenizers.models.Unigram(pieces, unk_id=0))
   raw.add_special_tokens(['<s>', '</s>'])
   loaded = tokenizer_lib.Tokenizer(raw)
-  ids, = loaded.encode(['a<s>a'])
+  (ids,) = loaded.encode(['a<s>a'])
   assert loaded.begin not in ids
 
 

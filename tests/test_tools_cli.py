@@ -1,4 +1,6 @@
-"""The programs that use a model, as processes: one JSON object on request, one clear line for a mistake."""
+"""The programs that use a model, as processes: one JSON object
+on request, one clear line for a mistake.
+"""
 
 import json
 import os
@@ -10,8 +12,8 @@ import numpy as np
 import pytest
 from test_convert import random_weights
 
-from tools import weights as loading
-from tools.export import export
+from interop.export import export
+from training import load as loading
 
 pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,8 +30,15 @@ def models(tmp_path_factory):
 
 
 def call(tool: str, *args, given: str = '') -> subprocess.CompletedProcess:
-  return subprocess.run([sys.executable, '-m', f'tools.{tool}', *map(str, args)], cwd=ROOT, input=given, text=True,
-                        capture_output=True, timeout=120, env=dict(os.environ, JAX_PLATFORMS='cpu'))
+  return subprocess.run(
+    [sys.executable, '-m', f'tools.{tool}', *map(str, args)],
+    cwd=ROOT,
+    input=given,
+    text=True,
+    capture_output=True,
+    timeout=120,
+    env=dict(os.environ, JAX_PLATFORMS='cpu'),
+  )
 
 
 def answer(tool: str, *args, given: str = '') -> list[dict]:
@@ -39,47 +48,89 @@ def answer(tool: str, *args, given: str = '') -> list[dict]:
 
 
 def test_generate_reads_prompts_from_standard_input(models):
-  found = answer('generate', f'--weights={models / "gpt"}', '--max_tokens=5', '--samples=2', '--seed=1',
-                 given='the bank\nold fish\n')
+  found = answer(
+    'generate',
+    f'--weights={models / "gpt"}',
+    '--max_tokens=5',
+    '--samples=2',
+    '--seed=1',
+    given='the bank\nold fish\n',
+  )
   assert [one['prompt'] for one in found] == ['the bank', 'old fish']
   for one in found:
-    assert one.keys() == {'prompt', 'completions', 'tokens_per_second'} and len(one['completions']) == 2
+    assert (
+      one.keys() == {'prompt', 'completions', 'tokens_per_second'} and len(one['completions']) == 2
+    )
     for completion in one['completions']:
       assert completion.keys() == {'text', 'ids', 'logprobs'}
       assert len(completion['ids']) == len(completion['logprobs']) == 5
-  [alone] = answer('generate', f'--workdir={models / "gpt"}', '--max_tokens=5', '--samples=2', '--seed=1',
-                   '--prompt=old fish')
-  assert [one['ids'] for one in alone['completions']] == [one['ids'] for one in found[1]['completions']]
+  [alone] = answer(
+    'generate',
+    f'--workdir={models / "gpt"}',
+    '--max_tokens=5',
+    '--samples=2',
+    '--seed=1',
+    '--prompt=old fish',
+  )
+  assert [one['ids'] for one in alone['completions']] == [
+    one['ids'] for one in found[1]['completions']
+  ]
 
 
 def test_fill_mask(models):
   [found] = answer('fill_mask', f'--weights={models / "bert"}', 'the [MASK] of a [MASK]', '--top=3')
-  assert found['text'] == 'the [MASK] of a [MASK]' and [mask['position'] for mask in found['masks']] == [2, 5]
+  assert found['text'] == 'the [MASK] of a [MASK]' and [
+    mask['position'] for mask in found['masks']
+  ] == [2, 5]
   for mask in found['masks']:
     assert [one.keys() for one in mask['candidates']] == [{'id', 'token', 'probability'}] * 3
 
 
 def test_embed_writes_a_row_a_line_and_finds_the_line_itself(models):
-  [found] = answer('embed', f'--weights={models / "bert"}', f'--input={models / "lines.txt"}',
-                   f'--output={models / "out.npy"}', '--search=he paid cash')
+  [found] = answer(
+    'embed',
+    f'--weights={models / "bert"}',
+    f'--input={models / "lines.txt"}',
+    f'--output={models / "out.npy"}',
+    '--search=he paid cash',
+  )
   matrix_NxD = np.load(models / 'out.npy', allow_pickle=False)
   assert matrix_NxD.shape == (3, 32) and matrix_NxD.dtype == np.float32
   np.testing.assert_allclose(np.linalg.norm(matrix_NxD, axis=1), 1, atol=1e-6)
-  assert found['results'][0]['line'] == 2 and found['results'][0]['cosine'] == pytest.approx(1, abs=1e-5)
+  assert found['results'][0]['line'] == 2 and found['results'][0]['cosine'] == pytest.approx(
+    1, abs=1e-5
+  )
 
 
 def test_attention_and_convert(models):
-  [found] = answer('attention', f'--weights={models / "gpt"}', '--text=the bank', f'--out={models / "map.png"}')
-  assert found['models'][0]['mask'] == 'causal' and (models / 'map.png').read_bytes().startswith(b'\x89PNG')
-  [found] = answer('convert', f'--from={models / "bert" / "model.safetensors"}', f'--to={models / "mine"}')
+  [found] = answer(
+    'attention', f'--weights={models / "gpt"}', '--text=the bank', f'--out={models / "map.png"}'
+  )
+  assert found['models'][0]['mask'] == 'causal' and (models / 'map.png').read_bytes().startswith(
+    b'\x89PNG'
+  )
+  [found] = answer(
+    'convert', f'--from={models / "bert" / "model.safetensors"}', f'--to={models / "mine"}'
+  )
   assert found['heads'] == ['mlm', 'nsp'] and (models / 'mine' / 'tokenizer.json').exists()
-  [found] = answer('convert', '--export=hf', f'--workdir={models / "mine"}', f'--to={models / "again"}')
-  assert (models / 'again/model.safetensors').read_bytes() == (models / 'bert/model.safetensors').read_bytes()
+  [found] = answer(
+    'convert', '--export=hf', f'--workdir={models / "mine"}', f'--to={models / "again"}'
+  )
+  assert (models / 'again/model.safetensors').read_bytes() == (
+    models / 'bert/model.safetensors'
+  ).read_bytes()
 
 
-@pytest.mark.parametrize('tool, args, code, words', [
+@pytest.mark.parametrize(
+  'tool, args, code, words',
+  [
     ('generate', ['--weights={}/bert', '--prompt=a'], 2, 'reads both sides of a word'),
-    ('generate', ['--weights={}/gpt', '--prompt=a', '--max_tokens=100'], 2, 'does not fit into the 64'),
+    (
+      'generate',
+      ['--weights={}/gpt', '--prompt=a', '--max_tokens=100'],
+      2,
+      'does not fit into the 64',
+    ),
     ('generate', ['--weights={}/gpt', '--prompt=a', '--temperature=-1'], 2, 'temperature'),
     ('generate', ['--prompt=a'], 2, '--weights=DIR is missing'),
     ('generate', ['--weights={}/none', '--prompt=a'], 3, 'no folder'),
@@ -87,16 +138,29 @@ def test_attention_and_convert(models):
     ('fill_mask', ['--weights={}/gpt', 'a [MASK]'], 2, 'left side only'),
     ('fill_mask', ['--weights={}/bert', 'a b'], 2, 'no blank'),
     ('embed', ['--weights={}/bert', '--input={}/none.txt', '--output=x.npy'], 6, 'No such file'),
-    ('embed', ['--weights={}/bert', '--input={}/lines.txt', '--output={}/no/x.npy'], 2, 'no such folder'),
+    (
+      'embed',
+      ['--weights={}/bert', '--input={}/lines.txt', '--output={}/no/x.npy'],
+      2,
+      'no such folder',
+    ),
     ('attention', ['--weights={}/bert', '--text=a', '--out=x.pdf'], 2, '.html or .png'),
-    ('attention', ['--weights={}/bert', '--text=a', '--out={}/x.png', '--layer=7'], 2, 'layers 0 to 1'),
+    (
+      'attention',
+      ['--weights={}/bert', '--text=a', '--out={}/x.png', '--layer=7'],
+      2,
+      'layers 0 to 1',
+    ),
     ('convert', ['--from={}/lines.txt', '--to={}/new'], 2, 'save_pretrained'),
     ('convert', ['--from={}/bert', '--to={}/gpt'], 3, 'not empty'),
     ('convert', ['--to={}/new'], 2, 'either --from'),
     ('convert', ['--export=sentence-transformers', '--workdir={}/gpt', '--to={}/new'], 3, 'causal'),
-])
+  ],
+)
 def test_a_mistake_is_one_line_and_a_code(models, tool, args, code, words):
   result = call(tool, *(arg.format(models) for arg in args))
   assert result.returncode == code, result.stderr
-  assert words in result.stderr and 'Traceback' not in result.stderr and result.stderr.count('\n') == 1
+  assert (
+    words in result.stderr and 'Traceback' not in result.stderr and result.stderr.count('\n') == 1
+  )
   assert not (models / 'new').exists()

@@ -1,4 +1,6 @@
-"""Words that are encoded once make the tokens of texts that are encoded whole, or texts are encoded whole."""
+"""Words that are encoded once make the tokens of texts that are
+encoded whole, or texts are encoded whole.
+"""
 
 import itertools
 import json
@@ -11,19 +13,62 @@ import pytest
 import tokenizers
 from tokenizers import models, pre_tokenizers
 
-from data import tokenizer as tokenizer_lib
-from data import vocabulary, words
+from data.tokens import tokenizer as tokenizer_lib
+from data.tokens import vocabulary, word_cache
 
-TRAINED_ON = ['The house, the garden.\n\n  A  house is “there”; it\'s 12 houses, they\'ll say. ' * 3,
-              '中文。 नमस्ते ΑΣ e\u0301 é [MASK]']
-PARTS = ['a', 'B', 'house', 'the', '.', '"', '。', "'s", "'ll", '12', '中', 'नमस्ते', 'e\u0301', '\u0301', 'ΑΣ', 'İ', 'ﬁ',
-         '##a', 'Ġ', '[MASK]', '<|endoftext|>', 'x' * 120, '😀', '\u200d', '\x07', '\x1c', '\xad', '\ufffd', '\n', '\t',
-         '\r', '\x85', '\xa0', '\u2003', '\u2028', '\u3000', '  ', '   ', *[' '] * 12]
-ODD = ('Zs', 'Zl', 'Zp', 'Cc', 'Cf', 'Mn')  # categories of characters that are no letters, or join one
+TRAINED_ON = [
+  "The house, the garden.\n\n  A  house is “there”; it's 12 houses, they'll say. " * 3,
+  '中文。 नमस्ते ΑΣ e\u0301 é [MASK]',
+]
+PARTS = [
+  'a',
+  'B',
+  'house',
+  'the',
+  '.',
+  '"',
+  '。',
+  "'s",
+  "'ll",
+  '12',
+  '中',
+  'नमस्ते',
+  'e\u0301',
+  '\u0301',
+  'ΑΣ',
+  'İ',
+  'ﬁ',
+  '##a',
+  'Ġ',
+  '[MASK]',
+  '<|endoftext|>',
+  'x' * 120,
+  '😀',
+  '\u200d',
+  '\x07',
+  '\x1c',
+  '\xad',
+  '\ufffd',
+  '\n',
+  '\t',
+  '\r',
+  '\x85',
+  '\xa0',
+  '\u2003',
+  '\u2028',
+  '\u3000',
+  '  ',
+  '   ',
+  *[' '] * 12,
+]
+# categories of characters that are no letters, or join one
+ODD = ('Zs', 'Zl', 'Zp', 'Cc', 'Cf', 'Mn')
 
 
 def whitespace_word(vocabulary: list[str]) -> tokenizers.Tokenizer:
-  made = tokenizers.Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token='[UNK]'))
+  made = tokenizers.Tokenizer(
+    models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token='[UNK]')
+  )
   made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
   return made
 
@@ -31,11 +76,11 @@ def whitespace_word(vocabulary: list[str]) -> tokenizers.Tokenizer:
 @pytest.fixture(scope='module')
 def kinds() -> dict[str, tokenizer_lib.Tokenizer]:
   return dict(
-      lower=vocabulary.train_wordpiece(TRAINED_ON, 400, True),
-      cased=vocabulary.train_wordpiece(TRAINED_ON, 400, False),
-      bpe=vocabulary.train_bpe(TRAINED_ON, 300),
-      words=vocabulary.train_words(TRAINED_ON, 20),
-      characters=vocabulary.train_characters(TRAINED_ON, 400),
+    lower=vocabulary.train_wordpiece(TRAINED_ON, 400, True),
+    cased=vocabulary.train_wordpiece(TRAINED_ON, 400, False),
+    bpe=vocabulary.train_bpe(TRAINED_ON, 300),
+    words=vocabulary.train_words(TRAINED_ON, 20),
+    characters=vocabulary.train_characters(TRAINED_ON, 400),
   )
 
 
@@ -53,7 +98,7 @@ def test_no_token_of_any_text_changes(kinds, kind, monkeypatch):
   assert_same(kinds[kind], texts)
   assert_same(kinds[kind], [''])
   for bound in ('_TOGETHER', 'BATCH', '_STRING'):  # reached many times
-    monkeypatch.setattr(words, bound, 50)
+    monkeypatch.setattr(word_cache, bound, 50)
     assert_same(kinds[kind], texts[:400])
 
 
@@ -67,39 +112,48 @@ def test_no_character_beside_a_space_changes_a_token(kinds, kind):
 def test_a_word_is_encoded_once(kinds):
   for kind in ('lower', 'bpe', 'words'):
     texts = ['a house, a house', ' a house', 'a\na a']
-    different, word_N, starts = words.open_words(kinds[kind]._tokenizer)._cut(texts)
+    different, word_N, starts = word_cache.open_words(kinds[kind]._tokenizer)._cut(texts)
     assert different == ['a', ' house,', ' a', ' house', '', 'a\na']
     assert word_N.tolist() == [0, 1, 2, 3, 4, 2, 3, 5, 2] and starts.tolist() == [0, 4, 7]
-  two = words.open_words(kinds['bpe']._tokenizer)._cut(['a house  here', 'a house'])
+  two = word_cache.open_words(kinds['bpe']._tokenizer)._cut(['a house  here', 'a house'])
   assert two[0] == ['a house  here', 'a', ' house']  # the first of two spaces is a token of its own
 
 
 def test_rules_that_see_past_a_space_are_left_alone(kinds):
-  def changed(kind: str, change) -> words.Words | None:
+  def changed(kind: str, change) -> word_cache.Words | None:
     rule = json.loads(kinds[kind].plain_json())
     change(rule)
-    return words.open_words(tokenizers.Tokenizer.from_str(json.dumps(rule)))
+    return word_cache.open_words(tokenizers.Tokenizer.from_str(json.dumps(rule)))
 
-  assert words.open_words(kinds['characters']._tokenizer) is None
+  assert word_cache.open_words(kinds['characters']._tokenizer) is None
   assert changed('lower', lambda rule: None) and changed('bpe', lambda rule: None)
   assert not changed('lower', lambda rule: rule.update(pre_tokenizer=None))
   assert not changed('lower', lambda rule: rule.update(normalizer=dict(type='NFKC')))
   assert not changed('bpe', lambda rule: rule['pre_tokenizer'].update(use_regex=False))
   assert not changed('bpe', lambda rule: rule['model'].update(dropout=0.1))
-  added = dict(id=300, content='the house', special=False, single_word=False, lstrip=False, rstrip=False,
-               normalized=True)
+  added = dict(
+    id=300,
+    content='the house',
+    special=False,
+    single_word=False,
+    lstrip=False,
+    rstrip=False,
+    normalized=True,
+  )
   assert not changed('bpe', lambda rule: rule['added_tokens'].append(added))
 
 
 def test_an_id_that_a_word_has_does_not_stand_between_words():
-  """A new token gets the number of tokens as its id, which a vocabulary with a gap has given away."""
+  """A new token gets the number of tokens as its id, which a
+  vocabulary with a gap has given away.
+  """
   names = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'b']
-  assert words.open_words(whitespace_word(names))
+  assert word_cache.open_words(whitespace_word(names))
   made = whitespace_word(names)
   rule = json.loads(made.to_str())
   rule['model']['vocab'] = {name: index + (index > 5) for index, name in enumerate(names)}
   gap = tokenizers.Tokenizer.from_str(json.dumps(rule))
-  assert words.open_words(gap) is None
+  assert word_cache.open_words(gap) is None
   assert_same(tokenizer_lib.Tokenizer(gap), ['a b a', 'b c', ''])
 
 

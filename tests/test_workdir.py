@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from configs import base, check
-from training import workdir
-from training.errors import StateError
+from configs import base
+from configs.schema import check
+from runtime import workdir
+from runtime.errors import StateError
 
 
 def resolved(**changes) -> dict:
@@ -25,7 +26,9 @@ def resolved(**changes) -> dict:
 
 def write_lock(folder: Path, *, age: float = 0, **holder):
   path = folder / 'lock.json'
-  path.write_text(json.dumps(dict(host=socket.gethostname(), pid=os.getppid(), start='noon') | holder))
+  path.write_text(
+    json.dumps(dict(host=socket.gethostname(), pid=os.getppid(), start='noon') | holder)
+  )
   os.utime(path, (time.time() - age,) * 2)
 
 
@@ -76,12 +79,19 @@ def test_a_living_holder_is_named_and_left_alone(tmp_path):
   assert (tmp_path / 'lock.json').read_bytes() == before
 
 
-@pytest.mark.parametrize('holder', [
+@pytest.mark.parametrize(
+  'holder',
+  [
     dict(age=301),  # alive, but no heartbeat for five minutes
     dict(host='elsewhere', age=301),
-    dict(pid=0), dict(pid=-1), dict(pid='many'), dict(pid=10**30),
-    dict(pid=os.getpid()),  # a container that was started again has the same host and the same process id
-])
+    dict(pid=0),
+    dict(pid=-1),
+    dict(pid='many'),
+    dict(pid=10**30),
+    # a container that was started again has the same host and the same process id
+    dict(pid=os.getpid()),
+  ],
+)
 def test_a_lock_that_belongs_to_nobody_is_taken_over_aloud(holder, tmp_path):
   write_lock(tmp_path, **holder)
   assert 'taking over the lock of process' in take(tmp_path)[0]
@@ -118,12 +128,19 @@ def test_of_two_that_take_over_the_slower_gives_the_lock_back(dead, tmp_path, mo
 
 
 def test_a_process_that_lost_its_lock_ends(tmp_path):
-  code = ('import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom training import workdir\n'
-          'workdir._HEARTBEAT_S = 0.05\nwith workdir.locked(sys.argv[2]):\n  print("held", flush=True)\n'
-          '  time.sleep(60)\n')
+  code = (
+    'import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom training import workdir\n'
+    'workdir._HEARTBEAT_S = 0.05\nwith workdir.locked(sys.argv[2]):\n  print("held", flush=True)\n'
+    '  time.sleep(60)\n'
+  )
   root = str(Path(__file__).resolve().parents[1])
-  process = subprocess.Popen([sys.executable, '-c', code, root, str(tmp_path)], stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE, text=True, env=dict(os.environ, JAX_PLATFORMS='cpu'))
+  process = subprocess.Popen(
+    [sys.executable, '-c', code, root, str(tmp_path)],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env=dict(os.environ, JAX_PLATFORMS='cpu'),
+  )
   assert process.stdout.readline() == 'held\n'
   old = (tmp_path / 'lock.json').stat().st_mtime_ns
   time.sleep(0.3)
@@ -161,8 +178,17 @@ def test_a_config_is_written_once_and_the_same_one_goes_on(tmp_path):
   assert (tmp_path / 'config.json').stat().st_mtime_ns == stamp
 
 
-CHANGES = dict(seed=1, batch_size=64, mask='causal', mlm__rate=0.2, data__corpus='gutenberg', model__width=96,
-               data__sequence_length=64, optimizer__beta1=0.8, name='other')
+CHANGES = dict(
+  seed=1,
+  batch_size=64,
+  mask='causal',
+  mlm__rate=0.2,
+  data__corpus='gutenberg',
+  model__width=96,
+  data__sequence_length=64,
+  optimizer__beta1=0.8,
+  name='other',
+)
 
 
 @pytest.mark.parametrize('name', CHANGES)
@@ -171,15 +197,26 @@ def test_another_config_is_refused_with_the_field_and_no_flag_helps(name, tmp_pa
   before = (tmp_path / 'config.json').read_bytes()
   field = name.replace('__', '.')
   text = refused(workdir.open_config, tmp_path, resolved(**{name: CHANGES[name]}), restart=False)
-  assert f'{field}: was ' in text and f'now {CHANGES[name]!r}' in text and '--allow_change' not in text
+  assert (
+    f'{field}: was ' in text and f'now {CHANGES[name]!r}' in text and '--allow_change' not in text
+  )
   with pytest.raises(check.ConfigError, match=f'allow_change={field}'):
-    workdir.open_config(tmp_path, resolved(**{name: CHANGES[name]}), restart=False, allow_change=(field,))
+    workdir.open_config(
+      tmp_path, resolved(**{name: CHANGES[name]}), restart=False, allow_change=(field,)
+    )
   assert (tmp_path / 'config.json').read_bytes() == before
 
 
-@pytest.mark.parametrize('name, value, allow', [
-    ('steps', 2_000, 'steps'), ('optimizer__learning_rate', 1e-5, 'optimizer.learning_rate'),
-    ('checkpoint__every', 7, 'checkpoint.every'), ('log__every', 5, 'log'), ('mesh__fsdp', 2, 'mesh')])
+@pytest.mark.parametrize(
+  'name, value, allow',
+  [
+    ('steps', 2_000, 'steps'),
+    ('optimizer__learning_rate', 1e-5, 'optimizer.learning_rate'),
+    ('checkpoint__every', 7, 'checkpoint.every'),
+    ('log__every', 5, 'log'),
+    ('mesh__fsdp', 2, 'mesh'),
+  ],
+)
 def test_what_is_safe_to_change_must_be_named(name, value, allow, tmp_path):
   workdir.open_config(tmp_path, resolved(), restart=False)
   text = refused(workdir.open_config, tmp_path, resolved(**{name: value}), restart=False)
@@ -191,8 +228,9 @@ def test_what_is_safe_to_change_must_be_named(name, value, allow, tmp_path):
 
 def test_no_flag_is_offered_when_it_would_not_be_enough(tmp_path):
   workdir.open_config(tmp_path, resolved(), restart=False)
-  text = refused(workdir.open_config, tmp_path, resolved(steps=5, seed=1), restart=False,
-                 allow_change=('steps',))
+  text = refused(
+    workdir.open_config, tmp_path, resolved(steps=5, seed=1), restart=False, allow_change=('steps',)
+  )
   assert 'seed' in text and 'steps' not in text.splitlines()[1] and '--allow_change' not in text
 
 

@@ -1,4 +1,6 @@
-"""A text depends on its prompt, its seed and its number: never on the batch, the stream or a forgotten past."""
+"""A text depends on its prompt, its seed and its number: never on
+the batch, the stream or a forgotten past.
+"""
 
 import dataclasses
 
@@ -6,9 +8,9 @@ import numpy as np
 import pytest
 from test_convert import random_weights
 
-from configs.check import ConfigError
-from models.sampling import Sampling
-from tools.writing import Writer
+from configs.schema.check import ConfigError
+from inference.generate import Writer
+from inference.sampling import Sampling
 
 PROMPTS = ['the bank', 'he paid cash into the old bank of a', 'fish , boat']
 BOLD = Sampling(temperature=1.0)
@@ -19,8 +21,12 @@ def weights():
   return random_weights('gpt2')
 
 
-def write(weights, prompts=PROMPTS[:1], max_tokens=12, samples=1, stream=None, sampling=BOLD, **changes):
-  return Writer(weights, sampling, seed=changes.pop('seed', 3), **changes).write(prompts, max_tokens, samples, stream)
+def write(
+  weights, prompts=PROMPTS[:1], max_tokens=12, samples=1, stream=None, sampling=BOLD, **changes
+):
+  return Writer(weights, sampling, seed=changes.pop('seed', 3), **changes).write(
+    prompts, max_tokens, samples, stream
+  )
 
 
 @pytest.mark.parametrize('max_tokens', [8, 90])  # 90: each row forgets, at a moment of its own
@@ -39,12 +45,15 @@ def test_log_probabilities_are_those_of_reading_the_text_again(weights):
   [[written]] = writer.write(PROMPTS[:1], 12).completions
   token = np.array([writer._ids(PROMPTS[0]) + written.ids])
   ones = np.ones_like(token)
-  hidden, table, _ = weights.network.apply(weights.params, dict(token=token, type=0 * ones, segment=ones))['clm']
+  hidden, table, _ = weights.network.apply(
+    weights.params, dict(token=token, type=0 * ones, segment=ones)
+  )['clm']
   logits_TxV = np.asarray(hidden[0] @ table.T, np.float64)
   logits_TxV -= np.log(np.exp(logits_TxV).sum(axis=1, keepdims=True))
   first = token.shape[1] - len(written.ids)
   expected = [logits_TxV[first + n - 1, drawn] for n, drawn in enumerate(written.ids)]
-  np.testing.assert_allclose(written.logprobs, expected, atol=1e-4)  # float32, sums in another order
+  # float32, sums in another order
+  np.testing.assert_allclose(written.logprobs, expected, atol=1e-4)
 
 
 def test_a_text_ends_before_the_stop_and_keeps_the_tokens_that_were_drawn(weights):
@@ -52,7 +61,7 @@ def test_a_text_ends_before_the_stop_and_keeps_the_tokens_that_were_drawn(weight
   stop = whole.text.split()[3]
   cut = write(weights, max_tokens=20, stop=(stop,)).completions[0][0]
   assert stop not in cut.text and whole.text.startswith(cut.text)
-  assert cut.ids == whole.ids[:len(cut.ids)] and stop in weights.tokenizer.decode(cut.ids)
+  assert cut.ids == whole.ids[: len(cut.ids)] and stop in weights.tokenizer.decode(cut.ids)
 
 
 @pytest.mark.parametrize('stop', [(), ('bank',), ('no such text',)])
@@ -76,7 +85,8 @@ def test_an_encoder_says_why_it_cannot_write_and_what_can(weights):
 
 
 def test_the_speed_counts_no_compilation(weights):
-  assert write(weights, max_tokens=2).tokens_per_second == 0  # one program read, the other took a step
+  # one program read, the other took a step
+  assert write(weights, max_tokens=2).tokens_per_second == 0
   writer = Writer(weights, dataclasses.replace(BOLD, top_k=3), seed=0)
   slow, fast = (writer.write(PROMPTS, 4).tokens_per_second for _ in range(2))
   assert slow > 0 and fast > 0

@@ -1,16 +1,17 @@
-"""Shows what attention looks at: python -m tools.attention --weights=DIR --text="The bank of the river." --out=map.html
+"""Shows what attention looks at: python -m tools.attention
+--weights=DIR --text="The bank of the river." --out=map.html
 
-.html is one interactive page that needs no network: every layer and head, what a token attends to and what
-attends to it, words or word pieces. .png is a figure: the mean over the heads of the last layer, or --layer, --head,
-or --grid for every head. --compare=OTHER_WEIGHTS puts a second model beside it, --mask=causal the same weights
-under another mask.
+.html is one interactive page that needs no network: every layer and head, what a token attends to
+and what attends to it, words or word pieces. .png is a figure: the mean over the heads of the last
+layer, or --layer, --head, or --grid for every head. --compare=OTHER_WEIGHTS puts a second model
+beside it, --mask=causal the same weights under another mask.
 """
 
 import json
 from pathlib import Path
 
-from configs import cli
-from configs.check import ConfigError
+from configs.schema.check import ConfigError
+from runtime import cli
 
 cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
 cli.flags.DEFINE_alias('workdir', 'weights')
@@ -18,11 +19,14 @@ cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by
 cli.flags.DEFINE_string('text', None, 'What the model reads.')
 cli.flags.DEFINE_string('out', None, 'The .html or .png file to write.')
 cli.flags.DEFINE_string('compare', None, 'Other weights, to be shown beside.')
-cli.flags.DEFINE_enum('mask', None, ['bidirectional', 'causal'], 'Another mask on the same weights, shown beside.')
+cli.flags.DEFINE_enum(
+  'mask', None, ['bidirectional', 'causal'], 'Another mask on the same weights, shown beside.'
+)
 cli.flags.DEFINE_integer('layer', None, '.png: which layer, from 0; the last by default.')
 cli.flags.DEFINE_integer('head', None, '.png: which head, from 0; the mean over heads by default.')
 cli.flags.DEFINE_bool('grid', False, '.png: every head of every layer.')
 cli.flags.DEFINE_bool('json', False, 'One JSON object: tokens and the sharpest heads.')
+
 
 def main():
   flags = cli.FLAGS
@@ -36,10 +40,10 @@ def main():
   if flags.compare and flags.mask:
     raise ConfigError('--compare and --mask both ask for the second place: pass one of them.')
 
-  from tools import weights as loading
-  from tools.attention_map import draw, look, page, sharpest
-  from training import storage
-  from training.console import Console
+  from inference.attention_maps import draw, look, page, sharpest
+  from runtime import storage
+  from runtime.console import Console
+  from training import load as loading
 
   first = loading.flag()
   seen = [look(loading.load(first, step=flags.step), flags.text)]
@@ -55,14 +59,21 @@ def main():
       if number is not None and not 0 <= number < size:
         raise ConfigError(f'--{name}={number}: the model has {name}s 0 to {size - 1}.')
     draw(seen, out, layer=flags.layer, head=flags.head, grid=flags.grid)
-  facts = [dict(title=one.title, mask=one.mask, tokens=one.tokens, heads=sharpest(one)) for one in seen]
+  facts = [
+    dict(title=one.title, mask=one.mask, tokens=one.tokens, heads=sharpest(one)) for one in seen
+  ]
   if flags.json:
     print(json.dumps(dict(out=str(out), text=flags.text, models=facts)))
     return
   for one in facts:
-    Console().table(f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens): sharpest heads', {
-        f'layer {head["layer"]} head {head["head"]}':
-            f'entropy {head["entropy"]:.3f} nats, distance {head["distance"]:.2f} tokens' for head in one['heads']})
+    Console().table(
+      f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens): sharpest heads',
+      {
+        f'layer {head["layer"]} head {head["head"]}': f'entropy {head["entropy"]:.3f} nats, '
+        f'distance {head["distance"]:.2f} tokens'
+        for head in one['heads']
+      },
+    )
   Console().say(f'{out} ({out.stat().st_size:,} bytes)')
 
 

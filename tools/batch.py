@@ -1,17 +1,20 @@
 """Draws a batch of a past run again: python -m tools.batch WORKDIR --step=N [--rows=4] [--json]
 
-Prints the rows as the network read them, with what was hidden in brackets behind what stood there instead, documents
-of a row apart by |, and a prefix underlined; what was to be predicted; and whether the hashes are the logged ones.
+Prints the rows as the network read them, with what was hidden in brackets behind what stood there
+instead, documents of a row apart by |, and a prefix underlined; what was to be predicted; and
+whether the hashes are the logged ones.
 """
 
 import json
 
-from configs import cli
-from configs.check import ConfigError
+from configs.schema.check import ConfigError
+from runtime import cli
 
 cli.flags.DEFINE_string('run', None, 'The folder of a run of train.py.')
 cli.flags.DEFINE_integer('step', None, 'Which step, from 0.')
-cli.flags.DEFINE_integer('rows', 4, 'How many rows are printed; --json has them all.', lower_bound=1)
+cli.flags.DEFINE_integer(
+  'rows', 4, 'How many rows are printed; --json has them all.', lower_bound=1
+)
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of text.')
 
 _TARGETS_SHOWN = 12
@@ -22,10 +25,10 @@ def main():
   if not flags.run or flags.step is None:
     raise ConfigError('a run and a step are needed: python -m tools.batch runs/mine --step=100')
 
-  from tools import redraw
-  from training import storage
-  from training.console import Console
-  from training.errors import StateError
+  from runtime import storage
+  from runtime.console import Console
+  from runtime.errors import StateError
+  from training import redraw
 
   console = Console(quiet=flags.json)
   drawn = redraw.draw(storage.place(flags.run, '--run'), flags.step, console.stage)
@@ -34,20 +37,31 @@ def main():
   if flags.json:
     print(json.dumps(drawn | dict(agrees=None if logged is None else not differ)))
   else:
-    for row in drawn['rows'][:flags.rows]:
-      print(f'row {row["row"]}, number {row["id"]} of the training rows, {row["cell"]}'
-            + (f', label {row["label"]}' if 'label' in row else ''))
+    for row in drawn['rows'][: flags.rows]:
+      print(
+        f'row {row["row"]}, number {row["id"]} of the training rows, {row["cell"]}'
+        + (f', label {row["label"]}' if 'label' in row else '')
+      )
       print(f'  {row["text"]}')
       targets = [f'{position} {word}' for position, word in row['targets'].items()]
       more = f', and {len(targets) - _TARGETS_SHOWN} more' if len(targets) > _TARGETS_SHOWN else ''
       print(f'  predicted: {", ".join(targets[:_TARGETS_SHOWN])}{more}')
-    print(f'step {flags.step}: rows {drawn["batch_hash"]}, masks {drawn["mask_hash"]}: '
-          + ('the run logged no hashes of this step' if logged is None else
-             'not what the run logged' if differ else 'as the run logged'))
+    print(
+      f'step {flags.step}: rows {drawn["batch_hash"]}, masks {drawn["mask_hash"]}: '
+      + (
+        'the run logged no hashes of this step'
+        if logged is None
+        else 'not what the run logged'
+        if differ
+        else 'as the run logged'
+      )
+    )
   if differ:
-    raise StateError(f'{flags.run} logged other hashes at step {flags.step}: '
-                     + ', '.join(f'{name} {logged[name]}, drawn now {drawn[name]}' for name in differ)
-                     + '. The code that draws batches is not the one that trained this run.')
+    raise StateError(
+      f'{flags.run} logged other hashes at step {flags.step}: '
+      + ', '.join(f'{name} {logged[name]}, drawn now {drawn[name]}' for name in differ)
+      + '. The code that draws batches is not the one that trained this run.'
+    )
 
 
 if __name__ == '__main__':

@@ -1,6 +1,7 @@
 """Models in and out: python -m tools.convert --from=HUGGING_FACE_DIR_OR_FILE --to=WORKDIR
 
---export=hf --workdir=DIR --to=OUT writes a directory that transformers loads with its stock classes;
+--export=hf --workdir=DIR --to=OUT writes a directory that transformers loads with its stock
+classes;
 --export=sentence-transformers adds the files of a sentence encoder (mean of the tokens, length 1).
 --revision=step-N exports a checkpoint. What no stock class computes is refused with the reason.
 """
@@ -8,15 +9,21 @@
 import json
 from pathlib import Path
 
-from configs import cli
-from configs.check import ConfigError
+from configs.schema.check import ConfigError
+from runtime import cli
 
-cli.flags.DEFINE_string('from', None, 'A Hugging Face directory: config.json and safetensors; or a file in it.')
+cli.flags.DEFINE_string(
+  'from', None, 'A Hugging Face directory: config.json and safetensors; or a file in it.'
+)
 cli.flags.DEFINE_string('to', None, 'A new folder to write.')
-cli.flags.DEFINE_enum('export', None, ['hf', 'sentence-transformers'], 'Write another layout than our own.')
+cli.flags.DEFINE_enum(
+  'export', None, ['hf', 'sentence-transformers'], 'Write another layout than our own.'
+)
 cli.flags.DEFINE_string('weights', None, 'What to export: the workdir of a run, or of an import.')
 cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_string('revision', None, 'Which checkpoint of a run, as step-1000; the newest by default.')
+cli.flags.DEFINE_string(
+  'revision', None, 'Which checkpoint of a run, as step-1000; the newest by default.'
+)
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of lines.')
 
 
@@ -26,10 +33,10 @@ def main():
   if not flags.to or bool(source) == bool(flags.export):
     raise ConfigError('either --from=DIR --to=WORKDIR, or --export=hf --workdir=DIR --to=OUT.')
 
-  from tools import weights as loading
-  from tools.export import export
-  from training import storage
-  from training.console import Console
+  from interop.export import export
+  from runtime import storage
+  from runtime.console import Console
+  from training import load as loading
 
   to = storage.place(flags.to, '--to')
   if storage.remote(to):
@@ -50,12 +57,22 @@ def main():
   import jax
 
   count = sum(x.size for x in jax.tree.leaves(weights.params))
-  result = dict(to=str(to), source=weights.source, mask=weights.mask, heads=list(weights.heads), parameters=count,
-                files=sorted(str(path.relative_to(to)) for path in to.rglob('*') if path.is_file()))
+  result = dict(
+    to=str(to),
+    source=weights.source,
+    mask=weights.mask,
+    heads=list(weights.heads),
+    parameters=count,
+    files=sorted(str(path.relative_to(to)) for path in to.rglob('*') if path.is_file()),
+  )
   if flags.json:
     print(json.dumps(result))
   else:
-    result |= dict(heads=', '.join(weights.heads) or 'none', parameters=f'{count:,}', files=', '.join(result['files']))
+    result |= dict(
+      heads=', '.join(weights.heads) or 'none',
+      parameters=f'{count:,}',
+      files=', '.join(result['files']),
+    )
     Console().table('converted', result)
 
 
@@ -65,9 +82,11 @@ def _directory(source: Path) -> Path:
     return source
   if source.name in ('model.safetensors', 'model.safetensors.index.json', 'config.json'):
     return source.parent
-  raise ConfigError(f'{source} is not read: weights come from model.safetensors with its config.json beside it. For a '
-                    'pickle (.bin, .pt), which may run code, load it with transformers where you trust it, and write '
-                    'it with save_pretrained.')
+  raise ConfigError(
+    f'{source} is not read: weights come from model.safetensors with its config.json beside it. '
+    'For a pickle (.bin, .pt), which may run code, load it with transformers where you trust it, '
+    'and write it with save_pretrained.'
+  )
 
 
 if __name__ == '__main__':

@@ -1,14 +1,15 @@
 """Vectors of texts: python -m tools.embed --weights=DIR --input=FILE --output=FILE.npy
 
-One line of the input, one row of the matrix: float32, mean of the last layer over a line's tokens, of length 1
-(--pooling, --normalize). --search="query" ranks the lines by cosine instead of writing them.
+One line of the input, one row of the matrix: float32, mean of the last layer over a line's tokens,
+of length 1 (--pooling, --normalize). --search="query" ranks
+the lines by cosine instead of writing them.
 """
 
 import json
 from pathlib import Path
 
-from configs import cli
-from configs.check import ConfigError
+from configs.schema.check import ConfigError
+from runtime import cli
 
 cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
 cli.flags.DEFINE_alias('workdir', 'weights')
@@ -19,7 +20,9 @@ cli.flags.DEFINE_string('search', None, 'Rank the lines by their likeness to thi
 cli.flags.DEFINE_integer('top', 10, 'Lines that --search shows.', lower_bound=1)
 cli.flags.DEFINE_enum('pooling', 'mean', ['mean', 'first', 'last'], 'Of the tokens of a line.')
 cli.flags.DEFINE_bool('normalize', True, 'Vectors of length 1.')
-cli.flags.DEFINE_integer('max_length', 256, 'Tokens of a line that are read; the rest is left out.', lower_bound=2)
+cli.flags.DEFINE_integer(
+  'max_length', 256, 'Tokens of a line that are read; the rest is left out.', lower_bound=2
+)
 cli.flags.DEFINE_integer('batch_size', 32, 'Lines at once; changes speed only.', lower_bound=1)
 cli.flags.DEFINE_bool('json', False, 'One JSON object.')
 
@@ -38,16 +41,18 @@ def main():
 
   import numpy as np
 
-  from evaluation.embedding import Embedder
-  from tools import weights as loading
-  from training.console import Console
+  from inference.embed import Embedder
+  from runtime.console import Console
+  from training import load as loading
 
   weights = loading.load(loading.flag(), step=flags.step)
-  embed = Embedder(weights.network, weights.params, weights.need_tokenizer(),
-                   max_length=min(flags.max_length, weights.context), pooling=flags.pooling,
-                   normalize=flags.normalize, closed=weights.mask != 'causal', begun=weights.framed)
+  embed = Embedder(
+    weights, max_length=flags.max_length, pooling=flags.pooling, normalize=flags.normalize
+  )
   console = Console(quiet=flags.json)
-  matrix_NxD = embed(lines, flags.batch_size, progress=lambda done: console.stage('embedding', done, len(lines)))
+  matrix_NxD = embed(
+    lines, flags.batch_size, progress=lambda done: console.stage('embedding', done, len(lines))
+  )
   result = dict(lines=len(lines), width=matrix_NxD.shape[1])
   if flags.output:
     np.save(Path(flags.output).expanduser(), matrix_NxD)
@@ -57,8 +62,10 @@ def main():
     query_D = embed([flags.search], 1)[0]
     norms_N = np.linalg.norm(matrix_NxD, axis=1) * np.linalg.norm(query_D)
     cosine_N = matrix_NxD @ query_D / np.maximum(norms_N, 1e-12)
-    best = np.argsort(-cosine_N, kind='stable')[:flags.top]
-    result['results'] = [dict(line=int(i) + 1, cosine=float(cosine_N[i]), text=lines[i]) for i in best]
+    best = np.argsort(-cosine_N, kind='stable')[: flags.top]
+    result['results'] = [
+      dict(line=int(i) + 1, cosine=float(cosine_N[i]), text=lines[i]) for i in best
+    ]
     console.table(flags.search, {f'{cosine_N[i]:.4f}  line {i + 1:,}': lines[i] for i in best})
   if flags.json:
     print(json.dumps(result))

@@ -1,21 +1,24 @@
-"""Fills blanks: python -m tools.fill_mask --weights=DIR "The quick brown [MASK] jumps over the lazy dog."
+"""Fills blanks: python -m tools.fill_mask --weights=DIR "The
+quick brown [MASK] jumps over the lazy dog."
 
-DIR is a Hugging Face directory of a BERT, or the workdir of a run with mlm. The blank is the tokenizer's mask
-token, [MASK] or <mask>; there may be several, each is filled as if the others stayed blank. --words offers whole
-words only. --json prints one object.
+DIR is a Hugging Face directory of a BERT, or the workdir of a run with mlm. The blank is the
+tokenizer's mask token, [MASK] or <mask>; there may be several, each is filled as if the others
+stayed blank. --words offers whole words only. --json prints one object.
 """
 
 import json
 
-from configs import cli
-from configs.check import ConfigError
+from configs.schema.check import ConfigError
+from runtime import cli
 
 cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
 cli.flags.DEFINE_alias('workdir', 'weights')
 cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
 cli.flags.DEFINE_string('text', None, 'The text with its blanks.')
 cli.flags.DEFINE_integer('top', 5, 'Candidates a blank.', lower_bound=1)
-cli.flags.DEFINE_bool('words', False, 'Whole words only: no pieces within a word, no special tokens.')
+cli.flags.DEFINE_bool(
+  'words', False, 'Whole words only: no pieces within a word, no special tokens.'
+)
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
 
 
@@ -24,9 +27,9 @@ def main():
   if not flags.text:
     raise ConfigError('the text is missing: "The quick brown [MASK] jumps."')
 
-  from tools import weights as loading
-  from tools.filling import fill
-  from training.console import Console
+  from inference.fill_mask import fill
+  from runtime.console import Console
+  from training import load as loading
 
   weights = loading.load(loading.flag(), step=flags.step)
   masks = fill(weights, flags.text, flags.top, words=flags.words)
@@ -34,9 +37,14 @@ def main():
     print(json.dumps(dict(text=flags.text, masks=masks)))
     return
   for number, mask in enumerate(masks):
-    Console().table(f'blank {number + 1} of {len(masks)}, token {mask["position"]}', {
-        candidate['token']: f'{candidate["probability"]:.4f}  {"#" * round(40 * candidate["probability"])}'
-        for candidate in mask['candidates']})
+    Console().table(
+      f'blank {number + 1} of {len(masks)}, token {mask["position"]}',
+      {
+        candidate['token']: f'{candidate["probability"]:.4f}  '
+        f'{"#" * round(40 * candidate["probability"])}'
+        for candidate in mask['candidates']
+      },
+    )
 
 
 if __name__ == '__main__':

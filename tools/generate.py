@@ -1,16 +1,17 @@
 """Writes on from a prompt: python -m tools.generate --weights=DIR --prompt="Once upon a time".
 
-DIR is a Hugging Face directory of a GPT-2 or Llama, or the workdir of a run. Without --prompt, each line of
---prompts=FILE, or of standard input, is one. Text goes to the terminal as it is written; --json prints one object
-a prompt. The same seed writes the same text.
+DIR is a Hugging Face directory of a GPT-2 or Llama, or the workdir of a run. Without --prompt, each
+line of
+--prompts=FILE, or of standard input, is one. Text goes to the terminal as it is written; --json
+prints one object a prompt. The same seed writes the same text.
 """
 
 import json
 from pathlib import Path
 import sys
 
-from configs import cli
-from configs.check import ConfigError
+from configs.schema.check import ConfigError
+from runtime import cli
 
 cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
 cli.flags.DEFINE_alias('workdir', 'weights')
@@ -18,17 +19,28 @@ cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by
 cli.flags.DEFINE_string('prompt', None, 'What to write on from; may be empty.')
 cli.flags.DEFINE_string('prompts', None, 'A file of prompts, one a line.')
 cli.flags.DEFINE_integer('max_tokens', 64, 'At most so many new tokens.', lower_bound=1)
-cli.flags.DEFINE_float('temperature', 0.8, 'Above 1 bolder, below 1 safer; 0 takes the likeliest token.', lower_bound=0)
+cli.flags.DEFINE_float(
+  'temperature', 0.8, 'Above 1 bolder, below 1 safer; 0 takes the likeliest token.', lower_bound=0
+)
 cli.flags.DEFINE_integer('top_k', 0, 'Draw from the k likeliest tokens; 0 = all.', lower_bound=0)
-cli.flags.DEFINE_float('top_p', 1.0, 'Draw from the likeliest tokens with this probability together.', 1e-6, 1)
+cli.flags.DEFINE_float(
+  'top_p', 1.0, 'Draw from the likeliest tokens with this probability together.', 1e-6, 1
+)
 cli.flags.DEFINE_float('min_p', 0.0, 'Draw from tokens with this share of the likeliest one.', 0, 1)
-cli.flags.DEFINE_float('repetition_penalty', 1.0, 'Above 1: what was said becomes less likely.', 1e-3, 1e3)
+cli.flags.DEFINE_float(
+  'repetition_penalty', 1.0, 'Above 1: what was said becomes less likely.', 1e-3, 1e3
+)
 cli.flags.DEFINE_integer('batch_size', 8, 'Prompts that are written side by side.', lower_bound=1)
 cli.flags.DEFINE_integer('samples', 1, 'Texts a prompt.', lower_bound=1)
 cli.flags.DEFINE_multi_string('stop', [], 'End before this text; may be given several times.')
 cli.flags.DEFINE_integer('seed', 0, 'Of the draws.', lower_bound=0)
-cli.flags.DEFINE_enum('overflow', 'error', ['error', 'roll'], 'When the context is full: an error before anything is '
-                      'written, or forget the older half and go on.')
+cli.flags.DEFINE_enum(
+  'overflow',
+  'error',
+  ['error', 'roll'],
+  'When the context is full: an error before anything is written, or forget the older half and go '
+  'on.',
+)
 cli.flags.DEFINE_bool('logprobs', False, 'Show the probability of the text, nats a token.')
 cli.flags.DEFINE_bool('json', False, 'One JSON object a prompt instead of text.')
 
@@ -37,14 +49,21 @@ def main():
   flags = cli.FLAGS
   prompts = _prompts(flags)
 
-  from models.sampling import Sampling
-  from tools import weights as loading
-  from tools.writing import Writer
+  from inference.generate import Writer
+  from inference.sampling import Sampling
+  from training import load as loading
 
   weights = loading.load(loading.flag(), step=flags.step)
-  sampling = Sampling(temperature=flags.temperature, top_k=flags.top_k, top_p=flags.top_p, min_p=flags.min_p,
-                      repetition_penalty=flags.repetition_penalty)
-  writer = Writer(weights, sampling, seed=flags.seed, stop=tuple(flags.stop), roll=flags.overflow == 'roll')
+  sampling = Sampling(
+    temperature=flags.temperature,
+    top_k=flags.top_k,
+    top_p=flags.top_p,
+    min_p=flags.min_p,
+    repetition_penalty=flags.repetition_penalty,
+  )
+  writer = Writer(
+    weights, sampling, seed=flags.seed, stop=tuple(flags.stop), roll=flags.overflow == 'roll'
+  )
   for prompt in prompts:
     writer.check(prompt, flags.max_tokens)
   stream = None
@@ -52,12 +71,20 @@ def main():
     stream = lambda text: print(text, end='', flush=True)
     print(prompts[0], end='', flush=True)
   for start in range(0, len(prompts), flags.batch_size):
-    batch = prompts[start:start + flags.batch_size]
+    batch = prompts[start : start + flags.batch_size]
     written = writer.write(batch, flags.max_tokens, flags.samples, stream)
     for number, (prompt, completions) in enumerate(zip(batch, written.completions), start):
       if flags.json:
-        print(json.dumps(dict(prompt=prompt, completions=[one._asdict() for one in completions],
-                              tokens_per_second=written.tokens_per_second)), flush=True)
+        print(
+          json.dumps(
+            dict(
+              prompt=prompt,
+              completions=[one._asdict() for one in completions],
+              tokens_per_second=written.tokens_per_second,
+            )
+          ),
+          flush=True,
+        )
       else:
         print('\n' * bool(number), end='')
         _show(prompt, completions, streamed=stream is not None, logprobs=flags.logprobs)

@@ -2,8 +2,8 @@
 
   python -m tools.grid --out=docs/grid.png
 
-A row of a map is a query, a column a key, and a cell is filled where `Mask.dense` says that the query sees
-the key. Strong rows are the ones whose output is scored.
+A row of a map is a query, a column a key, and a cell is filled where `Mask.dense` says that the
+query sees the key. Strong rows are the ones whose output is scored.
 """
 
 import argparse
@@ -26,14 +26,14 @@ DOCUMENT = (1, 1, 1, 2, 2, 2, 0)
 PACKED_PREFIX = (1, 1, 0, 1, 1, 0, 0)  # two tokens of each document
 
 MASKS = {
-    'bidirectional': 'a token sees\nevery token',
-    'causal': 'a token sees itself\nand its past',
-    'prefix': 'a token sees the\nprefix and its past',
+  'bidirectional': 'a token sees\nevery token',
+  'causal': 'a token sees itself\nand its past',
+  'prefix': 'a token sees the\nprefix and its past',
 }
 COLUMNS = {
-    'mlm': ('MLM', 'predict the hidden token', '#2f5fd0'),
-    'clm': ('CLM', 'predict the next token', '#d9622b'),
-    'packed': ('packed', 'two documents in one row', '#5f6b7a'),
+  'mlm': ('MLM', 'predict the hidden token', '#2f5fd0'),
+  'clm': ('CLM', 'predict the next token', '#d9622b'),
+  'packed': ('packed', 'two documents in one row', '#5f6b7a'),
 }
 SECOND_DOCUMENT = '#2a9d8f'
 INK, QUIET, EMPTY, LEAK = '#1f2430', '#6b7280', '#eef0f3', '#c81e4a'
@@ -64,8 +64,13 @@ def make_mask(name: str, *, packed: bool = False) -> Mask:
   prefix_BxS = None
   if name == 'prefix':
     prefix_BxS = jnp.array([PACKED_PREFIX]) if packed else jnp.arange(len(SENTENCE))[None] < PREFIX
-  return Mask(causal=name != 'bidirectional', packed=packed, prefix_BxS=prefix_BxS,
-              q_segment_BxT=segment_BxT, kv_segment_BxS=segment_BxT)
+  return Mask(
+    causal=name != 'bidirectional',
+    packed=packed,
+    prefix_BxS=prefix_BxS,
+    q_segment_BxT=segment_BxT,
+    kv_segment_BxS=segment_BxT,
+  )
 
 
 def make_cell(mask: str, column: str) -> Cell:
@@ -98,8 +103,12 @@ def draw(out: Path):
     place = axes[row][0].get_position()
     middle = (place.y0 + place.y1) / 2
     figure.text(0.018, middle + 0.012, mask, size=14, weight='bold', color=INK, va='bottom')
-    figure.text(0.018, middle + 0.004, MASKS[mask], size=10.5, color=QUIET, va='top', linespacing=1.4)
-    figure.text(0.15, middle, 'Query (target)', size=10.5, color=QUIET, rotation=90, ha='center', va='center')
+    figure.text(
+      0.018, middle + 0.004, MASKS[mask], size=10.5, color=QUIET, va='top', linespacing=1.4
+    )
+    figure.text(
+      0.15, middle, 'Query (target)', size=10.5, color=QUIET, rotation=90, ha='center', va='center'
+    )
   for axis, (title, subtitle, color) in zip(axes[0], COLUMNS.values()):
     place = axis.get_position()
     middle = (place.x0 + place.x1) / 2
@@ -123,17 +132,30 @@ def _draw_cell(axis, cell: Cell):
           shade, alpha = _document_shade(t)
       if not cell.predicted and t in cell.leaks and s == t + 1:
         shade, alpha = LEAK, 1.0
-      axis.add_patch(FancyBboxPatch((s + 0.06, t + 0.06), 0.88, 0.88, alpha=alpha, facecolor=shade,
-                                    linewidth=0, boxstyle='round,pad=0,rounding_size=0.14'))
+      axis.add_patch(
+        FancyBboxPatch(
+          (s + 0.06, t + 0.06),
+          0.88,
+          0.88,
+          alpha=alpha,
+          facecolor=shade,
+          linewidth=0,
+          boxstyle='round,pad=0,rounding_size=0.14',
+        )
+      )
   axis.set(xlim=(0, T), ylim=(T, 0), aspect='equal')
   axis.tick_params(length=0, pad=8)
-  axis.set_xticks(np.arange(T) + 0.5, cell.tokens, size=10, rotation=50, ha='right', rotation_mode='anchor')
+  axis.set_xticks(
+    np.arange(T) + 0.5, cell.tokens, size=10, rotation=50, ha='right', rotation_mode='anchor'
+  )
   axis.set_yticks(np.arange(T) + 0.5, cell.tokens, size=10)
   for labels in (axis.get_xticklabels(), axis.get_yticklabels()):
     for label, token in zip(labels, cell.tokens):
       special = token.startswith('[')
-      label.set(color=(QUIET if token == '[PAD]' else color) if special else INK,
-                weight='bold' if special else 'normal')
+      label.set(
+        color=(QUIET if token == '[PAD]' else color) if special else INK,
+        weight='bold' if special else 'normal',
+      )
   axis.spines[:].set_visible(False)
   for t, word in cell.predicted.items():
     axis.text(T + 0.25, t + 0.5, f'→ {word}', size=10, weight='bold', color=color, va='center')
@@ -149,26 +171,38 @@ def _document_shade(t: int) -> tuple[str, float]:
 def _name_cell(axis, cell: Cell):
   T = len(cell.tokens)
   name, note = {
-      ('bidirectional', 'mlm'): ('BERT', 'and NSP, on pairs'),
-      ('causal', 'clm'): ('GPT', 'every next token'),
-      ('bidirectional', 'clm'): ('refused', 'sees its answers'),
-      ('causal', 'mlm'): ('', 'the past alone must do'),
-      ('prefix', 'mlm'): ('', 'hidden within the prefix'),
-      ('prefix', 'clm'): ('', 'scored where the prefix ends'),
-      ('bidirectional', 'packed'): ('', 'documents do not meet'),
-      ('causal', 'packed'): ('', 'nor do their pasts'),
-      ('prefix', 'packed'): ('', 'a prefix for each document'),
+    ('bidirectional', 'mlm'): ('BERT', 'and NSP, on pairs'),
+    ('causal', 'clm'): ('GPT', 'every next token'),
+    ('bidirectional', 'clm'): ('refused', 'sees its answers'),
+    ('causal', 'mlm'): ('', 'the past alone must do'),
+    ('prefix', 'mlm'): ('', 'hidden within the prefix'),
+    ('prefix', 'clm'): ('', 'scored where the prefix ends'),
+    ('bidirectional', 'packed'): ('', 'documents do not meet'),
+    ('causal', 'packed'): ('', 'nor do their pasts'),
+    ('prefix', 'packed'): ('', 'a prefix for each document'),
   }[cell.mask, cell.column]
   color = LEAK if name == 'refused' else COLUMNS[cell.column][2]
   if name == 'refused':
-    axis.add_patch(Rectangle((0, 0), T, T, facecolor='none', edgecolor='white', hatch='//', linewidth=0))
+    axis.add_patch(
+      Rectangle((0, 0), T, T, facecolor='none', edgecolor='white', hatch='//', linewidth=0)
+    )
   if name:
     axis.text(0.06, -0.3, name, size=14, weight='bold', color=color, va='bottom')
   x, side = (T - 0.06, 'right') if name else (0.06, 'left')
   axis.text(x, -0.36, note, size=9.5, color=QUIET, va='bottom', ha=side)
   if name in ('BERT', 'GPT'):
-    axis.add_patch(FancyBboxPatch((-0.14, -0.14), T + 0.28, T + 0.28, clip_on=False, facecolor='none',
-                                  edgecolor=color, linewidth=2.4, boxstyle='round,pad=0,rounding_size=0.25'))
+    axis.add_patch(
+      FancyBboxPatch(
+        (-0.14, -0.14),
+        T + 0.28,
+        T + 0.28,
+        clip_on=False,
+        facecolor='none',
+        edgecolor=color,
+        linewidth=2.4,
+        boxstyle='round,pad=0,rounding_size=0.25',
+      )
+    )
 
 
 def main():

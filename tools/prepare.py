@@ -1,8 +1,10 @@
-"""Makes the rows of a config ahead of its training: python -m tools.prepare --config=configs/bert_base.py
+"""Makes the rows of a config ahead of its training: python -m tools.prepare
+--config=configs/bert_base.py
 
-The corpus is tokenised in --shards, by --workers processes of this machine, or by Apache Beam with --runner (extra
-beam): rows and fingerprint are those that train.py would make by itself, whoever makes them. What was finished is kept:
-the same command goes on after a kill. docs/corpora.md says what a corpus of a paper costs.
+The corpus is tokenised in --shards, by --workers processes of this machine, or by Apache Beam with
+--runner (extra beam): rows and fingerprint are those that train.py would make by itself, whoever
+makes them. What was finished is kept: the same command goes on after a kill. docs/corpora.md says
+what a corpus of a paper costs.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -16,16 +18,27 @@ import shutil
 import threading
 import time
 
-from configs import cli
-from configs.check import ConfigError
+from configs.schema.check import ConfigError
+from runtime import cli
 
 cli.define_config()
-cli.flags.DEFINE_string('runner', 'processes', 'Who works: processes of this machine, or a runner of Apache Beam, as '
-                        'DirectRunner.')
-cli.flags.DEFINE_integer('workers', os.cpu_count() or 1, 'How many processes of this machine.', lower_bound=1)
-cli.flags.DEFINE_integer('shards', 0, 'Into how many parts the corpus is cut; 0 = 8 a worker. Keep it to resume.',
-                         lower_bound=0)
-cli.flags.DEFINE_multi_string('beam', [], 'An option of the runner, as --beam=--flink_master=HOST:8081; several times.')
+cli.flags.DEFINE_string(
+  'runner',
+  'processes',
+  'Who works: processes of this machine, or a runner of Apache Beam, as DirectRunner.',
+)
+cli.flags.DEFINE_integer(
+  'workers', os.cpu_count() or 1, 'How many processes of this machine.', lower_bound=1
+)
+cli.flags.DEFINE_integer(
+  'shards',
+  0,
+  'Into how many parts the corpus is cut; 0 = 8 a worker. Keep it to resume.',
+  lower_bound=0,
+)
+cli.flags.DEFINE_multi_string(
+  'beam', [], 'An option of the runner, as --beam=--flink_master=HOST:8081; several times.'
+)
 cli.flags.DEFINE_bool('json', False, 'One JSON object instead of the report.')
 
 _LOOK_EVERY_S = 5
@@ -36,37 +49,64 @@ def main():
   if flags.runner != 'processes':
     _beam()
   elif flags.beam:
-    raise ConfigError('--beam is for a runner of Apache Beam: add --runner=DirectRunner, or leave it out.')
+    raise ConfigError(
+      '--beam is for a runner of Apache Beam: add --runner=DirectRunner, or leave it out.'
+    )
 
   from data.report import format_report
+  from runtime.console import Console
   from training import budget
-  from training.assemble import prepare_data
-  from training.console import Console
+  from training.experiment import prepare_data
 
   console, began = Console(quiet=flags.json), time.monotonic()
-  prepared = prepare_data(budget.settle(flags.config), console.stage, functools.partial(_tokenise, console, flags))
+  prepared = prepare_data(
+    budget.settle(flags.config), console.stage, functools.partial(_tokenise, console, flags)
+  )
   if flags.json:
-    print(json.dumps(dict(fingerprint=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256,
-                          folders={T: str(folder) for T, folder in prepared.folders.items()},
-                          seconds=time.monotonic() - began, report=prepared.report)))
+    print(
+      json.dumps(
+        dict(
+          fingerprint=prepared.fingerprint,
+          tokenizer=prepared.tokenizer.sha256,
+          folders={T: str(folder) for T, folder in prepared.folders.items()},
+          seconds=time.monotonic() - began,
+          report=prepared.report,
+        )
+      )
+    )
   else:
     console.say(format_report(prepared.report))
     console.say(f'fingerprint      {prepared.fingerprint}, in {flags.config.data.cache}')
 
 
-def _tokenise(console, flags, corpus, tokenizer, folder: Path, validation_share: float, progress) -> dict:
+def _tokenise(
+  console, flags, corpus, tokenizer, folder: Path, validation_share: float, progress
+) -> dict:
   """`documents.tokenise`, by many."""
-  from data import pipeline, shards
+  from data import pipeline
+  from data.rows import shards
 
-  job = shards.job(corpus, tokenizer, Path(flags.config.data.cache).expanduser().absolute(), validation_share,
-                   flags.shards or 8 * flags.workers, pipeline.VERSION)
+  job = shards.job(
+    corpus,
+    tokenizer,
+    Path(flags.config.data.cache).expanduser().absolute(),
+    validation_share,
+    flags.shards or 8 * flags.workers,
+    pipeline.VERSION,
+  )
   there, wanted = shards.finished(job), len(job['parts'])
   left = [index for index in range(wanted) if index not in there]
-  console.say(f'{wanted} shards, {len(there)} of them finished before; {flags.runner}, {flags.workers} workers')
+  console.say(
+    f'{wanted} shards, {len(there)} of them finished before; {flags.runner}, '
+    f'{flags.workers} workers'
+  )
   with _watched(console, job, len(there)):
     if flags.runner == 'processes':
-      # New processes, not copies of this one: it has threads of jax, which a copy may wait for in vain.
-      with ProcessPoolExecutor(flags.workers, mp_context=multiprocessing.get_context('spawn')) as pool:
+      # New processes, not copies of this one: it has threads
+      # of jax, which a copy may wait for in vain.
+      with ProcessPoolExecutor(
+        flags.workers, mp_context=multiprocessing.get_context('spawn')
+      ) as pool:
         for _ in pool.map(functools.partial(shards.work, job=job), left):
           pass
     elif left:
@@ -83,18 +123,19 @@ def _run_beam(flags, job: dict, left: list[int]):
 
   from apache_beam.options.pipeline_options import PipelineOptions
 
-  from data import shards
+  from data.rows import shards
 
   with beam.Pipeline(options=PipelineOptions(options)) as pipeline:
-    # Shuffled, or all shards would be one bundle for one worker. Each result is a folder; nothing comes back.
+    # Shuffled, or all shards would be one bundle for one worker.
+    # Each result is a folder; nothing comes back.
     _ = pipeline | beam.Create(left) | beam.Reshuffle() | beam.Map(shards.work, job=job)
 
 
 @contextlib.contextmanager
 def _watched(console, job: dict, before: int):
   """Says how far the shards are: their folders tell, whoever makes them."""
-  from data import shards
-  from training.console import duration
+  from data.rows import shards
+  from runtime.console import duration
 
   done, began, wanted = threading.Event(), time.monotonic(), len(job['parts'])
 
@@ -107,7 +148,9 @@ def _watched(console, job: dict, before: int):
       seen, seconds = len(there), time.monotonic() - began
       tokens = shards.tokens([shards.folders(job)[index] for index in there])
       left = seconds / (seen - before) * (wanted - seen)
-      console.say(f'data: {seen} of {wanted} shards, {tokens:,} tokens; about {duration(left)} left')
+      console.say(
+        f'data: {seen} of {wanted} shards, {tokens:,} tokens; about {duration(left)} left'
+      )
 
   thread = threading.Thread(target=watch, daemon=True)
   thread.start()
@@ -122,8 +165,11 @@ def _beam():
   try:
     import apache_beam
   except ImportError:
-    raise ConfigError("--runner of Apache Beam needs the extra beam, in an environment of its own (docs/corpora.md): "
-                      "pip install -e '.[beam]'; or leave --runner out, for processes of this machine.") from None
+    raise ConfigError(
+      '--runner of Apache Beam needs the extra beam, in an environment of its own '
+      "(docs/corpora.md): pip install -e '.[beam]'; or leave --runner out, for processes of this "
+      'machine.'
+    ) from None
   return apache_beam
 
 

@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from configs import cells
+from configs.schema import grid
 from models.config import ModelConfig
 from models.network import example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import heads_of, make_objective
-from objectives.terms import Setup
-from training import compiler
+from objectives.projection import Setup
+from runtime import compiler
 from training.optimizer import make_optimizer
 from training.step import Work, make_state, make_train_step
 
@@ -37,30 +37,60 @@ def bare(config, mesh) -> Bare:
   """The first stage of a config's run at its full sequence length.
 
   Args:
-    config: checked by `configs.check`; `accumulate` 0 counts as 1.
-    mesh: its devices need not be there (jax.experimental.topologies), unless something is made or run.
+    config: checked by `configs.schema.check`; `accumulate` 0 counts as 1.
+    mesh: its devices need not be there
+      (jax.experimental.topologies), unless something is made or run.
   """
   B, T, V = config.batch_size, config.data.sequence_length, config.model.vocab_size
   masking = Masking(**config.mlm.to_dict())
-  heads = heads_of({name for cell in cells.trained(config) for name in cell.names})
-  packed = not cells.paired(config)
+  heads = heads_of({name for cell in grid.trained(config) for name in cell.names})
+  packed = not grid.paired(config)
   model = ModelConfig(**config.model.to_dict())
 
-  def work(part: cells.Part) -> Work:
-    setup = Setup(jnp.zeros(V, bool), jnp.ones(V, bool), 0, masking, config.loss_chunk,
-                  prefix=part.cell.mask == 'prefix')
+  def work(part: grid.Part) -> Work:
+    setup = Setup(
+      jnp.zeros(V, bool),
+      jnp.ones(V, bool),
+      0,
+      masking,
+      config.loss_chunk,
+      prefix=part.cell.mask == 'prefix',
+    )
     network = make_network(model, mask=part.cell.mask, packed=packed, heads=heads)
     return Work(part, network.apply, make_objective(dict(part.cell.weights), setup))
 
   tx, schedule = make_optimizer(config.optimizer, config.steps)
   network = make_network(model, mask=config.mask, packed=packed, heads=heads)
-  abstract, make = make_state(network, tx, seed=config.seed, mesh=mesh, average=bool(config.optimizer.average),
-                              batch=example_batch(1, T, masking.predictions(T)))
-  step = make_train_step([work(part) for part in cells.stages(config)[0].parts], tx, schedule, seed=config.seed,
-                         steps=config.steps, static=config.mlm.static, accumulate=max(1, config.accumulate),
-                         average=config.optimizer.average, options=compiler.options(mesh))
+  abstract, make = make_state(
+    network,
+    tx,
+    seed=config.seed,
+    mesh=mesh,
+    average=bool(config.optimizer.average),
+    batch=example_batch(1, T, masking.predictions(T)),
+  )
+  step = make_train_step(
+    [work(part) for part in grid.stages(config)[0].parts],
+    tx,
+    schedule,
+    seed=config.seed,
+    steps=config.steps,
+    static=config.mlm.static,
+    accumulate=max(1, config.accumulate),
+    average=config.optimizer.average,
+    options=compiler.options(mesh),
+  )
   random = np.random.default_rng(0)
-  return Bare(abstract, make, step, dict(
-      token=random.integers(0, V, (B, T), np.int32), segment=np.ones((B, T), np.int32),
-      type=np.zeros((B, T), np.int32), label=np.zeros(B, np.int32), id=np.arange(B, dtype=np.int32),
-      look=np.zeros(B, np.int32)))
+  return Bare(
+    abstract,
+    make,
+    step,
+    dict(
+      token=random.integers(0, V, (B, T), np.int32),
+      segment=np.ones((B, T), np.int32),
+      type=np.zeros((B, T), np.int32),
+      label=np.zeros(B, np.int32),
+      id=np.arange(B, dtype=np.int32),
+      look=np.zeros(B, np.int32),
+    ),
+  )

@@ -1,4 +1,6 @@
-"""What makes a run comparable: where it began, which rows it read, what was hidden of them, and what it spent."""
+"""What makes a run comparable: where it began, which rows it read,
+what was hidden of them, and what it spent.
+"""
 
 import dataclasses
 import hashlib
@@ -11,7 +13,8 @@ from training import budget
 
 @dataclasses.dataclass(frozen=True)
 class Trail:
-  """What a run has read and spent so far; a checkpoint keeps it, so that a resumed run has the same.
+  """What a run has read and spent so far; a checkpoint
+  keeps it, so that a resumed run has the same.
 
   Attributes:
     tokens: read, padding not counted.
@@ -27,11 +30,17 @@ class Trail:
 
   def after(self, *, tokens: int, predictions: int, batch_hash: str, mask_hash: str) -> 'Trail':
     """With one step more."""
-    return Trail(self.tokens + tokens, self.predictions + predictions, _chain(self.rows, batch_hash),
-                 _chain(self.masks, mask_hash))
+    return Trail(
+      self.tokens + tokens,
+      self.predictions + predictions,
+      _chain(self.rows, batch_hash),
+      _chain(self.masks, mask_hash),
+    )
 
 
-def write(directory: epath.Path, config, trail: Trail, validation: dict, validation_sha256: str) -> dict:
+def write(
+  directory: epath.Path, config, trail: Trail, validation: dict, validation_sha256: str
+) -> dict:
   """Leaves certificate.json, and returns what it says.
 
   Args:
@@ -41,11 +50,20 @@ def write(directory: epath.Path, config, trail: Trail, validation: dict, validat
   fingerprint = json.loads((directory / 'data.json').read_text())
   planned = budget.spending(config)
   said = dict(
-      data=fingerprint['data'], tokenizer=fingerprint['tokenizer'], validation_sha256=validation_sha256,
-      validation_masks_sha256=validation['mask_sha256'] if 'mask_sha256' in validation else '',
-      initial_sha256=json.loads((directory / 'initial.json').read_text())['sha256'],
-      rows_sha256=trail.rows, masks_sha256=trail.masks, budget=config.budget, steps=config.steps, tokens=trail.tokens,
-      flops=planned['flops'], predictions=trail.predictions, planned_predictions=planned['predictions'])
+    data=fingerprint['data'],
+    tokenizer=fingerprint['tokenizer'],
+    validation_sha256=validation_sha256,
+    validation_masks_sha256=validation['mask_sha256'] if 'mask_sha256' in validation else '',
+    initial_sha256=json.loads((directory / 'initial.json').read_text())['sha256'],
+    rows_sha256=trail.rows,
+    masks_sha256=trail.masks,
+    budget=config.budget,
+    steps=config.steps,
+    tokens=trail.tokens,
+    flops=planned['flops'],
+    predictions=trail.predictions,
+    planned_predictions=planned['predictions'],
+  )
   (directory / 'certificate.json').write_text(json.dumps(said, indent=1))
   return said
 
@@ -53,9 +71,10 @@ def write(directory: epath.Path, config, trail: Trail, validation: dict, validat
 def rows(said: dict) -> dict[str, str]:
   """A certificate as words."""
   return {
-      'began as': f'parameters {said["initial_sha256"][:16]} (embeddings and trunk)',
-      'read': f'rows {said["rows_sha256"][:16]}, hidden of them {said["masks_sha256"][:16]}',
-      'spent': f'{said["tokens"]:,} tokens, {said["flops"]:.4g} FLOPs, {said["predictions"]:,} predictions',
+    'began as': f'parameters {said["initial_sha256"][:16]} (embeddings and trunk)',
+    'read': f'rows {said["rows_sha256"][:16]}, hidden of them {said["masks_sha256"][:16]}',
+    'spent': f'{said["tokens"]:,} tokens, {said["flops"]:.4g} FLOPs, {said["predictions"]:,} '
+    'predictions',
   }
 
 

@@ -2,10 +2,11 @@
 
   checkpoints/step_00000100/state/         orbax: parameters, optimiser, average
                             extra.json     tokens so far, config hash, ...
-                            manifest.json  SHA-256 and size of every file; written last, it is the commit
+                            manifest.json  SHA-256 and size of every file; written last, it is the
+                                           commit
 
-A folder without a manifest was cut off while it was written: it is no checkpoint, and its step can be saved
-again. This needs no rename of a folder, which object stores do not have.
+A folder without a manifest was cut off while it was written: it is no checkpoint, and its step can
+be saved again. This needs no rename of a folder, which object stores do not have.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,8 +24,9 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from training import distributed, faults, sharding, storage
-from training.errors import NumericalError, StateError
+from parallel import sharding
+from runtime import distributed, faults, storage
+from runtime.errors import NumericalError, StateError
 
 _STEP = re.compile(r'step_\d{8,}')
 _saves = 0  # of this process, for the fault hook
@@ -42,7 +44,9 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
   sha = hashlib.sha256()
   for name, array in _on_host(state):
     if not np.isfinite(array).all():
-      raise NumericalError(f'step {step}: {name} is not finite; no checkpoint was written, older ones stay.')
+      raise NumericalError(
+        f'step {step}: {name} is not finite; no checkpoint was written, older ones stay.'
+      )
     _add(sha, name, array)
   folder = folder_of(directory, step)
   try:
@@ -52,7 +56,8 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
     faults.maybe_die('die_in_save', _saves)
     distributed.from_first(lambda: _commit(folder, extra | {'digest': sha.hexdigest()}, keep))
   except Exception as error:
-    with contextlib.suppress(OSError):  # the writer's threads may still add files; it has no manifest
+    # the writer's threads may still add files; it has no manifest
+    with contextlib.suppress(OSError):
       folder.rmtree(missing_ok=True)
     if storage.remote(directory):
       reason = ' '.join(str(error).split())[:300]
@@ -60,7 +65,9 @@ def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int)
     if number := _errno(error):
       needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
       reason = f'{os.strerror(number)}: it needs {needed:,} bytes, {_free(directory):,} are free'
-      raise OSError(number, f'checkpoint of step {step} not written, older ones stay. {reason}') from error
+      raise OSError(
+        number, f'checkpoint of step {step} not written, older ones stay. {reason}'
+      ) from error
     raise
 
 
@@ -83,12 +90,16 @@ def available(directory: epath.PathLike) -> list[int]:
   folder = epath.Path(directory)
   if not folder.exists():
     return []
-  return sorted(int(child.name[5:]) for child in folder.iterdir()
-                if _STEP.fullmatch(child.name) and (child / 'manifest.json').exists())
+  return sorted(
+    int(child.name[5:])
+    for child in folder.iterdir()
+    if _STEP.fullmatch(child.name) and (child / 'manifest.json').exists()
+  )
 
 
 def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str], None] = print):
-  """(state, extra, step) of the newest checkpoint that is whole, or None where there is none at all.
+  """(state, extra, step) of the newest checkpoint that is
+  whole, or None where there is none at all.
 
   Torn ones are removed; damaged ones are renamed to `*.corrupt` and said aloud.
 
@@ -117,14 +128,18 @@ def _newest(directory: epath.Path, say: Callable[[str], None]) -> int | None:
     if not problem:
       return step
     corrupt = folder.with_name(folder.name + '.corrupt')
-    say(f'WARNING: the checkpoint of step {step} is damaged: {problem}. It is kept as {corrupt.name}; '
-        'trying an older one.')
+    say(
+      f'WARNING: the checkpoint of step {step} is damaged: {problem}. It is kept as '
+      f'{corrupt.name}; trying an older one.'
+    )
     if corrupt.exists():
       corrupt.rmtree()
     storage.move(folder, corrupt)
   if any(child.name.endswith('.corrupt') for child in directory.iterdir()):
-    raise StateError(f'{directory}: every checkpoint is damaged. To start again, pass --restart, which keeps '
-                     'the old files.')
+    raise StateError(
+      f'{directory}: every checkpoint is damaged. To start again, pass --restart, which keeps the '
+      'old files.'
+    )
   return None
 
 
@@ -135,8 +150,12 @@ def restore(directory: epath.PathLike, step: int, abstract_state):
   with _checkpointer() as checkpointer:
     stored = checkpointer.metadata(folder / 'state').item_metadata.tree
     _same_tree(stored, abstract, folder)
-    plain = checkpointer.restore(folder / 'state', args=ocp.args.PyTreeRestore(
-        abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract)))
+    plain = checkpointer.restore(
+      folder / 'state',
+      args=ocp.args.PyTreeRestore(
+        abstract, restore_args=ocp.checkpoint_utils.construct_restore_args(abstract)
+      ),
+    )
   state = jax.tree_util.tree_map_with_path(lambda path, _: plain[_name(path)], abstract_state)
   return state, json.loads((folder / 'extra.json').read_text())
 
@@ -160,7 +179,8 @@ def damage(folder: epath.Path) -> str | None:
 
 
 def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
-  """Raises OSError where the checkpoints of a run, and one more while it is written, cannot fit on the disk.
+  """Raises OSError where the checkpoints of a run, and one more
+  while it is written, cannot fit on the disk.
 
   Args:
     directory: where they will be; those that are there already take no more room.
@@ -169,12 +189,17 @@ def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
     return
   needed, free = (keep + 1 - min(keep, len(available(directory)))) * state_bytes, _free(directory)
   if free < needed:
-    raise OSError(errno.ENOSPC, f'{directory}: {keep} checkpoints (checkpoint.keep), and one being written, '
-                                f'need {needed:,} bytes more; {free:,} are free')
+    raise OSError(
+      errno.ENOSPC,
+      f'{directory}: {keep} checkpoints (checkpoint.keep), and one being written, need {needed:,} '
+      f'bytes more; {free:,} are free',
+    )
 
 
 def digest(state) -> str:
-  """SHA-256 over every array of a state: path, type, shape, bytes. All processes must ask together."""
+  """SHA-256 over every array of a state: path, type, shape,
+  bytes. All processes must ask together.
+  """
   sha = hashlib.sha256()
   for name, array in _on_host(state):
     _add(sha, name, array)
@@ -218,7 +243,9 @@ def _checkpointer():
 
 
 def _plain(state):
-  """A state as {path: array}: what is on disk names every array, and depends on none of our classes."""
+  """A state as {path: array}: what is on disk names every
+  array, and depends on none of our classes.
+  """
   return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
@@ -238,8 +265,10 @@ def _same_tree(stored: dict, abstract: dict, folder: epath.Path):
 
 def _manifest(folder: epath.Path) -> dict:
   files = sorted(path for path in _walk(folder) if not path.name.startswith('manifest.json'))
-  return {str(path.relative_to(folder)): dict(bytes=path.stat().length, sha256=_sha256(path))
-          for path in files}
+  return {
+    str(path.relative_to(folder)): dict(bytes=path.stat().length, sha256=_sha256(path))
+    for path in files
+  }
 
 
 def _walk(folder: epath.Path):

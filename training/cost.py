@@ -1,4 +1,6 @@
-"""What a step costs before it is run: FLOPs in closed form, memory, micro-batches, and a first ETA."""
+"""What a step costs before it is run: FLOPs in closed form,
+memory, micro-batches, and a first ETA.
+"""
 
 import math
 import os
@@ -9,24 +11,33 @@ import jax.numpy as jnp
 
 from models.config import ModelConfig
 
-# On a CPU a micro-batch stays under this, so that a laptop shows progress within a long step. A constant and
-# not a measured speed: the choice must be the same each time, because it decides the order of sums.
+# On a CPU a micro-batch stays under this, so that a laptop shows progress within a long step. A
+# constant and not a measured speed: the choice must be the same
+# each time, because it decides the order of sums.
 _CPU_MICRO_BATCH_FLOPS = 5e11
 _MEMORY_SHARE = 0.7  # of the device's memory that a step may be expected to take
 
 
 def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predictions: int) -> float:
-  """Training FLOPs (forward and backward, a multiply-add counts two) a position of a row of T tokens.
+  """Training FLOPs (forward and backward, a multiply-add
+  counts two) a position of a row of T tokens.
 
-  Matrix products only, attention over the whole row whatever the mask, no recomputation. A last layer that is read at a
-  few positions counts with these.
+  Matrix products only, attention over the whole row whatever the mask, no recomputation. A last
+  layer that is read at a few positions counts with these.
 
   Args:
     heads: names of `models.heads.HEADS` that run.
     predictions: P, predictions of the mlm head a row.
   """
-  D, E, H, G, K, F, V = (config.width, config.E, config.heads, config.G, config.K, config.feed_forward,
-                         config.vocab_size)
+  D, E, H, G, K, F, V = (
+    config.width,
+    config.E,
+    config.heads,
+    config.G,
+    config.K,
+    config.feed_forward,
+    config.vocab_size,
+  )
   projections = D * H * K * 2 + D * G * K * 2
   feed_forward = D * F * (3 if config.gated else 2)
   attention = 2 * T * H * K
@@ -45,18 +56,25 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
 
 
 def activation_bytes(config: ModelConfig, B: int, T: int, chunk: int, *, fused: bool) -> float:
-  """Rough bytes that the backward pass of B rows keeps: counted from the reference network's residuals.
+  """Rough bytes that the backward pass of B rows keeps:
+  counted from the reference network's residuals.
 
   Args:
     fused: a kernel computes attention, so that no row of scores ever exists.
   """
   size = 2 if config.dtype == 'bfloat16' else 4
   D, HK, GK = config.width, config.heads * config.K, config.G * config.K
-  layer = 14 * D + (4 if config.gated else 3) * config.feed_forward + (0 if fused else 3 * config.heads * T)
+  layer = (
+    14 * D
+    + (4 if config.gated else 3) * config.feed_forward
+    + (0 if fused else 3 * config.heads * T)
+  )
   kept = dict(
-      none=config.layers * layer,
-      dots=config.layers * (3 * D + HK + 2 * GK + (2 if config.gated else 1) * config.feed_forward) + layer,
-      full=config.layers * D + layer)[config.remat]
+    none=config.layers * layer,
+    dots=config.layers * (3 * D + HK + 2 * GK + (2 if config.gated else 1) * config.feed_forward)
+    + layer,
+    full=config.layers * D + layer,
+  )[config.remat]
   return B * T * size * kept + 3 * 4 * chunk * config.vocab_size
 
 
@@ -73,9 +91,21 @@ def device_memory() -> int:
   return os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') // jax.local_device_count()
 
 
-def choose_accumulate(config: ModelConfig, *, batch_size: int, T: int, chunk: int, devices: int, params: int,
-                      average: bool, flops_a_token: float, platform: str, memory: int, fused: bool,
-                      period: int = 1) -> int:
+def choose_accumulate(
+  config: ModelConfig,
+  *,
+  batch_size: int,
+  T: int,
+  chunk: int,
+  devices: int,
+  params: int,
+  average: bool,
+  flops_a_token: float,
+  platform: str,
+  memory: int,
+  fused: bool,
+  period: int = 1,
+) -> int:
   """The fewest micro-batches that fit: in memory, and on a CPU in a few seconds each.
 
   Args:

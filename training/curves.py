@@ -10,8 +10,10 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 
 _INK, _SOFT, _GRID = '#222222', '#777777', '#e9e9e9'
 _OTHER, _RATE, _NORM = '#d9822b', '#4a8f4a', '#8a5aa8'
-_TOKENS = ('#1f6fb4', '#c8452d', '#2a9d8f', '#b8860b', '#5f6b7a')  # a colour an objective, again after the last
-_CHANCE = dict.fromkeys(('nsp', 'sop'), ('chance', math.log(2)))  # of few classes: what guessing costs
+# a colour an objective, again after the last
+_TOKENS = ('#1f6fb4', '#c8452d', '#2a9d8f', '#b8860b', '#5f6b7a')
+# of few classes: what guessing costs
+_CHANCE = dict.fromkeys(('nsp', 'sop'), ('chance', math.log(2)))
 
 
 def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float):
@@ -22,12 +24,21 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
   """
   import matplotlib.pyplot as plt  # a second of import that only a finished run should pay
 
-  names = sorted({name.partition('/')[2][:-5] for row in rows for name in row if name.endswith('_loss')})
+  names = sorted(
+    {name.partition('/')[2][:-5] for row in rows for name in row if name.endswith('_loss')}
+  )
   tokens = [name for name in names if _objective(name) not in _CHANCE]
   others = [name for name in names if _objective(name) in _CHANCE]
   heights = ([4.5] if tokens else []) + [1.4] * len(others) + [1, 1]
-  figure, panels = plt.subplots(len(heights), 1, figsize=(9, 1.1 + 1.05 * sum(heights)), sharex=True,
-                                squeeze=False, height_ratios=heights, layout='constrained')
+  figure, panels = plt.subplots(
+    len(heights),
+    1,
+    figsize=(9, 1.1 + 1.05 * sum(heights)),
+    sharex=True,
+    squeeze=False,
+    height_ratios=heights,
+    layout='constrained',
+  )
   *losses, rate, norm = panels[:, 0]
   if tokens:
     objectives = list(dict.fromkeys(map(_objective, tokens)))
@@ -37,7 +48,7 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
     if losses[0].get_legend_handles_labels()[0]:
       losses[0].legend(frameon=False, loc='upper right')
     losses[0].set_ylabel('loss\n(nats a prediction)')
-  for axes, name in zip(losses[-len(others):] if others else [], others):
+  for axes, name in zip(losses[-len(others) :] if others else [], others):
     _losses(axes, rows, name, _OTHER)
     _line(axes, *_CHANCE[_objective(name)])
     axes.set_ylabel(f'{name} loss\n(nats)')
@@ -70,13 +81,37 @@ def _losses(axes, rows: list[dict], name: str, color: str):
   """Training as a thin and a smoothed line, validation as points; the last point with its value."""
   x, values = _series(rows, f'train/{name}_loss')
   axes.plot(x, values, color=color, alpha=0.22, linewidth=0.6)
-  axes.plot(x, _smooth(values), color=color, linewidth=1.8, label=f'{name}, training (smoothed)' if x else None)
+  axes.plot(
+    x,
+    _smooth(values),
+    color=color,
+    linewidth=1.8,
+    label=f'{name}, training (smoothed)' if x else None,
+  )
   x, values = _series(rows, f'val/{name}_loss')
-  axes.plot(x, values, color=color, marker='o', markersize=6, linestyle='', markeredgecolor=_INK, zorder=3,
-            label=f'{name}, validation' if x else None)
+  axes.plot(
+    x,
+    values,
+    color=color,
+    marker='o',
+    markersize=6,
+    linestyle='',
+    markeredgecolor=_INK,
+    zorder=3,
+    label=f'{name}, validation' if x else None,
+  )
   if values:
-    axes.annotate(f'{values[-1]:.3f}', (x[-1], values[-1]), xytext=(7, 0), textcoords='offset points',
-                  va='center', color=_INK, fontsize=10, fontweight='bold', annotation_clip=False)
+    axes.annotate(
+      f'{values[-1]:.3f}',
+      (x[-1], values[-1]),
+      xytext=(7, 0),
+      textcoords='offset points',
+      va='center',
+      color=_INK,
+      fontsize=10,
+      fontweight='bold',
+      annotation_clip=False,
+    )
 
 
 def _objective(name: str) -> str:
@@ -87,8 +122,16 @@ def _objective(name: str) -> str:
 def _line(axes, words: str, value: float):
   """A level to compare with."""
   axes.axhline(value, color=_SOFT, linewidth=1, linestyle=(0, (4, 3)))
-  axes.annotate(words, (0.5, value), xycoords=('axes fraction', 'data'), xytext=(0, 4), ha='center',
-                textcoords='offset points', fontsize=9, color=_SOFT)
+  axes.annotate(
+    words,
+    (0.5, value),
+    xycoords=('axes fraction', 'data'),
+    xytext=(0, 4),
+    ha='center',
+    textcoords='offset points',
+    fontsize=9,
+    color=_SOFT,
+  )
 
 
 def _series(rows: list[dict], name: str) -> tuple[list[int], list[float]]:

@@ -1,8 +1,8 @@
 """Fine-tuning a trunk with a new head on a labelled task: many seeds as one program.
 
-Every seed has its own head, its own order of the examples and its own dropout, and nothing else: parameters and
-optimiser states are stacked along a leading axis (seeds, written S here), and `jax.vmap` turns the update of one
-seed into the update of all.
+Every seed has its own head, its own order of the examples and its own dropout, and nothing else:
+parameters and optimiser states are stacked along a leading axis (seeds, written S here), and
+`jax.vmap` turns the update of one seed into the update of all.
 """
 
 from collections.abc import Callable
@@ -16,15 +16,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import base
-from configs.check import ConfigError
-from data import task_rows
-from data.tasks import Task
-from data.tokenizer import Tokenizer
+from configs.schema.check import ConfigError
+from data.tasks import rows
+from data.tasks.labelled import Task
+from data.tokens.tokenizer import Tokenizer
 from evaluation import labels
 from models.config import ModelConfig
 from models.heads import HEADS
 from models.network import Network, make_network, make_params
-from objectives.terms import cross_entropy
+from objectives.projection import cross_entropy
 from training.optimizer import make_optimizer
 
 POOLINGS = ('mean', 'last', 'first')
@@ -35,8 +35,10 @@ class Recipe:
   """How a task is fine-tuned.
 
   Attributes:
-    mask: of the trunk while it is fine-tuned and scored; it need not be the one of the pre-training.
-    pooling: what a classifier of rows reads: the mean over the tokens (special ones count), the last or the first.
+    mask: of the trunk while it is fine-tuned and scored; it need not be the one of the
+      pre-training.
+    pooling: what a classifier of rows reads: the mean over the tokens (special ones count), the
+      last or the first.
     seeds: the runs, side by side; a seed gives the same run in any company.
     steps, epochs: updates, or looks at every example where steps is 0.
     max_length: tokens of a row; longer ones are cut.
@@ -64,19 +66,29 @@ def check_pooling(mask: str, pooling: str):
   if pooling not in POOLINGS:
     raise ConfigError(f'pooling={pooling!r}: choose one of {", ".join(POOLINGS)}.')
   if mask == 'causal' and pooling == 'first':
-    raise ConfigError('pooling=first under a causal mask reads a token that has seen nothing of the text: '
-                      'use pooling=last or pooling=mean, or finetune_mask=bidirectional.')
+    raise ConfigError(
+      'pooling=first under a causal mask reads a token that has seen nothing of the text: use '
+      'pooling=last or pooling=mean, or finetune_mask=bidirectional.'
+    )
 
 
-def finetune(model: ModelConfig, params, tokenizer: Tokenizer, task: Task, recipe: Recipe, *, split: str,
-             progress: Callable[[int, int, float, float, float], None] | None = None) -> dict:
+def finetune(
+  model: ModelConfig,
+  params,
+  tokenizer: Tokenizer,
+  task: Task,
+  recipe: Recipe,
+  *,
+  split: str,
+  progress: Callable[[int, int, float, float, float], None] | None = None,
+) -> dict:
   """Fine-tunes every seed on a task and scores it: what evaluations.json says of it.
 
   Args:
     params: of the trunk; heads among them are left out.
     split: what is scored.
-    progress: called after each update with (updates done, of how many, mean loss in nats, seconds since the start,
-      tokens of an update of all seeds, padding not counted).
+    progress: called after each update with (updates done, of how many, mean loss in nats, seconds
+      since the start, tokens of an update of all seeds, padding not counted).
 
   Raises:
     ConfigError: the pooling cannot work under the mask, or the split is not there.
@@ -86,44 +98,88 @@ def finetune(model: ModelConfig, params, tokenizer: Tokenizer, task: Task, recip
   if not words:
     check_pooling(recipe.mask, recipe.pooling)
   if split not in task.splits:
-    raise ConfigError(f'{task.name} has no labelled split {split}; there are {", ".join(task.splits)}.')
+    raise ConfigError(
+      f'{task.name} has no labelled split {split}; there are {", ".join(task.splits)}.'
+    )
   started = time.monotonic()
-  encode = lambda name: task_rows.encode(task.kind, task.splits[name], tokenizer, max_length=recipe.max_length)
+  encode = lambda name: rows.encode(
+    task.kind, task.splits[name], tokenizer, max_length=recipe.max_length
+  )
   train, scored = encode('train'), encode(split)
   head = 'tokens' if words else 'sequence'
-  network = make_network(dataclasses.replace(model, classes=len(task.classes)), mask=recipe.mask, packed=False,
-                         heads=(head,))
-  trained, losses = _train(network, head, params, _device_data(train.batch, recipe.pooling, words), recipe, progress)
-  predicted_SxN = _predict(network, head, trained, _device_data(scored.batch, recipe.pooling, words),
-                           recipe.predict_batch)
+  network = make_network(
+    dataclasses.replace(model, classes=len(task.classes)),
+    mask=recipe.mask,
+    packed=False,
+    heads=(head,),
+  )
+  trained, losses = _train(
+    network, head, params, _device_data(train.batch, recipe.pooling, words), recipe, progress
+  )
+  predicted_SxN = _predict(
+    network, head, trained, _device_data(scored.batch, recipe.pooling, words), recipe.predict_batch
+  )
   gold = [example.label for example in task.splits[split]]
   other = task.classes.index('O') if words else 0
-  answers = [task_rows.by_word(scored, predicted, other) if words else predicted for predicted in predicted_SxN]
+  answers = [
+    rows.by_word(scored, predicted, other) if words else predicted for predicted in predicted_SxN
+  ]
   scores = [labels.score(task, gold, answer) for answer in answers]
   about = dict(
-      finetune_mask=recipe.mask, pooling='first piece of a word' if words else recipe.pooling,
-      learning_rate=recipe.learning_rate, steps=recipe.updates(len(task.splits['train'])), batch_size=recipe.batch_size,
-      warmup_share=recipe.warmup_share, weight_decay=recipe.weight_decay, seeds=list(recipe.seeds), split=split,
-      train_rows=len(task.splits['train']), rows=len(gold), cut_rows=dict(train=train.cut, scored=scored.cut),
-      final_losses=losses, seconds=round(time.monotonic() - started, 1))
-  return summarise(labels.HEADLINE[task.kind], scores, labels.baselines(task, split), losses) | about
+    finetune_mask=recipe.mask,
+    pooling='first piece of a word' if words else recipe.pooling,
+    learning_rate=recipe.learning_rate,
+    steps=recipe.updates(len(task.splits['train'])),
+    batch_size=recipe.batch_size,
+    warmup_share=recipe.warmup_share,
+    weight_decay=recipe.weight_decay,
+    seeds=list(recipe.seeds),
+    split=split,
+    train_rows=len(task.splits['train']),
+    rows=len(gold),
+    cut_rows=dict(train=train.cut, scored=scored.cut),
+    final_losses=losses,
+    seconds=round(time.monotonic() - started, 1),
+  )
+  return (
+    summarise(labels.HEADLINE[task.kind], scores, labels.baselines(task, split), losses) | about
+  )
 
 
-def summarise(headline: str, scores: list[dict[str, float]], baselines: dict[str, float],
-              losses: list[float]) -> dict:
+def summarise(
+  headline: str, scores: list[dict[str, float]], baselines: dict[str, float], losses: list[float]
+) -> dict:
   """Mean and spread over seeds, and the share of runs that failed.
 
-  A run fails when it does not beat the majority class of the training examples, or when its loss is not finite.
+  A run fails when it does not beat the majority class of the
+  training examples, or when its loss is not finite.
   """
   values = [one[headline] for one in scores]
-  failed = [not math.isfinite(loss) or value <= baselines['majority'] for value, loss in zip(values, losses)]
+  failed = [
+    not math.isfinite(loss) or value <= baselines['majority'] for value, loss in zip(values, losses)
+  ]
   spread = statistics.stdev if len(values) > 1 else lambda _: 0.0
-  others = {name: dict(mean=statistics.fmean(one[name] for one in scores), std=spread([one[name] for one in scores]))
-            for name in scores[0] if name != headline}
-  return dict(value=statistics.fmean(values), unit=headline, higher_is_better=True, side='understanding',
-              std=spread(values), min=min(values), max=max(values), failed_share=sum(failed) / len(failed),
-              failed_means='not above the majority class, or a loss that is not finite', baselines=baselines,
-              values=values, other_scores=others)
+  others = {
+    name: dict(
+      mean=statistics.fmean(one[name] for one in scores), std=spread([one[name] for one in scores])
+    )
+    for name in scores[0]
+    if name != headline
+  }
+  return dict(
+    value=statistics.fmean(values),
+    unit=headline,
+    higher_is_better=True,
+    side='understanding',
+    std=spread(values),
+    min=min(values),
+    max=max(values),
+    failed_share=sum(failed) / len(failed),
+    failed_means='not above the majority class, or a loss that is not finite',
+    baselines=baselines,
+    values=values,
+    other_scores=others,
+  )
 
 
 def _device_data(batch: dict[str, np.ndarray], pooling: str, words: bool) -> dict[str, jax.Array]:
@@ -138,28 +194,44 @@ def pool_shares(segment_NxT: np.ndarray, pooling: str) -> np.ndarray:
   valid_NxT = (segment_NxT > 0).astype(np.float32)
   if pooling == 'mean':
     return valid_NxT / valid_NxT.sum(axis=1, keepdims=True)
-  place_N = valid_NxT.sum(axis=1).astype(int) - 1 if pooling == 'last' else np.zeros(len(valid_NxT), int)
+  place_N = (
+    valid_NxT.sum(axis=1).astype(int) - 1 if pooling == 'last' else np.zeros(len(valid_NxT), int)
+  )
   return np.eye(valid_NxT.shape[1], dtype=np.float32)[place_N]
 
 
 def example_order(seed: int, examples: int, steps: int, batch_size: int) -> np.ndarray:
-  """steps x batch_size: epoch after epoch, each a permutation of its own, a pure function of (seed, epoch)."""
+  """steps x batch_size: epoch after epoch, each a permutation of
+  its own, a pure function of (seed, epoch).
+  """
   epochs = math.ceil(steps * batch_size / examples)
-  shuffle = lambda epoch: np.random.Generator(np.random.Philox(key=(seed, epoch))).permutation(examples)
+  shuffle = lambda epoch: np.random.Generator(np.random.Philox(key=(seed, epoch))).permutation(
+    examples
+  )
   whole = np.concatenate([shuffle(epoch) for epoch in range(epochs)])
-  return whole[:steps * batch_size].reshape(steps, batch_size).astype(np.int32)
+  return whole[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)
 
 
-def _train(network: Network, head: str, params, data: dict[str, jax.Array], recipe: Recipe, progress):
+def _train(
+  network: Network, head: str, params, data: dict[str, jax.Array], recipe: Recipe, progress
+):
   """(parameters, final loss in nats) of every seed, stacked along the first axis."""
   examples, seeds = len(data['label']), recipe.seeds
   steps = recipe.updates(examples)
   optimizer = base.get_config().optimizer
-  # Bias correction: without it the first updates are too long and more runs fail (Mosbach et al. 2021).
-  optimizer.update(learning_rate=recipe.learning_rate, schedule='linear', bias_correction=True,
-                   warmup_steps=round(recipe.warmup_share * steps), weight_decay=recipe.weight_decay)
+  # Bias correction: without it the first updates are too long
+  # and more runs fail (Mosbach et al. 2021).
+  optimizer.update(
+    learning_rate=recipe.learning_rate,
+    schedule='linear',
+    bias_correction=True,
+    warmup_steps=round(recipe.warmup_share * steps),
+    weight_decay=recipe.weight_decay,
+  )
   tx, _ = make_optimizer(optimizer, steps)
-  trunk = {name: jax.tree.map(np.asarray, part) for name, part in params.items() if name not in HEADS}
+  trunk = {
+    name: jax.tree.map(np.asarray, part) for name, part in params.items() if name not in HEADS
+  }
 
   def start(key, trunk):
     begun = trunk | {head: make_params(network, key)[head]}
@@ -169,7 +241,9 @@ def _train(network: Network, head: str, params, data: dict[str, jax.Array], reci
     logits, label = network.apply(params, batch, key)[head], batch['label']
     if head == 'sequence':
       logits, label = logits[:, None], label[:, None]
-    term = cross_entropy(logits, jnp.maximum(label, 0), (label != task_rows.NOT_SCORED).astype(jnp.float32))['loss']
+    term = cross_entropy(
+      logits, jnp.maximum(label, 0), (label != rows.NOT_SCORED).astype(jnp.float32)
+    )['loss']
     return term.total / jnp.maximum(term.weight, 1)
 
   def update(params, opt_state, key, step, chosen_B, data):
@@ -179,16 +253,21 @@ def _train(network: Network, head: str, params, data: dict[str, jax.Array], reci
     return jax.tree.map(jnp.add, params, updates), opt_state, loss
 
   keys = [jax.random.key(seed) for seed in seeds]
-  head_keys, dropout_keys = (jnp.stack([jax.random.fold_in(key, use) for key in keys]) for use in (0, 1))
+  head_keys, dropout_keys = (
+    jnp.stack([jax.random.fold_in(key, use) for key in keys]) for use in (0, 1)
+  )
   state = jax.jit(jax.vmap(start, in_axes=(0, None)))(head_keys, trunk)
   step_all = jax.jit(jax.vmap(update, in_axes=(0, 0, 0, None, 0, None)), donate_argnums=(0, 1))
-  order = np.stack([example_order(seed, examples, steps, recipe.batch_size) for seed in seeds], axis=1)
+  order = np.stack(
+    [example_order(seed, examples, steps, recipe.batch_size) for seed in seeds], axis=1
+  )
   tokens = float((data['segment'] > 0).sum()) / examples * recipe.batch_size * len(seeds)
   started, loss_S = time.monotonic(), None
   for step in range(steps):
     before = loss_S
     *state, loss_S = step_all(*state, dropout_keys, step, order[step], data)
-    if progress is not None and before is not None:  # that of the step before: the host never waits on the device
+    # that of the step before: the host never waits on the device
+    if progress is not None and before is not None:
       progress(step, steps, float(before.mean()), time.monotonic() - started, tokens)
   losses = [float(loss) for loss in loss_S]
   if progress is not None:
@@ -196,7 +275,9 @@ def _train(network: Network, head: str, params, data: dict[str, jax.Array], reci
   return state[0], losses
 
 
-def _predict(network: Network, head: str, params, data: dict[str, jax.Array], size: int) -> np.ndarray:
+def _predict(
+  network: Network, head: str, params, data: dict[str, jax.Array], size: int
+) -> np.ndarray:
   """The likeliest class of every seed (first axis) for every row, or every token of it."""
   count = len(data['label'])
 
@@ -206,6 +287,7 @@ def _predict(network: Network, head: str, params, data: dict[str, jax.Array], si
   predict_all = jax.jit(jax.vmap(predict, in_axes=(0, None)))
   found = []
   for start in range(0, count, size):
-    chosen_B = np.minimum(np.arange(start, start + size), count - 1)  # the last batch repeats its last row
+    # the last batch repeats its last row
+    chosen_B = np.minimum(np.arange(start, start + size), count - 1)
     found.append(np.asarray(predict_all(params, {name: x[chosen_B] for name, x in data.items()})))
   return np.concatenate(found, axis=1)[:, :count]

@@ -8,57 +8,58 @@ import time
 from etils import epath
 import jax
 
-from configs import cells, check, meshes
+from configs.schema import check, grid, meshes
 from data.report import format_report
-from evaluation.heldout import make_evaluator
-from training import (
-    checkpoint,
-    compiler,
-    distributed,
-    exhausted,
-    faults,
-    leaks,
-    metrics,
-    outcome,
-    sharding,
-    start,
-    storage,
-    summary,
-    workdir,
-)
-from training.ahead import Ahead
-from training.assemble import Experiment, assemble, make_run_state
+from evaluation import mask_check
+from evaluation.validation import make_evaluator
+from parallel import sharding
+from runtime import compiler, distributed, faults, storage, workdir
+from runtime.console import Console
+from runtime.errors import Preempted, StateError
+from runtime.signals import Stop
+from runtime.watchdog import Watchdog
+from training import checkpoint, metrics, out_of_memory, plan, warm_start
+from training import result as results
 from training.certificate import Trail
-from training.console import Console
-from training.errors import Preempted, StateError
-from training.signals import Stop
+from training.experiment import Experiment, assemble, make_run_state
+from training.prefetch import Ahead
 from training.state import scored_params
 from training.step import make_train_step
-from training.watchdog import Watchdog
 
 
-def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, restart: bool = False,
-          allow_change: tuple[str, ...] = ()) -> dict:
+def train(
+  config,
+  directory: epath.PathLike,
+  *,
+  stop: Stop,
+  console: Console,
+  restart: bool = False,
+  allow_change: tuple[str, ...] = (),
+) -> dict:
   """Trains to `config.steps` from wherever the workdir's run is; leaves and returns the result.
 
   Same config, data, software and devices give the same bits, also if the run was killed in between.
 
   Args:
-    config: checked by `configs.check`.
+    config: checked by `configs.schema.check`.
     stop: asks for an end after the step in hand, with a checkpoint.
     restart: moves an earlier run in the folder aside.
     allow_change: fields that may differ from the earlier run's config.
 
   Raises:
-    ConfigError, DataError, StateError, NumericalError, Preempted, OSError: configs/cli.py has the exit codes.
+    ConfigError, DataError, StateError, NumericalError, Preempted,
+      OSError: runtime/cli.py has the exit codes.
   """
   directory = epath.Path(storage.place(directory))
   resolved = check.resolve(config)
   distributed.agree(check.flatten(resolved) | workdir.versions() | dict(code=workdir.code_sha256()))
   with distributed.held_by_first(lambda: workdir.locked(directory, console.say)) as release:
     stop.on_exit(release)
-    distributed.from_first(lambda: workdir.open_config(
-        directory, resolved, restart=restart, allow_change=allow_change, say=console.say))
+    distributed.from_first(
+      lambda: workdir.open_config(
+        directory, resolved, restart=restart, allow_change=allow_change, say=console.say
+      )
+    )
     workdir.check_shared(directory)
     devices = sharding.find_devices(config.platform)
     meshes.check(config, len(devices), jax.process_count(), devices[0].platform)
@@ -78,14 +79,24 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
     distributed.from_first(note)
     console.say(format_report(prepared.report))
     faults.mark(directory, 'proof')
-    shown = dict.fromkeys((cell.mask, made.objective.heads) for cell, made in experiment.cells.items())
-    leaks.prove_all(experiment.model, packed=not experiment.pairs,
-                    cells=[(mask, heads, mask == 'bidirectional' and 'clm' in heads) for mask, heads in shown])
+    shown = dict.fromkeys(
+      (cell.mask, made.objective.heads) for cell, made in experiment.cells.items()
+    )
+    mask_check.prove_all(
+      experiment.model,
+      packed=not experiment.pairs,
+      cells=[(mask, heads, mask == 'bidirectional' and 'clm' in heads) for mask, heads in shown],
+    )
     masks = ', '.join(dict.fromkeys(cell.mask for cell in experiment.cells))
-    console.say(f'mask {masks}: on a probe of this network each output depends on what the mask shows, and on '
-                'nothing else.')
-    with jax.set_mesh(mesh), Watchdog(config.stuck_after) as watchdog, exhausted.explained(
-        experiment, directory, mesh):
+    console.say(
+      f'mask {masks}: on a probe of this network each output depends on what the mask shows, and '
+      'on nothing else.'
+    )
+    with (
+      jax.set_mesh(mesh),
+      Watchdog(config.stuck_after) as watchdog,
+      out_of_memory.explained(experiment, directory, mesh),
+    ):
       run = _Run(experiment, directory, mesh, stop, console, watchdog)
       try:
         return run.to_the_end()
@@ -96,63 +107,108 @@ def train(config, directory: epath.PathLike, *, stop: Stop, console: Console, re
 class _Run:
   """One run from here on: what its steps share."""
 
-  def __init__(self, experiment: Experiment, directory: epath.Path, mesh, stop: Stop, console: Console,
-               watchdog: Watchdog):
+  def __init__(
+    self,
+    experiment: Experiment,
+    directory: epath.Path,
+    mesh,
+    stop: Stop,
+    console: Console,
+    watchdog: Watchdog,
+  ):
     config = self.config = experiment.config
-    self.experiment, self.directory, self.mesh, self.stop, self.console = experiment, directory, mesh, stop, console
+    self.experiment, self.directory, self.mesh, self.stop, self.console = (
+      experiment,
+      directory,
+      mesh,
+      stop,
+      console,
+    )
     self.watchdog, self.together = watchdog, distributed.Together(mesh, stop.requested.is_set)
     abstract, make, tx, schedule = make_run_state(experiment.config, experiment.network, mesh)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
-    self.plan = summary.make_plan(experiment, directory, parameters, mesh)
+    self.plan = plan.make_plan(experiment, directory, parameters, mesh)
     bytes_on_disk = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
-    distributed.from_first(lambda: checkpoint.preflight(
-        directory / 'checkpoints', bytes_on_disk, config.checkpoint.keep))
+    distributed.from_first(
+      lambda: checkpoint.preflight(directory / 'checkpoints', bytes_on_disk, config.checkpoint.keep)
+    )
 
     restored = checkpoint.restore_newest(directory / 'checkpoints', abstract, console.say)
     if restored is None and distributed.from_first(lambda: bool(metrics.read(directory))):
-      raise StateError(f'{directory} holds metrics and no checkpoint to resume from. Pass --restart, which moves '
-                       'the old files aside, or name another --workdir.')
+      raise StateError(
+        f'{directory} holds metrics and no checkpoint to resume from. Pass --restart, which moves '
+        'the old files aside, or name another --workdir.'
+      )
     self.state, extra, self.first = restored or (None, dict(trail={}), 0)
     self.trail, self.saved = Trail(**extra['trail']), self.first if restored else None
-    console.table(config.name, summary.start_rows(experiment, self.plan, directory, parameters, dict(mesh.shape),
-                                                 self.first))
+    console.table(
+      config.name,
+      plan.start_rows(experiment, self.plan, directory, parameters, dict(mesh.shape), self.first),
+    )
     faults.mark(directory, 'compile')
     if self.state is None:
       self.state = make()
       if config.start_from:
-        params = start.begin_with(config.start_from, experiment, self.state.params, mesh, console.say)
+        params = warm_start.begin_with(
+          config.start_from, experiment, self.state.params, mesh, console.say
+        )
         average = None if self.state.average is None else jax.tree.map(lambda x: x.copy(), params)
         self.state = dataclasses.replace(self.state, params=params, average=average)
-      common = {name: self.state.params[name] for name in ('embeddings', 'trunk')}  # what every objective has
+      # what every objective has
+      common = {name: self.state.params[name] for name in ('embeddings', 'trunk')}
       initial = json.dumps(dict(sha256=checkpoint.digest(common)))
       distributed.from_first(lambda: (directory / 'initial.json').write_text(initial))
     self.predict = lambda step: self.plan.seconds(experiment.phases, step, config.steps)
-    tick = lambda index: console.part(int(index) + 1, self.plan.accumulate, 'micro-batches of this step')
-    self.stages, self.train_steps, self.compiled = cells.stages(config), {}, set()
+    tick = lambda index: console.part(
+      int(index) + 1, self.plan.accumulate, 'micro-batches of this step'
+    )
+    self.stages, self.train_steps, self.compiled = grid.stages(config), {}, set()
     self.make_step = lambda stage: make_train_step(
-        experiment.works(stage), tx, schedule, seed=config.seed, steps=config.steps, static=config.mlm.static,
-        accumulate=self.plan.accumulate, average=config.optimizer.average, nan_at=faults.armed('nan_at'),
-        options=compiler.options(mesh),
-        tick=tick if max(self.plan.step_seconds.values()) > 5 else None)
+      experiment.works(stage),
+      tx,
+      schedule,
+      seed=config.seed,
+      steps=config.steps,
+      static=config.mlm.static,
+      accumulate=self.plan.accumulate,
+      average=config.optimizer.average,
+      nan_at=faults.armed('nan_at'),
+      options=compiler.options(mesh),
+      tick=tick if max(self.plan.step_seconds.values()) > 5 else None,
+    )
     self.evaluators = {
-        cell: make_evaluator(experiment.cells[cell].apply, experiment.cells[cell].held_out, seed=config.validation.seed,
-                             place=lambda batch: sharding.place(batch, mesh), fetch=sharding.fetch)
-        for cell in dict.fromkeys((experiment.main, *cells.also(config)))}
+      cell: make_evaluator(
+        experiment.cells[cell].apply,
+        experiment.cells[cell].held_out,
+        seed=config.validation.seed,
+        place=lambda batch: sharding.place(batch, mesh),
+        fetch=sharding.fetch,
+      )
+      for cell in dict.fromkeys((experiment.main, *grid.also(config)))
+    }
     self.batches = Ahead(experiment, mesh)
-    self.log = distributed.only_first(lambda: metrics.MetricsLog(
-        directory, resume_step=self.first, tensorboard=config.log.tensorboard))
+    self.log = distributed.only_first(
+      lambda: metrics.MetricsLog(
+        directory, resume_step=self.first, tensorboard=config.log.tensorboard
+      )
+    )
     self.config_hash = check.config_hash(check.resolve(config))
     self.started = self.mark = time.monotonic()
     self.aside = 0.0  # seconds of evaluating and saving
 
   def to_the_end(self) -> dict:
-    """Every step that is left. Evaluation and checkpoint of step n come before update n, and after the last."""
+    """Every step that is left. Evaluation and checkpoint of step n
+    come before update n, and after the last.
+    """
     config, stop, console = self.config, self.stop, self.console
     console.begin(self.first, config.steps, self.predict)
-    pending = None  # the step that was dispatched and whose metrics were not read: (row, batch, told, measured)
+    # the step that was dispatched and whose metrics were not read: (row, batch, told, measured)
+    pending = None
     for step in range(self.first, config.steps + 1):
       last = step == config.steps
-      validate = last or step % config.validation.every == 0 and (step > 0 or config.validation.first)
+      validate = (
+        last or step % config.validation.every == 0 and (step > 0 or config.validation.first)
+      )
       save = last or step % config.checkpoint.every == 0
       if pending and (validate or save or self.together.stopping):
         pending = self.finish(*pending)
@@ -165,7 +221,9 @@ class _Run:
       if (save or stopping) and step != self.saved:
         self.save(step)
       if stopping and not (last and 'val/loss' in row):
-        raise Preempted(f'stopped at step {step:,}, with a checkpoint. The same command goes on from there.')
+        raise Preempted(
+          f'stopped at step {step:,}, with a checkpoint. The same command goes on from there.'
+        )
       if last:
         return self.result(row)
       faults.mark(self.directory, f'step:{step}')
@@ -191,7 +249,7 @@ class _Run:
 
   def step_at(self, step: int):
     """(the training step of the stage that a step belongs to, whether it is yet to be compiled)."""
-    stage = cells.stage_at(self.stages, step)
+    stage = grid.stage_at(self.stages, step)
     key = stage.parts, self.experiment.length_at(step)
     new = key not in self.train_steps
     if new:
@@ -204,7 +262,7 @@ class _Run:
     measured = jax.device_get(measured)
     row['batch_hash'] = f'{told():016x}'
     if not measured.pop('finite'):
-      outcome.explain_nan(self.directory, step, batch, measured, saved=self.saved)
+      results.explain_nan(self.directory, step, batch, measured, saved=self.saved)
     del measured['block_gradient_norm']
     now = time.monotonic()
     seconds, self.mark = max(now - self.mark, 1e-9), now
@@ -212,19 +270,31 @@ class _Run:
     row |= dict(mask_hash=f'{int(measured.pop("mask_hash")):08x}', predictions=predictions)
     numbers = {name: float(value) for name, value in measured.items()}
     row |= self.common() | numbers | dict(tokens_per_second=tokens / seconds)
-    self.trail = self.trail.after(tokens=tokens, predictions=predictions, batch_hash=row['batch_hash'],
-                                  mask_hash=row['mask_hash'])
+    self.trail = self.trail.after(
+      tokens=tokens,
+      predictions=predictions,
+      batch_hash=row['batch_hash'],
+      mask_hash=row['mask_hash'],
+    )
     if step % self.config.log.every == 0 or 'val/loss' in row:
       self.log.write(row)
     if step not in self.compiled:
       self.watchdog.stepped(seconds)
     # A step that waited for the compiler says nothing about those to come.
-    self.console.stepped(step + 1, None if step in self.compiled else seconds, self.aside / (step + 1 - self.first),
-                         numbers['train/loss'], tokens / seconds)
+    self.console.stepped(
+      step + 1,
+      None if step in self.compiled else seconds,
+      self.aside / (step + 1 - self.first),
+      numbers['train/loss'],
+      tokens / seconds,
+    )
 
   def common(self) -> dict:
-    return dict(tokens=self.trail.tokens, seconds=time.monotonic() - self.console.started,
-                config_hash=self.config_hash[:16])
+    return dict(
+      tokens=self.trail.tokens,
+      seconds=time.monotonic() - self.console.started,
+      config_hash=self.config_hash[:16],
+    )
 
   def validate(self, step: int) -> dict:
     """Scores the whole validation set; nothing if somebody asks to stop in between."""
@@ -236,7 +306,8 @@ class _Run:
 
     def until_stopped(of: str):
       for index in range(len(batches)):
-        self.watchdog.now(f'evaluating, batch {index + 1:,} of {len(batches):,}', patient=not index)  # compiling
+        # compiling
+        self.watchdog.now(f'evaluating, batch {index + 1:,} of {len(batches):,}', patient=not index)
         if self.together.ask():
           return
         self.console.part(index + 1, len(batches), f'batches of the validation set{of}')
@@ -245,7 +316,9 @@ class _Run:
     row = {}
     for cell, evaluate in self.evaluators.items():
       of, under = ('', '') if cell == self.experiment.main else (f', {cell}', f'{cell}/')
-      scores = evaluate(scored_params(self.state), until_stopped(of), self.experiment.prepared.report['validation'])
+      scores = evaluate(
+        scored_params(self.state), until_stopped(of), self.experiment.prepared.report['validation']
+      )
       row |= {f'val/{under}{name}': value for name, value in scores.items()}
     self.set_aside(began)
     return {} if self.together.stopping else row
@@ -256,9 +329,13 @@ class _Run:
     faults.mark(self.directory, 'save')
     began = time.monotonic()
     self.log.flush()
-    checkpoint.save(self.directory / 'checkpoints', step, self.state,
-                    dict(step=step, trail=dataclasses.asdict(self.trail), config_hash=self.config_hash),
-                    keep=self.config.checkpoint.keep)
+    checkpoint.save(
+      self.directory / 'checkpoints',
+      step,
+      self.state,
+      dict(step=step, trail=dataclasses.asdict(self.trail), config_hash=self.config_hash),
+      keep=self.config.checkpoint.keep,
+    )
     self.saved = step
     self.set_aside(began)
 
@@ -274,8 +351,11 @@ class _Run:
     self.watchdog.now('writing the result', patient=True)
     self.log.write(row | self.common())
     self.log.flush()
-    result = distributed.from_first(lambda: outcome.write_result(
-        self.directory, self.experiment, row, self.trail, time.monotonic() - self.console.started))
+    result = distributed.from_first(
+      lambda: results.write_result(
+        self.directory, self.experiment, row, self.trail, time.monotonic() - self.console.started
+      )
+    )
     faults.mark(self.directory, 'done')
     return result
 

@@ -1,12 +1,13 @@
 """What a run measured: one JSON object a step in metrics.jsonl, the same numbers in TensorBoard.
 
-The row of step n holds what was measured at n: validation (val/...) on the parameters before update n, then
-the update itself (train/...). The last row, at step = steps, has validation only. Rows are written once and
-in order, so `step` is strictly increasing; a resumed run first drops the rows that it will write again.
+The row of step n holds what was measured at n: validation (val/...) on the parameters before update
+n, then the update itself (train/...). The last row, at step = steps, has validation only. Rows are
+written once and in order, so `step` is strictly increasing; a resumed
+run first drops the rows that it will write again.
 
-Nothing can be added to an object of a store. There the rows lie in metrics/STEP.jsonl, parts named by their first
-step; the newest is written again, whole, now and then and before each checkpoint. TensorBoard's files only ever
-grow, so a store has none.
+Nothing can be added to an object of a store. There the rows lie in metrics/STEP.jsonl, parts named
+by their first step; the newest is written again, whole, now and then and before each checkpoint.
+TensorBoard's files only ever grow, so a store has none.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,10 +19,11 @@ import time
 from etils import epath
 import numpy as np
 
-from training import storage
+from runtime import storage
 
 _FILE, _PARTS = 'metrics.jsonl', 'metrics'
-_PART_EVERY_S, _PART_BYTES = 30, 1 << 20  # of a store: when the newest part is written, and when it is full
+# of a store: when the newest part is written, and when it is full
+_PART_EVERY_S, _PART_BYTES = 30, 1 << 20
 
 
 class MetricsLog:
@@ -32,7 +34,8 @@ class MetricsLog:
     self._file = (_Parts if remote else _File)(epath.Path(directory), resume_step)
     self._board = None
     if tensorboard and not remote:
-      from training.board import Board  # where torch is installed, the library imports it: seconds
+      # where torch is installed, the library imports it: seconds
+      from training.tensorboard import Board
 
       self._board = Board(epath.Path(directory) / 'tensorboard', resume_step)
 
@@ -42,7 +45,9 @@ class MetricsLog:
       self._board.write(row)
 
   def flush(self):
-    """To be called before a checkpoint: no row from before it is then lost, in TensorBoard neither."""
+    """To be called before a checkpoint: no row from before it
+    is then lost, in TensorBoard neither.
+    """
     self._file.flush()
     if self._board is not None:
       self._board.flush()

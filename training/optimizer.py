@@ -1,4 +1,6 @@
-"""AdamW as BERT and as GPT-2 had it, Muon for the kernels of the trunk, and the learning rate of a step."""
+"""AdamW as BERT and as GPT-2 had it, Muon for the kernels of
+the trunk, and the learning rate of a step.
+"""
 
 from collections.abc import Callable
 import math
@@ -14,11 +16,11 @@ from optax import contrib
 def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Callable]:
   """(transformation, schedule) of a `config.optimizer` for a run of `steps` updates.
 
-  Order as in BERT's optimization.py: clip, Adam, decoupled decay (of kernels and embeddings), rate. With Muon
-  (Jordan et al. 2024) the norm that is clipped is still that of the whole gradient, and the rest of the order holds
-  for each of the two kinds of parameters by itself: both rates have one schedule, each its own peak, and what decays
-  does so at the rate of its kind. An update of Muon has singular values near 1, times sqrt(fan out / fan in) where
-  that is above 1.
+  Order as in BERT's optimization.py: clip, Adam, decoupled decay (of kernels and embeddings), rate.
+  With Muon (Jordan et al. 2024) the norm that is clipped is still that of the whole gradient, and
+  the rest of the order holds for each of the two kinds of parameters by itself: both rates have one
+  schedule, each its own peak, and what decays does so at the rate of its kind. An update of Muon
+  has singular values near 1, times sqrt(fan out / fan in) where that is above 1.
   """
   schedule = make_schedule(config, steps)
   rule = optax.scale_by_adam if config.bias_correction else scale_by_uncorrected_adam
@@ -28,8 +30,11 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
     parts = [*adam, optax.scale_by_learning_rate(schedule)]
   else:
     share = (config.adam_learning_rate or config.learning_rate) / config.learning_rate
-    muon = [contrib.scale_by_muon(beta=config.muon_beta, weight_dimension_numbers=matrices),
-            optax.stateless(lambda updates, _: jax.tree.map(widened, updates, matrices(updates))), decay]
+    muon = [
+      contrib.scale_by_muon(beta=config.muon_beta, weight_dimension_numbers=matrices),
+      optax.stateless(lambda updates, _: jax.tree.map(widened, updates, matrices(updates))),
+      decay,
+    ]
     by_kind = dict(muon=optax.chain(*muon), adam=optax.chain(*adam, optax.scale(share)))
     parts = [optax.partition(by_kind, kinds), optax.scale_by_learning_rate(schedule)]
   if config.clip:
@@ -38,7 +43,9 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
 
 
 def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
-  """optax's, but for one factor in place of two divisions an element, which cost a CPU a pass of their own."""
+  """optax's, but for one factor in place of two divisions an
+  element, which cost a CPU a pass of their own.
+  """
 
   def update(updates, state, params=None):
     factor = jnp.minimum(1.0, limit / optax.global_norm(updates))
@@ -58,13 +65,16 @@ def kinds(params):
 
 
 def matrices(kernels):
-  """Which axes of a kernel are read and which are written; those before them number the layers, each by itself."""
+  """Which axes of a kernel are read and which are written; those
+  before them number the layers, each by itself.
+  """
 
   def axes(path, _):
     name = path[-2].key
     if name in ('query', 'key', 'value'):  # DxHxK: the heads together are one matrix
       return contrib.MuonDimensionNumbers(-3, (-2, -1))
-    return contrib.MuonDimensionNumbers((-3, -2) if name == 'output' else -2, -1)  # HxKxD, DxF or FxD
+    # HxKxD, DxF or FxD
+    return contrib.MuonDimensionNumbers((-3, -2) if name == 'output' else -2, -1)
 
   return jax.tree_util.tree_map_with_path(axes, kernels)
 
@@ -72,8 +82,9 @@ def matrices(kernels):
 def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
   """Learning rate of the update at a step, counted from 0.
 
-  'linear' is BERT's: the decay runs over all steps and warm-up cuts into it, so the very first update has
-  rate 0 and the rate jumps a little where warm-up ends. The others start where warm-up ends.
+  'linear' is BERT's: the decay runs over all steps and warm-up cuts into it, so the very first
+  update has rate 0 and the rate jumps a little where warm-up
+  ends. The others start where warm-up ends.
   """
   peak, warmup, final = config.learning_rate, config.warmup_steps, config.final_share
 
@@ -90,7 +101,9 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
     elif config.schedule == 'constant':
       share = 1.0
     else:
-      raise ValueError(f'optimizer.schedule={config.schedule!r}: choose linear, cosine, wsd or constant.')
+      raise ValueError(
+        f'optimizer.schedule={config.schedule!r}: choose linear, cosine, wsd or constant.'
+      )
     return peak * jnp.where(step < warmup, step / max(1, warmup), share)
 
   return schedule
@@ -99,11 +112,14 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
 def decays(params):
   """Which leaves weight decay applies to: all but biases and norms."""
   return jax.tree_util.tree_map_with_path(
-      lambda path, _: jax.tree_util.keystr(path[-1:]) not in ("['bias']", "['scale']"), params)
+    lambda path, _: jax.tree_util.keystr(path[-1:]) not in ("['bias']", "['scale']"), params
+  )
 
 
 def widened(update, axes: contrib.MuonDimensionNumbers):
-  """An orthogonal update of a matrix, larger where it writes more axes than it reads (Jordan et al. 2024)."""
+  """An orthogonal update of a matrix, larger where it writes
+  more axes than it reads (Jordan et al. 2024).
+  """
   read, written = (math.prod(np.take(update.shape, which).ravel()) for which in axes)
   return update * max(1, written / read) ** 0.5
 

@@ -8,15 +8,18 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from configs import cells
+from configs.schema import grid
 from models.network import Network
 from objectives.mix import Objective
-from training.sharding import shardings
+from parallel.sharding import shardings
 from training.state import State
 
 
-def make_state(network: Network, tx: optax.GradientTransformation, *, seed: int, batch, mesh, average: bool):
-  """(the state at step 0 in the abstract, with shardings; a function that makes it, born where it will live).
+def make_state(
+  network: Network, tx: optax.GradientTransformation, *, seed: int, batch, mesh, average: bool
+):
+  """(the state at step 0 in the abstract, with shardings; a
+  function that makes it, born where it will live).
 
   Args:
     batch: abstract or real arrays with the shapes of a prepared batch; values are not used.
@@ -25,33 +28,51 @@ def make_state(network: Network, tx: optax.GradientTransformation, *, seed: int,
 
   def init(key):
     params = network.init(key, jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), batch))
-    return State(jnp.zeros((), jnp.int32), params, tx.init(params),
-                 jax.tree.map(jnp.copy, params) if average else None)
+    return State(
+      jnp.zeros((), jnp.int32),
+      params,
+      tx.init(params),
+      jax.tree.map(jnp.copy, params) if average else None,
+    )
 
   key = jax.random.key(seed)
   boxed = jax.eval_shape(init, key)
   where = shardings(mesh, boxed)
-  abstract = jax.tree.map(lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-                          nn.unbox(boxed), where)
+  abstract = jax.tree.map(
+    lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
+    nn.unbox(boxed),
+    where,
+  )
   return abstract, lambda: jax.jit(lambda key: nn.unbox(init(key)), out_shardings=where)(key)
 
 
 class Work(NamedTuple):
   """A cell at work in a step: which rows are its own, and how they are read and scored."""
 
-  part: cells.Part
+  part: grid.Part
   apply: Callable
   objective: Objective
 
 
-def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, schedule: Callable, *, seed: int,
-                    steps: int = 1, static: int = 0, accumulate: int = 1, average: float = 0.0,
-                    tick: Callable | None = None, nan_at: int | None = None, options: dict | None = None) -> Callable:
+def make_train_step(
+  works: Sequence[Work],
+  tx: optax.GradientTransformation,
+  schedule: Callable,
+  *,
+  seed: int,
+  steps: int = 1,
+  static: int = 0,
+  accumulate: int = 1,
+  average: float = 0.0,
+  tick: Callable | None = None,
+  nan_at: int | None = None,
+  options: dict | None = None,
+) -> Callable:
   """The jitted, donating (state, batch) -> (state, metrics).
 
-  Denominators depend on the prepared batch and not on the parameters, so they are known before the first
-  micro-batch and micro-batches are summed: `accumulate` does not change the gradient. Nor do cells that share a
-  batch meet: each counts by its share of the rows.
+  Denominators depend on the prepared batch and not on the parameters, so they are known before the
+  first micro-batch and micro-batches are summed: `accumulate` does not change the gradient. Nor do
+  cells that share a batch meet: each counts by its share of the rows.
 
   Args:
     works: the cells of this stage of the schedule; together their parts are the batch.
@@ -61,12 +82,13 @@ def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, sch
     average: decay of the parameter average; 0 where the state has none.
     tick: called on the host with the number of each micro-batch that is done.
     nan_at: for tests: the step whose loss becomes NaN.
-    options: of the compiler, as `training.compiler.options` gives them.
+    options: of the compiler, as `runtime.compiler.options` gives them.
 
   Returns:
-    A function whose metrics are scalars: train/loss, train/<objective>_loss and _accuracy (behind the cell's name,
-    where there are several), tokens, predictions, mask_hash, norms, learning_rate, finite; and block_gradient_norm, a
-    tree by part of the network. If anything is not finite the state keeps its parameters.
+    A function whose metrics are scalars: train/loss, train/<objective>_loss and _accuracy (behind
+    the cell's name, where there are several), tokens, predictions, mask_hash, norms, learning_rate,
+    finite; and block_gradient_norm, a tree by part of the network. If
+    anything is not finite the state keeps its parameters.
   """
 
   def train_step(state: State, batch):
@@ -81,18 +103,28 @@ def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, sch
       def loss_of(params, micro, index):
         key = jax.random.fold_in(dropout_key, number * accumulate + index)
         terms = work.objective.terms(work.apply(params, micro, key), micro)
-        means = {name: {kind: term.total / counts[name] for kind, term in parts.items()}
-                 for name, parts in terms.items()}
-        loss = share * sum(weight * means[name]['loss'] for name, weight in work.objective.weights.items())
+        means = {
+          name: {kind: term.total / counts[name] for kind, term in parts.items()}
+          for name, parts in terms.items()
+        }
+        loss = share * sum(
+          weight * means[name]['loss'] for name, weight in work.objective.weights.items()
+        )
         if nan_at is not None:
           loss *= jnp.where(state.step == nan_at, jnp.nan, 1.0)
         return loss, means
 
       loss, means, gradient = _summed(loss_of, state.params, prepared, accumulate, tick)
       under = '' if len(works) == 1 else f'{work.part.cell}/'
-      means = {f'train/{under}{name}_{kind}': value for name, kinds in means.items() for kind, value in kinds.items()}
-      predictions = sum(count for name, count in counted.items() if name not in cells.PAIRED)
-      return dict(loss=loss, gradient=gradient, predictions=predictions, mask_hash=mask_hash(prepared)), means
+      means = {
+        f'train/{under}{name}_{kind}': value
+        for name, kinds in means.items()
+        for kind, value in kinds.items()
+      }
+      predictions = sum(count for name, count in counted.items() if name not in grid.PAIRED)
+      return dict(
+        loss=loss, gradient=gradient, predictions=predictions, mask_hash=mask_hash(prepared)
+      ), means
 
     sums, means = measure(0, works[0])
     for number, work in enumerate(works[1:], start=1):
@@ -105,21 +137,23 @@ def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, sch
     params = optax.apply_updates(state.params, updates)
     averaged = state.average
     if average:
-      averaged = jax.tree.map(lambda old, new: average * old + (1 - average) * new, averaged, params)
+      averaged = jax.tree.map(
+        lambda old, new: average * old + (1 - average) * new, averaged, params
+      )
     new = State(state.step, params, opt_state, averaged)
     new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
     metrics = {
-        'train/loss': loss,
-        **means,
-        'tokens': (batch['segment'] > 0).sum(),
-        'predictions': sums['predictions'],
-        'mask_hash': sums['mask_hash'],
-        'learning_rate': schedule(state.step),
-        'gradient_norm': gradient_norm,
-        'update_norm': optax.global_norm(updates),
-        'parameter_norm': optax.global_norm(state.params),
-        'finite': finite,
-        'block_gradient_norm': block_norms(gradient),
+      'train/loss': loss,
+      **means,
+      'tokens': (batch['segment'] > 0).sum(),
+      'predictions': sums['predictions'],
+      'mask_hash': sums['mask_hash'],
+      'learning_rate': schedule(state.step),
+      'gradient_norm': gradient_norm,
+      'update_norm': optax.global_norm(updates),
+      'parameter_norm': optax.global_norm(state.params),
+      'finite': finite,
+      'block_gradient_norm': block_norms(gradient),
     }
     return State(state.step + 1, new.params, new.opt_state, new.average), metrics
 
@@ -129,8 +163,8 @@ def make_train_step(works: Sequence[Work], tx: optax.GradientTransformation, sch
 def prepare(work: Work, batch, *, seed: int, step, steps: int, static: int):
   """The rows of a part as its network reads them at a step: a pure function of what a run records.
 
-  What a row hides is drawn by its place in the global batch; with static masking by which row it is, and by how often
-  it was read before, modulo `static`.
+  What a row hides is drawn by its place in the global batch; with static masking by which row it
+  is, and by how often it was read before, modulo `static`.
   """
   index_B = _own(jnp.arange(batch['token'].shape[0]), work.part)
   rows = {name: _own(x_Bx, work.part) for name, x_Bx in batch.items()}
@@ -148,7 +182,9 @@ def _keys(seed: int, step):
 
 
 def mask_hash(prepared) -> jax.Array:
-  """uint32 that depends on what of which row is hidden or read from both sides; for a certificate, not for secrets."""
+  """uint32 that depends on what of which row is hidden or read from
+  both sides; for a certificate, not for secrets.
+  """
   total = jnp.uint32(0)
   for number, name in enumerate(('mlm_position', 'mlm_weight', 'prefix')):
     if name in prepared:
@@ -160,13 +196,13 @@ def mask_hash(prepared) -> jax.Array:
   return total
 
 
-def _own(x_Bx, part: cells.Part):
+def _own(x_Bx, part: grid.Part):
   """The rows of a part; every period has some, so that they stay on the devices that hold them."""
   if part.period == 1:
     return x_Bx
   B = x_Bx.shape[0]
   grouped_NxMx = x_Bx.reshape(B // part.period, part.period, *x_Bx.shape[1:])
-  own_NxMx = grouped_NxMx[:, part.first:part.first + part.share]
+  own_NxMx = grouped_NxMx[:, part.first : part.first + part.share]
   return own_NxMx.reshape(B // part.period * part.share, *x_Bx.shape[1:])
 
 
@@ -205,7 +241,10 @@ def block_norms(gradient) -> dict[str, jax.Array]:
   trunk = dict(gradient['trunk'])
   blocks = trunk.pop('blocks')
   # No reshape: it would bring the parts of a gradient that devices hold together.
-  squares = [jnp.square(x.astype(jnp.float32)).sum(axis=tuple(range(1, x.ndim))) for x in jax.tree.leaves(blocks)]
+  squares = [
+    jnp.square(x.astype(jnp.float32)).sum(axis=tuple(range(1, x.ndim)))
+    for x in jax.tree.leaves(blocks)
+  ]
   shared = len({len(square) for square in squares}) > 1  # shared layers are not stacked
   norms['blocks'] = optax.global_norm(blocks) if shared else jnp.sqrt(sum(squares))
   return norms | {name: optax.global_norm(part) for name, part in trunk.items()}

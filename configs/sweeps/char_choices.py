@@ -1,8 +1,14 @@
 """What makes gpt_char fast? Each of its choices taken back by itself, the rest as it is."""
 
 BASE = 'configs/gpt_char.py'
-_ADAMW = {'optimizer.name': 'adamw', 'optimizer.adam_learning_rate': 0.0, 'optimizer.warmup_steps': 13}
-RUNS = [dict(name=name) | taken_back for name, taken_back in {
+_ADAMW = {
+  'optimizer.name': 'adamw',
+  'optimizer.adam_learning_rate': 0.0,
+  'optimizer.warmup_steps': 13,
+}
+RUNS = [
+  dict(name=name) | taken_back
+  for name, taken_back in {
     'as_it_is': {},
     'learned_positions': {'model.positions': 'learned'},
     'layer_norm': {'model.norm': 'layer'},
@@ -13,5 +19,6 @@ RUNS = [dict(name=name) | taken_back for name, taken_back in {
     'four_heads': {'model.heads': 4},
     'adamw': _ADAMW | {'optimizer.learning_rate': 3e-3},
     'adamw_faster': _ADAMW | {'optimizer.learning_rate': 1e-2},
-}.items()]
+  }.items()
+]
 TABLE = dict(rows='name', value='loss')

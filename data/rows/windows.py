@@ -1,0 +1,88 @@
+"""One running text in windows: no frames, no documents, every
+token but the first predicted once a look.
+"""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from data.corpora import sentences
+from data.corpora.sources import Corpus
+from data.rows import documents, records
+from data.rows.packed import empty_batch
+from data.tokens.tokenizer import Tokenizer
+
+_BLOCK = 1 << 16  # tokens a record
+
+
+def halves(corpus: Corpus, validation_share: float, replaced: Counter, progress) -> tuple[str, str]:
+  """(what is trained on, what is held out): the text cut once, by characters.
+
+  By place and not by hash: windows that train must not lie between windows that are scored.
+  """
+  text = corpus.running_text(replaced, progress)
+  cut = int(len(text) * (1 - validation_share))
+  return text[:cut], text[cut:]
+
+
+def tokenise(
+  corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_share: float, progress
+) -> dict:
+  """`documents.tokenise` of one text: each split has one document."""
+  counts = documents.Counts(np.zeros(tokenizer.size, np.int64))
+  texts = halves(corpus, validation_share, counts.replaced, progress)
+  placed = zip(texts, documents.SPLITS, map(documents.hash_of, texts))
+  sha256 = documents.write(placed, counts, tokenizer, folder, sentences.cut)
+  return counts.report(sha256)
+
+
+def write(source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, progress) -> dict:
+  """Lays the tokens of the one document of `source` end to end; returns what was written."""
+  tokens = np.concatenate([tokens for _, tokens in source])
+  progress(f'cutting windows of {T}', 0, None)
+  with records.Writer(path, records.token_dtype(tokenizer.size)) as writer:
+    for start in range(0, len(tokens), _BLOCK):
+      writer.write([tokens[start : start + _BLOCK]])
+  return writer.summary() | dict(rows=_windows(len(tokens), T), framing=0)
+
+
+def _windows(tokens: int, T: int) -> int:
+  """A window has the last token of the one before it as its first, which it does not predict."""
+  return -(-(tokens - 1) // (T - 1))
+
+
+class Running:
+  """Reads batches of windows of T tokens; the whole text is held in memory.
+
+  Row i begins at token i (T - 1). Where rows are shuffled, each look at the text moves all windows
+  by one number of tokens, drawn for (seed, look): what a context is cut off from differs from look
+  to look. The first look, and reading in order, moves nothing. A window that reaches over the end
+  is cut there; the first `shift` tokens are left out.
+
+  Args:
+    seed: of these moves; None where rows are read in order.
+  """
+
+  def __init__(self, path: Path, tokenizer: Tokenizer, T: int, seed: int | None):
+    reader = records.Reader(path, records.token_dtype(tokenizer.size))
+    self._token_N = np.concatenate([tokens for _, tokens in reader])
+    self._pad, self._T, self._seed = tokenizer.pad or 0, T, seed
+
+  def __len__(self) -> int:
+    return _windows(len(self._token_N), self._T)
+
+  def read(self, row_ids: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
+    """The batch of these rows, read at these places of the run; id -1 is an empty row."""
+    batch = empty_batch(row_ids, self._T, self._pad)
+    for row in np.flatnonzero(row_ids >= 0):
+      start = row_ids[row] * (self._T - 1) + self._shift(positions[row] // len(self))
+      window = self._token_N[start : start + self._T]
+      batch['token'][row, : len(window)] = window
+      batch['segment'][row, : len(window)] = 1
+    return batch
+
+  def _shift(self, look: int) -> int:
+    if self._seed is None or look == 0:
+      return 0
+    return int(np.random.default_rng((self._seed, look)).integers(self._T - 1))

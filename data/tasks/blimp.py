@@ -1,0 +1,114 @@
+"""BLiMP (Warstadt et al. 2020): 67 paradigms of 1,000 pairs of
+sentences, one of each is acceptable English.
+"""
+
+from collections.abc import Callable, Iterable
+import json
+from pathlib import Path
+from typing import NamedTuple
+import zipfile
+
+import tensorflow_datasets as tfds
+
+from data.errors import DataError
+
+# in the order of Pair
+_FIELDS = ('UID', 'linguistics_term', 'field', 'sentence_good', 'sentence_bad')
+
+
+class Pair(NamedTuple):
+  """A minimal pair.
+
+  Attributes:
+    paradigm: the UID, as 'anaphor_number_agreement'.
+    term: the phenomenon that the paradigm belongs to, as 'anaphor_agreement'.
+    field: 'morphology', 'syntax', 'semantics' or 'syntax_semantics'.
+  """
+
+  paradigm: str
+  term: str
+  field: str
+  good: str
+  bad: str
+
+
+def load(
+  path: Path | None, limit: int = 0, progress: Callable[[str, int, int], None] | None = None
+) -> list[Pair]:
+  """The first `limit` pairs (0 = all) of each paradigm, paradigms by name.
+
+  Args:
+    path: the published zip of JSON lines; None = TensorFlow Datasets has it.
+
+  Raises:
+    DataError: it cannot be read.
+  """
+  pairs: dict[str, list[Pair]] = {}
+  for name, lines in _from_tfds(progress) if path is None else _from_zip(path):
+    for number, line in lines:
+      pair = _pair(line, f'{name}, line {number}')
+      known = pairs.setdefault(pair.paradigm, [])
+      if not limit or len(known) < limit:
+        known.append(pair)
+  if not pairs:
+    raise DataError(
+      f'{path} holds no pairs: it needs files *.jsonl with a pair a line, as the published zip has.'
+    )
+  return [pair for name in sorted(pairs) for pair in pairs[name]]
+
+
+def _from_zip(path: Path) -> Iterable[tuple[str, Iterable]]:
+  if not path.is_file():
+    raise DataError(f'{path}: no such file. It is the BLiMP.zip that the authors of BLiMP publish.')
+  try:
+    with zipfile.ZipFile(path) as archive:
+      for name in sorted(archive.namelist()):
+        # What a Mac adds to a zip has the names of the files, and is none of them.
+        if name.endswith('.jsonl') and not name.startswith('__MACOSX/'):
+          text = archive.read(name).decode('utf-8')
+          yield (
+            f'{path}, {name}',
+            ((n, line) for n, line in enumerate(text.split('\n'), 1) if line.strip()),
+          )
+  except (zipfile.BadZipFile, EOFError, UnicodeDecodeError) as error:
+    raise DataError(f'{path} is damaged: {error}. Copy it again.') from error
+
+
+def _pair(line: str | dict, where: str) -> Pair:
+  try:
+    fields = json.loads(line) if isinstance(line, str) else line
+    values = [fields[name] for name in _FIELDS]
+  except (ValueError, TypeError, KeyError) as error:
+    raise DataError(
+      f'{where}: expected a JSON object with {", ".join(_FIELDS)} ({type(error).__name__}: {error})'
+    ) from error
+  values = [value.decode('utf-8') if isinstance(value, bytes) else value for value in values]
+  if not all(isinstance(value, str) and value.strip() for value in values):
+    raise DataError(f'{where}: {", ".join(_FIELDS)} must all be text, and none of them empty.')
+  return Pair(*values)
+
+
+def _from_tfds(progress) -> Iterable[tuple[str, Iterable]]:
+  try:
+    names = sorted(tfds.builder_cls('blimp').builder_configs)
+  except Exception as error:  # TFDS raises anything here
+    raise _unprepared('blimp', error) from error
+  for number, name in enumerate(names, 1):
+    if progress is not None:
+      progress('preparing tfds:blimp', number, len(names))
+    try:
+      builder = tfds.builder(f'blimp/{name}', file_format='array_record')
+      builder.download_and_prepare()
+      source = builder.as_data_source('train')
+    except Exception as error:  # no network, no TensorFlow to prepare it with, no disk
+      raise _unprepared(f'blimp/{name}', error) from error
+    yield f'tfds:blimp/{name}', ((n + 1, source[n]) for n in range(len(source)))
+
+
+def _unprepared(name: str, error: Exception) -> DataError:
+  reason = f'{type(error).__name__}: {str(error).strip()[:300]}'
+  return DataError(
+    f'tfds:{name} could not be prepared ({reason}). Prepare it where its needs are met (network '
+    'and TensorFlow, once) and set TFDS_DATA_DIR, or give the folder that holds blimp/BLiMP.zip: '
+    '--task_data=DIR.'
+  )

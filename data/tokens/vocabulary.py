@@ -1,0 +1,144 @@
+"""Training a vocabulary: the same bytes from the same documents, in any process and any order."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+import hashlib
+import heapq
+
+import tokenizers
+from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
+
+from data.corpora import sentences
+from data.errors import DataError
+from data.tokens import tokenizer as tokenizer_lib
+
+# of text to train on; a larger corpus is sampled evenly, by a hash of each document
+SAMPLE_BYTES = 128 << 20
+LARGEST_ALPHABET = 1_000  # characters of a WordPiece vocabulary, the most frequent ones (as BERT's)
+
+
+def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
+  """The documents of smallest hash that together stay within
+  `limit` bytes, in the order of their hash.
+  """
+  heap, size = [], 0
+  for text in documents:
+    data = text.encode()
+    digest = int.from_bytes(hashlib.blake2b(data, digest_size=8, person=b'vocabulary').digest())
+    heapq.heappush(heap, (-digest, text))
+    size += len(data)
+    while size > limit and len(heap) > 1:
+      size -= len(heapq.heappop(heap)[1].encode())
+  return [text for _, text in sorted(heap, reverse=True)]
+
+
+def _sentences(texts: list[str]) -> Iterator[str]:
+  """What will be encoded at once; the library needs ~50 times
+  the memory of a string that it cuts up.
+  """
+  for text in texts:
+    yield from sentences.split(text)
+
+
+def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_lib.Tokenizer:
+  """WordPiece with at most `size` entries.
+
+  The trainer numbers the alphabet in the order of a hash table, another one in every process, and
+  ties between merges follow these numbers. So the alphabet goes in as if it were special tokens,
+  sorted, and the vocabulary that comes out is built into a
+  tokenizer that knows only the real specials.
+  """
+  rule = tokenizers.Tokenizer(models.WordPiece(unk_token='[UNK]'))
+  normalizer = normalizers.BertNormalizer(lowercase=lowercase)
+  rule.normalizer = normalizer  # asking `rule` for it while it trains would wait for ever
+  rule.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+  frequency = Counter()
+  for sentence in _sentences(texts):
+    frequency.update(normalizer.normalize_str(sentence))
+  # Counter.most_common breaks ties by first appearance; the
+  # code point does not depend on the order.
+  ranked = sorted(
+    (char for char in frequency if not char.isspace()), key=lambda c: (-frequency[c], c)
+  )
+  alphabet, rare = sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
+  pieces = [*alphabet, *('##' + char for char in alphabet)]
+  least = len(tokenizer_lib.WORDPIECE_SPECIALS) + len(pieces)
+  if size < least:
+    raise DataError(
+      f'model.vocab_size={size:,} does not hold the {len(alphabet):,} characters of the corpus: '
+      f'WordPiece needs at least {least:,}, or use data.tokenizer=bpe'
+    )
+  spaces = str.maketrans(dict.fromkeys(rare, ' '))
+  trainer = trainers.WordPieceTrainer(
+    vocab_size=size,
+    special_tokens=[*tokenizer_lib.WORDPIECE_SPECIALS, *pieces],
+    show_progress=False,
+  )
+  rule.train_from_iterator(
+    (normalizer.normalize_str(sentence).translate(spaces) for sentence in _sentences(texts)),
+    trainer,
+  )
+  vocabulary = rule.get_vocab()
+  return tokenizer_lib.from_vocabulary(sorted(vocabulary, key=vocabulary.get), lowercase)
+
+
+def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
+  """Byte-level BPE with at most `size` entries: GPT-2's rule,
+  with a pad and a mask token of its own.
+  """
+  least = len(tokenizer_lib.BPE_SPECIALS) + 256
+  if size < least:
+    raise DataError(
+      f'model.vocab_size={size:,} does not hold the 256 bytes: BPE needs at least {least:,}'
+    )
+  tokenizer = tokenizers.Tokenizer(models.BPE())
+  tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+  tokenizer.decoder = decoders.ByteLevel()
+  trainer = trainers.BpeTrainer(
+    vocab_size=size,
+    special_tokens=list(tokenizer_lib.BPE_SPECIALS),
+    initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    show_progress=False,
+  )
+  tokenizer.train_from_iterator(_sentences(texts), trainer)
+  return tokenizer_lib.Tokenizer(tokenizer)
+
+
+def train_characters(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
+  """A token a character, in the order of their code points;
+  one that the texts do not have is unknown.
+  """
+  characters = sorted(set().union(*texts))
+  vocabulary = [*tokenizer_lib.WORDPIECE_SPECIALS, *characters]
+  if size < len(vocabulary):
+    raise DataError(
+      f'model.vocab_size={size:,} does not hold the {len(characters):,} characters of the corpus: '
+      f'it needs at least {len(vocabulary):,}, or use data.tokenizer=bpe'
+    )
+  # Byte-pair encoding without a pair: single characters, whatever stands beside them.
+  tokenizer = tokenizers.Tokenizer(
+    models.BPE({token: i for i, token in enumerate(vocabulary)}, [], unk_token='[UNK]')
+  )
+  tokenizer.decoder = decoders.Fuse()
+  tokenizer.add_special_tokens(list(tokenizer_lib.WORDPIECE_SPECIALS))
+  return tokenizer_lib.Tokenizer(tokenizer)
+
+
+def train_words(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
+  """A token a word, for text that is tokenised already: what white
+  space separates, the `size` most frequent.
+  """
+  least = len(tokenizer_lib.WORDPIECE_SPECIALS) + 1
+  if size < least:
+    raise DataError(f'model.vocab_size={size:,} holds no word: words need at least {least:,}')
+  frequency = Counter(word for text in texts for word in text.split())
+  for special in tokenizer_lib.WORDPIECE_SPECIALS:
+    frequency.pop(special, None)  # text that looks like one is unknown
+  ranked = sorted(frequency, key=lambda word: (-frequency[word], word))[: size - least + 1]
+  vocabulary = {
+    word: index for index, word in enumerate([*tokenizer_lib.WORDPIECE_SPECIALS, *ranked])
+  }
+  tokenizer = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token='[UNK]'))
+  tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+  tokenizer.add_special_tokens(list(tokenizer_lib.WORDPIECE_SPECIALS))
+  return tokenizer_lib.Tokenizer(tokenizer)

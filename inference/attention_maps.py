@@ -1,0 +1,172 @@
+"""What a network attends to in a text: as arrays, as a picture, as a page."""
+
+import base64
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from configs.schema.check import ConfigError
+from inference.model import Model
+
+LONGEST = 256  # tokens; a page of more would neither open fast nor be read
+
+
+class Seen(NamedTuple):
+  """What a model looked at.
+
+  Attributes:
+    weight_LxHxTxT: float32, each row sums to 1.
+    word_T: number of the word that a token belongs to.
+  """
+
+  title: str
+  tokens: list[str]
+  word_T: list[int]
+  mask: str
+  weight_LxHxTxT: Any
+
+
+def look(model: Model, text: str) -> Seen:
+  """The attention weights of a text, as the network used them.
+
+  Raises:
+    ConfigError: the text is too long.
+  """
+  tokenizer = model.need_tokenizer()
+  ids = tokenizer.encode([text])[0]
+  row_T = [
+    *([tokenizer.begin] if model.framed or not len(ids) else []),
+    *map(int, ids),
+    *([tokenizer.end] if 'clm' not in model.heads else []),
+  ]
+  longest = min(model.context, LONGEST)
+  if len(row_T) > longest:
+    raise ConfigError(f'the text has {len(row_T):,} tokens; {longest} can be shown of this model.')
+  token_1xT = np.array([row_T], np.int32)
+  batch = dict(
+    token=token_1xT,
+    segment=np.ones_like(token_1xT),
+    type=np.zeros_like(token_1xT),
+    mlm_position=np.zeros((1, 1), np.int32),
+  )
+  _, inside = jax.jit(model.network.inspect)(model.params, batch)
+  word_T, word = [], -1
+  for index in row_T:
+    word += bool(tokenizer.word_start_V[index]) or word < 0
+    word_T.append(int(word))
+  return Seen(
+    model.source,
+    [tokenizer.readable(index) for index in row_T],
+    word_T,
+    model.mask,
+    np.asarray(inside['weights'])[:, 0],
+  )
+
+
+def sharpest(seen: Seen, count: int = 5) -> list[dict]:
+  """The heads of least entropy: nats and mean distance in tokens, over all queries."""
+  entropy_LxH, distance_LxH = measures(seen.weight_LxHxTxT)
+  order = np.argsort(entropy_LxH, axis=None)[:count]
+  return [
+    dict(
+      layer=int(i // entropy_LxH.shape[1]),
+      head=int(i % entropy_LxH.shape[1]),
+      entropy=float(entropy_LxH.flat[i]),
+      distance=float(distance_LxH.flat[i]),
+    )
+    for i in order
+  ]
+
+
+def measures(weight_LxHxTxT):
+  """(entropy_LxH in nats, distance_LxH in tokens), means over the queries."""
+  T = weight_LxHxTxT.shape[-1]
+  logs = np.log(np.maximum(weight_LxHxTxT, 1e-30))
+  away_TxT = np.abs(np.arange(T)[:, None] - np.arange(T)[None])
+  return -(weight_LxHxTxT * logs).sum(axis=-1).mean(axis=-1), (weight_LxHxTxT * away_TxT).sum(
+    axis=-1
+  ).mean(axis=-1)
+
+
+def page(seen: list[Seen], text: str) -> str:
+  """One file with everything in it; weights as 16-bit integers,
+  so that what is shown is right to 1e-5.
+  """
+  models = []
+  for one in seen:
+    entropy_LxH, distance_LxH = measures(one.weight_LxHxTxT)
+    whole = np.round(one.weight_LxHxTxT * 65535).astype('<u2')
+    models.append(
+      dict(
+        title=one.title,
+        mask=one.mask,
+        tokens=one.tokens,
+        words=one.word_T,
+        layers=whole.shape[0],
+        heads=whole.shape[1],
+        entropy=entropy_LxH.round(4).tolist(),
+        distance=distance_LxH.round(3).tolist(),
+        weights=base64.b64encode(whole.tobytes()).decode(),
+      )
+    )
+  template = Path(__file__).with_name('attention.html').read_text(encoding='utf-8')
+  # a token may say </script>
+  data = json.dumps(dict(text=text, models=models)).replace('<', '\\u003c')
+  return template.replace('"DATA"', data)
+
+
+def draw(seen: list[Seen], out: Path, *, layer: int | None, head: int | None, grid: bool):
+  """The figure."""
+  import matplotlib
+
+  matplotlib.use('agg')
+  from matplotlib import pyplot
+
+  if grid:
+    L, H = (
+      max(one.weight_LxHxTxT.shape[0] for one in seen),
+      sum(one.weight_LxHxTxT.shape[1] for one in seen),
+    )
+    figure, axes = pyplot.subplots(L, H, figsize=(1.1 * H + 1, 1.1 * L + 1), squeeze=False)
+    for axis in axes.flat:
+      axis.set_axis_off()
+    column = 0
+    for one in seen:
+      for layer, weight_HxTxT in enumerate(one.weight_LxHxTxT):
+        for head, weight_TxT in enumerate(weight_HxTxT):
+          axes[layer, column + head].imshow(weight_TxT, cmap='viridis', vmin=0)
+          axes[layer, column + head].set_title(f'{layer}.{head}', fontsize=7, pad=2)
+      column += one.weight_LxHxTxT.shape[1]
+    figure.suptitle('Every head, as layer.head: ' + ' | '.join(_short(one) for one in seen))
+  else:
+    side = max(4.5, 0.32 * max(len(one.tokens) for one in seen))
+    figure, axes = pyplot.subplots(
+      1, len(seen), figsize=((side + 1.5) * len(seen), side + 1), squeeze=False
+    )
+    number = -1 if layer is None else layer
+    maps = [
+      one.weight_LxHxTxT[number].mean(axis=0) if head is None else one.weight_LxHxTxT[number, head]
+      for one in seen
+    ]
+    for axis, one, weight_TxT in zip(axes[0], seen, maps):
+      image = axis.imshow(
+        weight_TxT, cmap='viridis', vmin=0, vmax=max(map_TxT.max() for map_TxT in maps)
+      )
+      axis.set_xticks(range(len(one.tokens)), one.tokens, rotation=90)
+      axis.set_yticks(range(len(one.tokens)), one.tokens)
+      axis.set(xlabel='Key (source)', ylabel='Query (target)')
+      axis.set_title(
+        f'{_short(one)}\nlayer {number % len(one.weight_LxHxTxT)}, '
+        + ('mean over heads' if head is None else f'head {head}')
+      )
+      figure.colorbar(image, ax=axis, fraction=0.046, pad=0.04, label='attention weight')
+  figure.tight_layout()
+  figure.savefig(out, dpi=150)
+  pyplot.close(figure)
+
+
+def _short(seen: Seen) -> str:
+  return f'{Path(seen.title.partition(",")[0].partition(" (")[0]).name}, {seen.mask}'

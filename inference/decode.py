@@ -1,0 +1,151 @@
+"""Writing: a prompt is read once into a cache, then each token is one step that reads the cache.
+
+Both programs are pure: the cache is an argument and a result. Rows are ragged: each has its own
+length, and what padding writes into the cache lies at positions that
+its row does not see before it has overwritten them.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from inference.sampling import Sampling, choose
+from models import kv_cache as caching
+from models.config import ModelConfig
+from models.network import Network, by_path, from_paths
+
+# lengths are rounded up to one of these or a multiple of the last: few programs serve all
+_BUCKETS = (16, 32, 64)
+
+
+class Row(NamedTuple):
+  """What rows are at a moment of writing, on the device.
+
+  Attributes:
+    token_B: the newest, which the cache does not hold yet.
+    position_B: of that token.
+    seen_BxV: tokens that a row has.
+    key_B: of each row; step i draws with fold_in(key, i).
+  """
+
+  cache: caching.Cache
+  token_B: jax.Array
+  position_B: jax.Array
+  seen_BxV: jax.Array
+  key_B: jax.Array
+
+
+class Decoder:
+  """A network that writes.
+
+  Args:
+    network: causal, with the head clm.
+  """
+
+  def __init__(self, network: Network, config: ModelConfig, params, sampling: Sampling):
+    self._network, self._config, self._sampling = network, config, sampling
+    self._params = laid_out(params, config)
+    self._read = jax.jit(self._read_prompt, static_argnames='S')
+    self._step = jax.jit(self._next, donate_argnums=1)
+
+  def start(
+    self, prompts: list[np.ndarray], keys: list[jax.Array], *, room: int
+  ) -> tuple[Row, jax.Array]:
+    """(row, logprob_B) after the first new token of each
+    prompt; `room` tokens fit after the prompts.
+    """
+    length_B = np.array([len(prompt) for prompt in prompts], np.int32)
+    T = min(bucket(int(length_B.max())), self._context)
+    S = min(bucket(int(length_B.max()) + room), self._context)
+    token_BxT = np.zeros((len(prompts), T), np.int32)
+    for token_T, prompt in zip(token_BxT, prompts):
+      token_T[: len(prompt)] = prompt
+    return self._read(self._params, token_BxT, length_B, jnp.stack(keys), S=max(S, T))
+
+  def step(self, row: Row) -> tuple[Row, jax.Array]:
+    """(row, logprob_B) after one more token; the old row is gone."""
+    return self._step(self._params, row)
+
+  @property
+  def programs(self) -> int:
+    """How many were compiled so far."""
+    return self._read._cache_size() + self._step._cache_size()
+
+  @property
+  def _context(self) -> int:
+    return self._config.max_length - self._config.position_offset
+
+  def _logits(self, params, token_BxT, position_BxT, cache, last_B, **more):
+    batch = dict(token=token_BxT, type=jnp.zeros_like(token_BxT), position=position_BxT, **more)
+    outputs = self._network.apply(params, batch, cache=cache)
+    hidden_BxTxE, table_VxE, _ = outputs['clm']
+    hidden_BxE = jnp.take_along_axis(hidden_BxTxE, last_B[:, None, None], axis=1)[:, 0]
+    logits_VxB = jnp.einsum('VE,BE->VB', table_VxE.astype(hidden_BxE.dtype), hidden_BxE)
+    return logits_VxB.T.astype(jnp.float32), outputs['cache']
+
+  def _read_prompt(self, params, token_BxT, length_B, key_B, *, S: int):
+    B, T = token_BxT.shape
+    position_BxT = jnp.broadcast_to(jnp.arange(T)[None], (B, T))
+    cache = caching.empty(self._config, B, S, stacked=False)
+    prompt_BxS = jnp.arange(S)[None] < length_B[:, None]  # a prefix-LM reads it from both sides
+    logits_BxV, cache = self._logits(
+      params, token_BxT, position_BxT, cache, length_B - 1, prefix=prompt_BxS
+    )
+    real_BxT = jnp.where(position_BxT < length_B[:, None], token_BxT, token_BxT[:, :1])
+    seen_BxV = jnp.zeros(logits_BxV.shape, bool).at[jnp.arange(B)[:, None], real_BxT].set(True)
+    return self._chosen(logits_BxV, cache, length_B, seen_BxV, key_B)
+
+  def _next(self, params, row: Row):
+    logits_BxV, cache = self._logits(
+      params,
+      row.token_B[:, None],
+      row.position_B[:, None],
+      row.cache,
+      jnp.zeros_like(row.position_B),
+    )
+    return self._chosen(logits_BxV, cache, row.position_B + 1, row.seen_BxV, row.key_B)
+
+  def _chosen(self, logits_BxV, cache, position_B, seen_BxV, key_B):
+    # A token at position p is drawn with the p-th key of its row, wherever the row began to write.
+    key_of_B = jax.vmap(jax.random.fold_in)(key_B, position_B)
+    token_B, logprob_B = choose(logits_BxV, seen_BxV, key_of_B, self._sampling)
+    seen_BxV = seen_BxV.at[jnp.arange(seen_BxV.shape[0]), token_B].set(True)
+    return Row(cache, token_B.astype(jnp.int32), position_B, seen_BxV, key_B), logprob_B
+
+
+def laid_out(params, config: ModelConfig):
+  """Parameters as writing reads them, every token anew: each
+  layer's by themselves, kernels turned around.
+
+  A slice of stacked layers is copied before it is used, and with one or eight columns to multiply a
+  kernel whose target axes come first is read about twice as fast (docs/LOG.md, on writing).
+  """
+  flat = {}
+  for path, x in by_path(params).items():
+    inside = path.partition('trunk/blocks/')[2]
+    if not inside:
+      flat[path] = jnp.asarray(x)
+      continue
+    layers = [x] if config.shared_layers else x
+    for layer, of_layer in enumerate(layers):
+      flat[f'trunk/block_{layer}/{inside.replace("kernel", "turned")}'] = _turned(
+        inside, jnp.asarray(of_layer)
+      )
+  return from_paths(flat)
+
+
+def _turned(path: str, x: jax.Array) -> jax.Array:
+  """A kernel with its target axes first; anything else as it is."""
+  if not path.endswith('/kernel'):
+    return x
+  read = 2 if path == 'attention/output/kernel' else 1  # axes HK, else D or F
+  return jnp.moveaxis(x, range(read), range(-read, 0))
+
+
+def bucket(length: int) -> int:
+  """The length of the program that serves it."""
+  return next(
+    (size for size in _BUCKETS if length <= size), -(-length // _BUCKETS[-1]) * _BUCKETS[-1]
+  )

@@ -1,0 +1,176 @@
+"""Text from a causal network: prompts in, completions out."""
+
+from collections.abc import Callable
+import dataclasses
+import time
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from configs.schema.check import ConfigError
+from inference.decode import Decoder
+from inference.model import Model
+from inference.sampling import Sampling
+
+
+class Completion(NamedTuple):
+  """What was written after a prompt.
+
+  Attributes:
+    ids: every token that was drawn, also of a stop string or an end that the text leaves out.
+    logprobs: of those, under the model before any rule of sampling; nats.
+  """
+
+  text: str
+  ids: list[int]
+  logprobs: list[float]
+
+
+class Written(NamedTuple):
+  """Completions of each prompt, and the speed.
+
+  Attributes:
+    tokens_per_second: over all rows, in calls that compiled nothing; 0 where every call did.
+  """
+
+  completions: list[list[Completion]]
+  tokens_per_second: float
+
+
+@dataclasses.dataclass
+class _Row:
+  """A text that is being written.
+
+  Attributes:
+    view: what the network sees: prompt and drawn tokens, less what a full context made it forget.
+    forgot: how often it did; positions come again then, and their draws must not.
+    done: it has reached its end.
+  """
+
+  index: int
+  view: list[int]
+  ids: list[int] = dataclasses.field(default_factory=list)
+  logprobs: list[float] = dataclasses.field(default_factory=list)
+  forgot: int = 0
+  done: bool = False
+
+
+class Writer:
+  """Writes with one network under one rule of sampling.
+
+  Sample i of a prompt depends on the prompt, the seed and i, never on what else is written.
+
+  Args:
+    stop: a text ends before the first of these.
+    roll: when the context is full, forget the older half; otherwise `check` refuses.
+  """
+
+  def __init__(
+    self,
+    model: Model,
+    sampling: Sampling,
+    *,
+    seed: int,
+    stop: tuple[str, ...] = (),
+    roll: bool = False,
+  ):
+    if model.mask == 'bidirectional' or 'clm' not in model.heads:
+      reason = (
+        'reads both sides of a word'
+        if model.mask == 'bidirectional'
+        else 'was not trained with clm'
+      )
+      raise ConfigError(
+        f'{model.source} {reason} (mask={model.mask!r}, heads: '
+        f'{", ".join(model.heads) or "none"}), so it never learnt to write the next one. A causal '
+        'model can (GPT-2, Llama, configs/gpt_tiny.py); one with an MLM head can fill a blank: '
+        'python -m tools.fill_mask.'
+      )
+    self._model, self._tokenizer = model, model.need_tokenizer()
+    self._decoder = Decoder(model.network, model.config, model.params, sampling)
+    self._seed, self._stop, self._roll = seed, stop, roll
+
+  def check(self, prompt: str, max_tokens: int):
+    """Raises ConfigError where prompt and completion do not fit into the context."""
+    length, context = len(self._ids(prompt)), self._model.context
+    if length + max_tokens > context and not self._roll:
+      raise ConfigError(
+        f'the prompt has {length:,} tokens, and with --max_tokens={max_tokens:,} more it does not '
+        f'fit into the {context:,} of the model. Shorten one of them, or pass --overflow=roll, '
+        'which forgets the oldest.'
+      )
+
+  def write(
+    self,
+    prompts: list[str],
+    max_tokens: int,
+    samples: int = 1,
+    stream: Callable[[str], None] | None = None,
+  ) -> Written:
+    """All completions of all prompts, written side by side;
+    `stream` is told each piece of the first.
+    """
+    rows = [_Row(index, self._ids(prompt)) for prompt in prompts for index in range(samples)]
+    state, told = None, 0  # characters that were streamed
+    seconds, tokens = 0.0, 0
+    while writing := [row for row in rows if not row.done]:
+      full = [row for row in writing if len(row.view) >= self._model.context]
+      for row in full:
+        row.view = row.view[-(self._model.context // 2) :]
+        row.forgot += bool(row.ids)
+      started, programs = time.monotonic(), self._decoder.programs
+      if state is None or full:
+        state, logprob_B = self._decoder.start(
+          [np.array(row.view, np.int32) for row in rows],
+          self._keys(rows),
+          room=max_tokens - len(writing[0].ids),
+        )
+      else:
+        state, logprob_B = self._decoder.step(state)
+      drawn = list(zip(rows, np.asarray(state.token_B).tolist(), np.asarray(logprob_B).tolist()))
+      if self._decoder.programs == programs:
+        seconds, tokens = seconds + time.monotonic() - started, tokens + len(writing)
+      for row, token, logprob in drawn:
+        if row.done:
+          continue
+        row.view.append(token)
+        row.ids.append(token)
+        row.logprobs.append(logprob)
+        if len(row.ids) == max_tokens or token == self._tokenizer.end or self._stopped(row.ids):
+          row.done = True
+      if stream is not None:
+        text = self._text(rows[0].ids, rows[0].done)
+        stream(text[told:])
+        told = max(told, len(text))
+    completions = [Completion(self._text(row.ids, True), row.ids, row.logprobs) for row in rows]
+    return Written(
+      [completions[start : start + samples] for start in range(0, len(rows), samples)],
+      tokens / seconds if seconds else 0.0,
+    )
+
+  def _keys(self, rows: list[_Row]) -> list[jax.Array]:
+    seed = jax.random.key(self._seed)
+    return [jax.random.fold_in(jax.random.fold_in(seed, row.forgot), row.index) for row in rows]
+
+  def _ids(self, prompt: str) -> list[int]:
+    ids = [int(token) for token in self._tokenizer.encode([prompt])[0]] if prompt else []
+    return [self._tokenizer.begin, *ids] if self._model.framed or not ids else ids
+
+  def _stopped(self, ids: list[int]) -> bool:
+    return any(stop in self._tokenizer.decode(ids) for stop in self._stop)
+
+  def _text(self, ids: list[int], whole: bool) -> str:
+    """The text of ids up to a stop; unless it is whole,
+    without what the next token may still change.
+    """
+    if ids and ids[-1] == self._tokenizer.end:
+      ids = ids[:-1]
+    text = self._tokenizer.decode(ids)
+    cut = min([text.find(stop) for stop in self._stop if stop in text], default=len(text))
+    text = text[:cut]
+    if not whole:
+      text = text.rstrip('\ufffd')  # the first bytes of a character
+      held = [n for stop in self._stop for n in range(1, len(stop)) if text.endswith(stop[:n])]
+      text = text[: len(text) - max(held, default=0)]
+    return text

@@ -1,0 +1,65 @@
+"""A network, its weights and its tokenizer: what every program that uses a model is given."""
+
+from typing import Any, NamedTuple
+
+from data.tokens.tokenizer import Tokenizer
+from models.config import ModelConfig
+from models.network import Network, make_network
+from runtime.errors import WeightsError
+
+
+class Model(NamedTuple):
+  """A trained network, ready to be used.
+
+  Attributes:
+    mask: 'bidirectional', 'causal' or 'prefix': what a token sees.
+    heads: names of models.heads.HEADS that it has.
+    network: made with this mask and these heads, for rows that hold one text.
+    params: its parameters.
+    framed: in training, texts began with the tokenizer's `begin`.
+    source: where it was read, for people.
+    ahead: how many positions before a blank the output stands
+      that fills it: 1 of a model trained with mntp.
+  """
+
+  config: ModelConfig
+  mask: str
+  heads: tuple[str, ...]
+  network: Network
+  params: Any
+  tokenizer: Tokenizer | None
+  framed: bool
+  source: str
+  ahead: int = 0
+
+  def need_tokenizer(self) -> Tokenizer:
+    """The tokenizer.
+
+    Raises:
+      WeightsError: the model came without one.
+    """
+    if self.tokenizer is None:
+      raise WeightsError(
+        f'{self.source} has no tokenizer.json and no vocab.txt: put the one of the model there.'
+      )
+    return self.tokenizer
+
+  @property
+  def trunk(self) -> Network:
+    """The network without its heads. It takes the same parameters
+    and always returns hidden states, BxTxD.
+    """
+    return make_network(self.config, mask=self.mask, packed=False, heads=())
+
+  @property
+  def objectives(self) -> tuple[str, ...]:
+    """What its heads were trained with, as far as heads tell;
+    heads of fine-tuned models are no objectives.
+    """
+    names = dict(mlm='mntp' if self.ahead else 'mlm', clm='clm', nsp='nsp')
+    return tuple(names[head] for head in self.heads if head in names)
+
+  @property
+  def context(self) -> int:
+    """The most tokens a row can have."""
+    return self.config.max_length - self.config.position_offset

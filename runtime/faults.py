@@ -1,0 +1,47 @@
+"""Faults on purpose, for the tests that prove a run survives them. Inert unless FAULT is set.
+
+FAULT=die_at_step:7     kill -9 before step 7 is dispatched
+FAULT=die_in_save:2     kill -9 in the middle of the second save
+FAULT=nan_at:5          the loss of step 5 is NaN
+FAULT=sleep_at:3        step 3 takes an hour
+FAULT=oom_at:3          the device has no memory for step 3
+"""
+
+import os
+import signal
+import time
+
+from etils import epath
+import jax
+
+from runtime import distributed
+
+
+def armed(kind: str) -> int | None:
+  """The number that FAULT gives for this kind of fault, or None."""
+  name, _, value = os.environ.get('FAULT', '').partition(':')
+  return int(value) if name == kind else None
+
+
+def maybe_die(kind: str, number: int):
+  if armed(kind) == number:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def maybe_sleep(step: int):
+  if armed('sleep_at') == step:
+    time.sleep(3_600)
+
+
+def maybe_exhaust(step: int):
+  """Raises what jax raises where the memory of a device does not suffice."""
+  if armed('oom_at') == step:
+    raise jax.errors.JaxRuntimeError(
+      'RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.'
+    )
+
+
+def mark(directory: epath.PathLike, phase: str):
+  """Writes where the run is, so that a test can send a signal in a known phase."""
+  if 'FAULT' in os.environ:
+    (epath.Path(directory) / f'phase{distributed.index() or ""}').write_text(phase)

@@ -1,0 +1,152 @@
+"""Where runs are kept: a folder here, or gs://BUCKET/..., whose
+objects are written whole and never appended to.
+
+What is different there is in this file: no folders (mkdir does nothing), no rename (a copy, then a
+removal), no time to set, and no way to add to an object. docs/pods.md says what was tried.
+"""
+
+import atexit
+from collections.abc import Iterator
+import contextlib
+from importlib import util
+import os
+from pathlib import Path
+import shutil
+import tempfile
+from typing import IO
+
+from etils import epath
+import fsspec
+
+from configs.schema.check import ConfigError
+
+# {scheme: (package that speaks it, our extra that brings it)}
+SCHEMES = {'gs': ('gcsfs', 'gcs')}
+
+# where TensorFlow happens to be installed, etils would read through it
+os.environ.setdefault('EPATH_USE_TF', 'false')
+# another process writes too: its heartbeat must not come from a listing of an hour ago
+for _scheme in SCHEMES:
+  fsspec.config.conf.setdefault(_scheme, {}).setdefault('use_listings_cache', False)
+
+
+def place(name: epath.PathLike, flag: str = '--workdir') -> Path | epath.Path:
+  """The folder, or file, of that name; ~ is understood.
+
+  Raises:
+    ConfigError: it is on a store that is not known, or whose package is not installed.
+  """
+  scheme, separator, _ = str(name).partition('://')
+  if not separator:
+    return Path(name).expanduser()
+  if scheme not in SCHEMES:
+    raise ConfigError(
+      f'{flag}={name}: {scheme}:// is no store that is known; there are '
+      f'{", ".join(f"{one}://" for one in SCHEMES)}, and folders of this machine.'
+    )
+  package, extra = SCHEMES[scheme]
+  if not util.find_spec(package):
+    raise ConfigError(f"{flag}={name}: {scheme}:// needs {package}: pip install -e '.[{extra}]'")
+  return epath.Path(name)
+
+
+def make(folder: epath.Path | Path):
+  """A folder and those above it; a store has none, and a bucket is not made by surprise."""
+  if not remote(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def remote(path: epath.PathLike) -> bool:
+  """Whether a path is on an object store."""
+  return '://' in str(path)
+
+
+def write(path: epath.Path | Path, text: str):
+  """Whole or not at all, whenever the process is killed."""
+  if remote(path):
+    path.write_text(text)
+    return
+  new = path.with_name(path.name + '.new')
+  new.write_text(text)
+  new.replace(path)
+
+
+def claim(path: epath.Path | Path, text: str):
+  """Writes a file that must not be there yet: one of two racers wins.
+
+  Raises:
+    FileExistsError: it is there.
+    OSError: it cannot be written.
+  """
+  if not remote(path):
+    with open(path, 'x') as file:
+      file.write(text)
+    return
+  store, key = fsspec.core.url_to_fs(str(path))
+  try:
+    store.pipe_file(key, text.encode(), mode='create')  # Google's: only if its generation is 0
+  except FileExistsError:
+    raise
+  except Exception as error:  # each store has its own
+    raise OSError(f'{path} cannot be written: {" ".join(str(error).split())[:300]}') from error
+
+
+def refresh(path: epath.Path | Path, text: str):
+  """Gives a file that holds this text the time of now."""
+  if remote(path):
+    path.write_text(text)
+  else:
+    os.utime(path)
+
+
+def move(source: epath.Path | Path, target: epath.Path | Path):
+  """A file or folder under another name; on a store object by object, so a kill may leave both."""
+  if remote(source):
+    store, key = fsspec.core.url_to_fs(str(source))
+    store.mv(key, store._strip_protocol(str(target)), recursive=store.isdir(key))
+  else:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    source.rename(target)
+
+
+@contextlib.contextmanager
+def appending(path: epath.Path | Path) -> Iterator[IO]:
+  """A file of this machine that a program may write to; on a
+  store it is added to the object at the end.
+  """
+  if not remote(path):
+    with path.open('a') as file:
+      yield file
+    return
+  with tempfile.TemporaryFile() as file:
+    try:
+      yield file
+    finally:
+      file.seek(0)
+      path.write_bytes((path.read_bytes() if path.exists() else b'') + file.read())
+
+
+def local(folder: epath.Path | Path) -> Path:
+  """The folder itself; of one on a store, its files (none of the
+  folders in it) copied here until the process ends.
+  """
+  if not remote(folder):
+    return folder
+  copy = Path(tempfile.mkdtemp(prefix='onemask-'))
+  atexit.register(shutil.rmtree, copy, ignore_errors=True)
+  for path in folder.iterdir():
+    if not path.is_dir():
+      path.copy(copy / path.name)
+  return copy
+
+
+def link(target: epath.Path | Path, folder: epath.Path | Path) -> str:
+  """How a page in `folder` names a file or folder: relative, or
+  whole where the two are not in one place.
+  """
+  if remote(target) != remote(folder):
+    return str(target) if remote(target) else Path(target).absolute().as_uri()
+  if remote(target):  # as of an absolute path: relpath knows no schemes
+    target, folder = (str(path).replace('://', '/', 1) for path in (target, folder))
+    return os.path.relpath(f'/{target}', f'/{folder}')
+  return os.path.relpath(target, folder)

@@ -1,0 +1,266 @@
+"""What is measured, and what it should come to: data alone, for tools.bench and its workers."""
+
+import dataclasses
+from typing import ClassVar
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+  """A bound on a number of a case's result.
+
+  Attributes:
+    of: a key of the result: ratio, ours, flops_fraction_of_peak, memory_ratio.
+  """
+
+  of: str
+  least: float | None = None
+  most: float | None = None
+
+  def judge(self, result: dict) -> dict:
+    """{'of', 'least' or 'most', 'value', 'met'}; value and
+    met are None where nothing was measured.
+    """
+    bound = dict(least=self.least) if self.most is None else dict(most=self.most)
+    value = result.get(self.of)
+    met = (
+      None if value is None else value >= self.least if self.most is None else value <= self.most
+    )
+    return dict(of=self.of, **bound, value=value, met=met)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Case:
+  """Two workers that take turns, and what their numbers should come to.
+
+  Attributes:
+    unit: of both numbers.
+    modules: the programs of the two sides; a side is told which it is.
+    peer: what is on the other side, in words; '' = nothing.
+    targets: what it should come to.
+    says: what the case is, in words.
+  """
+
+  unit: str = 'useful tokens/s'
+  modules: ClassVar[dict[str, str]]
+  peer: str = 'transformers'
+  targets: tuple[Target, ...] = ()
+  says: str = ''
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Train(Case):
+  """Training steps of a config with one objective: forward, backward, clipping and AdamW.
+
+  Attributes:
+    config: a file of configs/.
+    rows, T: a batch.
+    steps: a round.
+    changes: fields of the config, by their dotted names.
+    corpus: real documents instead of full rows of random tokens: packed on our side, padded to the
+      longest of the batch on the other, as DataCollatorForLanguageModeling does.
+    device: cpu, or cuda for the peer's side too.
+  """
+
+  config: str
+  rows: int
+  T: int
+  steps: int = 1
+  objective: str = 'mlm'
+  changes: dict = dataclasses.field(default_factory=dict)
+  corpus: bool = False
+  device: str = 'cpu'
+  modules = dict(ours='tools.bench.train', peer='tools.bench.peer')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generate(Case):
+  """Greedy writing with GPT-2's 124M shape, float32, random weights:
+  `new` tokens after `prompt` tokens in each row.
+  """
+
+  rows: int
+  prompt: int = 32
+  new: int = 64
+  unit: str = 'tokens/s'
+  modules = dict(ours='tools.bench.generate', peer='tools.bench.peer')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start(Case):
+  """From the start of train.py to the first finished step, data
+  prepared; with or without compiled programs on disk.
+  """
+
+  config: str = 'bert_tiny'
+  cached: bool = False
+  unit: str = 'seconds'
+  peer: str = ''
+  modules = dict(ours='tools.bench.start')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Depth(Case):
+  """How much longer the step of a deep network compiles than that of a shallow one."""
+
+  config: str = 'bert_base'
+  layers: tuple[int, ...] = (2, 12, 24)
+  unit: str = 'times the time of the shallowest'
+  peer: str = ''
+  modules = dict(ours='tools.bench.start')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Feed(Case):
+  """Batches as the loop gets them, and the training step that eats them, each on one core."""
+
+  kind: str
+  config: str = 'bert_tiny'
+  peer: str = 'a training step of bert_tiny'
+  modules = dict(ours='tools.bench.input', peer='tools.bench.input')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tokenise(Case):
+  """A corpus to token records on disk, and the same texts through `tokenizers` alone."""
+
+  unit: str = 'tokens/s'
+  peer: str = 'tokenizers'
+  modules = dict(ours='tools.bench.input', peer='tools.bench.input')
+
+
+# Faster on a CPU: layers unrolled, for a longer compilation,
+# and logits that its caches can hold a part of.
+_CPU = {'model.scan': False, 'loss_chunk': 256}
+_NO_DROPOUT = {'model.dropout': 0.0, 'model.attention_dropout': 0.0}
+_GPU = {'model.dtype': 'bfloat16', **_NO_DROPOUT}
+_MFU = Target(of='flops_fraction_of_peak', least=0.55), Target(of='ratio', least=1.3)
+
+CPU = {
+  'train-bert_base': Train(
+    says='BERT-base MLM step, 8 x 128, 15%, dropout 0.1',
+    config='bert_base',
+    rows=8,
+    T=128,
+    steps=3,
+    changes=_CPU,
+    targets=(Target(of='ratio', least=1.3), Target(of='flops_fraction_of_peak', least=0.75)),
+  ),
+  'train-bert_base-no_dropout': Train(
+    says='the same without dropout',
+    config='bert_base',
+    rows=8,
+    T=128,
+    steps=3,
+    changes=_CPU | _NO_DROPOUT,
+    targets=(Target(of='ratio', least=1.3), Target(of='flops_fraction_of_peak', least=0.75)),
+  ),
+  'train-bert_mini': Train(
+    says='BERT of 4 layers, width 256, MLM step, 32 x 128',
+    config='bert_mini',
+    rows=32,
+    T=128,
+    steps=3,
+    changes=_CPU,
+    targets=(Target(of='ratio', least=3.5),),
+  ),
+  'train-bert_mini-documents': Train(
+    says='the same on real documents: packed here, padded there',
+    config='bert_mini',
+    rows=32,
+    T=128,
+    steps=6,
+    changes=_CPU,
+    corpus=True,
+    targets=(Target(of='ratio', least=5.0),),
+  ),
+  'train-gpt2_small': Train(
+    says='GPT-2 124M CLM step, 4 x 256, in little memory: scanned layers, remat dots',
+    config='gpt2_small',
+    rows=4,
+    T=256,
+    steps=3,
+    objective='clm',
+    changes={'model.remat': 'dots', 'loss_chunk': 256},
+    targets=(Target(of='ratio', least=1.2), Target(of='memory_ratio', most=0.7)),
+  ),
+  'train-gpt2_small-unrolled': Train(
+    says='the same as fast as it goes: unrolled layers',
+    config='gpt2_small',
+    rows=4,
+    T=256,
+    steps=3,
+    objective='clm',
+    changes=_CPU,
+    targets=(Target(of='ratio', least=1.2),),
+  ),
+  'generate-gpt2_small-1': Generate(says='GPT-2 124M writes, 1 row', rows=1),
+  'generate-gpt2_small-8': Generate(says='GPT-2 124M writes, 8 rows', rows=8),
+  'start-bert_tiny-cold': Start(
+    says='to the first step of bert_tiny, nothing compiled', targets=(Target(of='ours', most=12.0),)
+  ),
+  'start-bert_tiny-cached': Start(
+    says='the same with --compiled', cached=True, targets=(Target(of='ours', most=6.0),)
+  ),
+  'compile-depth': Depth(
+    says='compiling 24 layers against 2, scanned', targets=(Target(of='ours', most=1.25),)
+  ),
+  'input-packed': Feed(
+    says='packed rows, one core', kind='packed', targets=(Target(of='ratio', least=20.0),)
+  ),
+  'input-pairs': Feed(
+    says='sentence pairs, one core', kind='pairs', targets=(Target(of='ratio', least=20.0),)
+  ),
+  'input-tokenise': Tokenise(
+    says='a corpus to token records', targets=(Target(of='ratio', least=0.9),)
+  ),
+}
+GPU = {
+  'gpu-bert_base': Train(
+    says='BERT-base, bf16, 64 x 512',
+    config='bert_base',
+    rows=64,
+    T=512,
+    steps=10,
+    changes=_GPU,
+    device='cuda',
+    targets=_MFU,
+  ),
+  'gpu-bert_large': Train(
+    says='BERT-large, bf16, 32 x 512',
+    config='bert_large',
+    rows=32,
+    T=512,
+    steps=10,
+    changes=_GPU,
+    device='cuda',
+    targets=_MFU,
+  ),
+  'gpu-gpt2_small': Train(
+    says='GPT-2 124M, bf16, 32 x 1024',
+    config='gpt2_small',
+    rows=32,
+    T=1024,
+    steps=10,
+    objective='clm',
+    changes=_GPU,
+    device='cuda',
+    targets=_MFU,
+  ),
+  'gpu-gpt2_xl': Train(
+    says='GPT-2 1.5B, bf16, 8 x 1024',
+    config='gpt2_xl',
+    rows=8,
+    T=1024,
+    steps=5,
+    objective='clm',
+    changes=_GPU | {'model.remat': 'full'},
+    device='cuda',
+    targets=_MFU,
+  ),
+}
+SUITES = dict(cpu=CPU, gpu=GPU)
+CASES = CPU | GPU
+
+# Dense bfloat16 FLOP/s of a GPU as its maker states it, by
+# a part of the name that its driver gives.
+STATED_PEAKS = {'H200': 989e12, 'H100': 989e12, 'A100': 312e12, 'L4': 121e12}

@@ -1,0 +1,54 @@
+"""How far runs on synthetic languages are above the least loss
+there is: python -m tools.bounds DIR[,DIR...]
+
+A DIR is a run of configs/synthetic.py, or the folder of a sweep of them. Writes bounds.md and
+bounds.html, one page that needs no network: for each language the loss that a left-only and a
+two-sided reader cannot go below, and what each model pays,
+position by position, on held-out documents.
+"""
+
+import json
+
+from configs.schema.check import ConfigError
+from runtime import cli, storage
+
+cli.flags.DEFINE_string('runs', None, 'Folders of runs or sweeps, separated by commas.')
+cli.flags.DEFINE_integer(
+  'documents', 2_000, 'Held-out documents that each is measured on.', lower_bound=2
+)
+cli.flags.DEFINE_string(
+  'out', None, 'Where to write, without the ending; DIR/bounds of the first DIR by default.'
+)
+cli.flags.DEFINE_bool('json', False, 'One JSON object instead of the table.')
+
+
+def main():
+  flags = cli.FLAGS
+  if not flags.runs:
+    raise ConfigError('a run on a synthetic language is needed: python -m tools.bounds runs/mine')
+  directories = [storage.place(name, '--runs') for name in flags.runs.split(',')]
+  out = storage.place(flags.out, '--out') if flags.out else directories[0] / 'bounds'
+  if not storage.remote(out) and not out.absolute().parent.is_dir():
+    raise ConfigError(f'--out={out}: there is no such folder.')
+
+  from runtime.console import Console
+  from tools.bounds import measure, page
+
+  console = Console(quiet=flags.json)
+  folders = measure.folders(directories)
+  languages = {}
+  for number, folder in enumerate(folders):
+    console.stage('measuring', number, len(folders))
+    measure.measure(folder, flags.documents, languages)
+  text = page.markdown(languages, flags.documents)
+  out.with_suffix('.md').write_text(text, encoding='utf-8')
+  out.with_suffix('.html').write_text(page.page(languages, flags.documents), encoding='utf-8')
+  if flags.json:
+    print(json.dumps({name: measure.plain(measured) for name, measured in languages.items()}))
+  else:
+    print(text)
+    print(f'written: {out.with_suffix(".md")}, {out.with_suffix(".html")}')
+
+
+if __name__ == '__main__':
+  cli.run(main, positional='runs')

@@ -1,0 +1,170 @@
+"""Runs an ablation: python -m tools.sweep
+configs/sweeps/mask_by_objective.py --workdir=DIR [--dry_run] [--list]
+
+One file is one ablation and one table. Every run has a folder named by the hash of its config: what
+is finished is skipped, what was begun goes on where it stopped, and the same command finishes a
+sweep that was interrupted. With --task_data=DIR the evaluations that the file names follow each
+run, and what has its answer is not asked again. `python -m tools.report DIR` makes the table.
+"""
+
+import json
+from pathlib import Path
+import signal
+import sys
+import time
+
+from configs.schema.check import ConfigError
+from runtime import cli
+
+cli.flags.DEFINE_string('sweep', None, 'A file of configs/sweeps.')
+cli.flags.DEFINE_string('workdir', None, 'The folder of the sweep; each run has a folder in it.')
+cli.flags.DEFINE_string(
+  'task_data', None, 'The folder with the files of the tasks: sst2/, mrpc/, blimp/ ...'
+)
+cli.flags.DEFINE_integer('jobs', 1, 'Runs at a time. They share this machine.', lower_bound=1)
+cli.flags.DEFINE_list(
+  'devices', [], 'A run at a time on each of these accelerators, as in 0,1,2; or groups, 0+1,2+3.'
+)
+cli.flags.DEFINE_bool('dry_run', False, 'Only say what would run, and the predicted cost.')
+cli.flags.DEFINE_bool('list', False, 'Only say which runs are finished, begun or waiting.')
+cli.flags.DEFINE_list(
+  'slurm', None, 'Submit to SLURM: time=MINUTES,partition=NAME,cpus=8,gpus=1,parallel=16 ...'
+)
+cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
+
+
+def main():
+  flags = cli.FLAGS
+  if not flags.sweep or not flags.workdir:
+    raise ConfigError(
+      'a sweep and a folder are needed: configs/sweeps/mask_by_objective.py --workdir=sweeps/mine'
+    )
+
+  from runtime import storage
+  from runtime.console import Console, duration
+  from tools.sweep import evaluations, runs
+
+  directory = storage.place(flags.workdir)
+  if not storage.remote(directory):
+    directory = directory.absolute()
+  sweep = runs.load(Path(flags.sweep), directory)
+  task_data = flags.task_data and str(Path(flags.task_data).expanduser().absolute())
+  if task_data and not Path(task_data).is_dir():
+    raise ConfigError(f'--task_data={flags.task_data} is no folder.')
+  console = Console(quiet=flags.json)
+  unanswered = {run.folder.name: runs.unanswered(sweep, run) for run in sweep.runs}
+  training = [run for run in sweep.runs if run.result() is None]
+  left = [
+    run for run in sweep.runs if run.result() is None or (task_data and unanswered[run.folder.name])
+  ]
+  if flags.dry_run or flags.list:
+    _plan(sweep, console, unanswered)
+    return
+  if flags.slurm is not None:
+    if task_data:
+      raise ConfigError(
+        '--slurm trains only: leave --task_data out, and when the runs are finished give the same '
+        'command with --task_data and without --slurm.'
+      )
+    if storage.remote(directory):
+      raise ConfigError(
+        f'--slurm keeps its batch files in --workdir={directory}: name a folder '
+        'that the nodes share.'
+      )
+    from tools.sweep import slurm
+
+    return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
+  places = [group.replace('+', ',') for group in flags.devices] or [None] * flags.jobs
+  if flags.devices and flags.jobs > 1:
+    raise ConfigError('--devices says how many runs go at a time: leave --jobs out.')
+  runs.note(sweep, directory)
+  console.say(
+    f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(training)} to train, '
+    f'{sum(map(len, unanswered.values())) if task_data else 0} evaluations to run'
+  )
+  if not task_data and any(unanswered.values()):
+    names = sorted({name for names in unanswered.values() for name in names})
+    console.say(f'without --task_data=DIR these evaluations are left out: {", ".join(names)}')
+  # unwinds, so that the programs below are told to end too
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+  failed, started = [], time.monotonic()
+  done = runs.execute(sweep, left, places, task_data, lambda what: console.say(f'  {what} ...'))
+  for number, (run, errors) in enumerate(done, start=1):
+    taken = time.monotonic() - started
+    failed += errors
+    result = run.result()
+    outcome = f'loss {result["validation"]["loss"]:.4f}' if result else 'not finished'
+    rest = (
+      f'; about {duration(taken / number * (len(left) - number))} left'
+      if number < len(left)
+      else ''
+    )
+    console.say(f'{number} of {len(left)}: {run.title}: {outcome}{rest}')
+    for error in errors:
+      console.say(f'  {error}')
+  if flags.json:
+    print(
+      json.dumps(
+        dict(
+          sweep=sweep.name,
+          runs=[
+            dict(
+              title=run.title,
+              folder=run.folder.name,
+              state=run.state(),
+              result=run.result(),
+              evaluations=evaluations.read(run.folder),
+              unanswered=runs.unanswered(sweep, run),
+            )
+            for run in sweep.runs
+          ],
+        )
+      )
+    )
+  if failed:
+    raise OSError(f'{len(failed)} of the programs failed: ' + '; '.join(failed))
+
+
+def _plan(sweep, console, unanswered: dict[str, list[str]]):
+  """Says what would run, with --dry_run what it would cost."""
+  from runtime.console import duration
+  from tools.sweep import runs
+
+  flags = cli.FLAGS
+  facts = [
+    dict(
+      title=run.title,
+      folder=run.folder.name,
+      state=run.state(),
+      unanswered=unanswered[run.folder.name],
+    )
+    for run in sweep.runs
+  ]
+  if flags.dry_run:
+    for fact, run, seconds in zip(facts, sweep.runs, runs.seconds(sweep.runs)):
+      fact |= dict(flops=run.flops(), seconds=seconds)
+  if flags.json:
+    print(json.dumps(dict(sweep=sweep.name, runs=facts)))
+    return
+  left = [fact for fact in facts if fact['state'] != 'finished']
+  cost = lambda fact: (
+    f', {fact["flops"]:.3g} FLOPs, about {duration(fact["seconds"])}' if flags.dry_run else ''
+  )
+  asked = lambda fact: f', without {", ".join(fact["unanswered"])}' if fact['unanswered'] else ''
+  console.table(
+    f'{sweep.name}: {len(facts)} runs, {len(left)} left to train',
+    {
+      f'{fact["state"]:8} {fact["folder"]}': fact['title'] + cost(fact) + asked(fact)
+      for fact in facts
+    },
+  )
+  if flags.dry_run:
+    rest = sum(fact['seconds'] for fact in left)
+    console.say(
+      f'{len(left)} runs, about {duration(rest)} of steps here (validation, compilation and '
+      'evaluations come on top)'
+    )
+
+
+if __name__ == '__main__':
+  cli.run(main, positional='sweep')

@@ -1,0 +1,168 @@
+"""A network with its weights from wherever they are: a
+Hugging Face directory or a workdir of ours.
+"""
+
+import json
+from pathlib import Path
+
+from etils import epath
+import jax
+
+from configs import base
+from configs.schema import check, grid
+from data.tokens import tokenizer as tokenizers
+from inference.model import Model
+from interop import families, files, huggingface
+from models.config import ModelConfig
+from models.network import Network, by_path, from_paths, make_network, parameter_shapes
+from parallel import sharding
+from runtime import storage, workdir
+from runtime.cli import FLAGS
+from runtime.errors import WeightsError
+from training.experiment import load_params, trained_heads
+
+
+def flag() -> Path | epath.Path:
+  """--weights (or --workdir), as a flag that must be set."""
+  if not FLAGS.weights:
+    raise check.ConfigError(
+      '--weights=DIR is missing: a Hugging Face directory, or the workdir of a run.'
+    )
+  return storage.place(FLAGS.weights, '--weights')
+
+
+def load(directory: Path, *, step: int | None = None, mask: str | None = None) -> Model:
+  """The model in a directory of Hugging Face, of a run of train.py, or of tools.convert.
+
+  Args:
+    step: which checkpoint of a run; the newest by default.
+    mask: another mask than the model was trained with.
+
+  Raises:
+    WeightsError, StateError, ConfigError: there is no model, or not one that can be read.
+  """
+  if not directory.is_dir():
+    raise WeightsError(
+      f'{directory} is no folder. Name a Hugging Face directory, or the workdir of a run.'
+    )
+  if 'model_type' in files.read_json(directory / 'config.json'):
+    return load_huggingface(directory, mask=mask)
+  return _load_workdir(directory, step, mask)
+
+
+def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
+  """The model of a Hugging Face directory: config.json,
+  safetensors, and tokenizer.json or vocab.txt.
+
+  Raises:
+    WeightsError: it is damaged, unsafe, or no model that this network can be.
+  """
+  theirs = files.read_json(directory / 'config.json')
+  family, fields = families.read(theirs, str(directory / 'config.json'))
+  tensors = huggingface.plain_names(family, files.open_tensors(storage.local(directory)))
+  named = theirs.get('architectures')
+  heads = huggingface.heads_in(
+    family, tensors, str(named[0]) if isinstance(named, list) and named else ''
+  )
+  fields |= huggingface.classes_in(family, tensors, heads)
+  config = ModelConfig(**base.get_config().model.to_dict() | fields)
+  mask = mask or family.mask
+  network = make_network(config, mask=mask, packed=False, heads=heads)
+  flat = huggingface.import_parameters(family, parameter_shapes(network), tensors, str(directory))
+  tokenizer = _tokenizer(directory, config)
+  framed = family.mask == 'bidirectional' or tokenizer is not None and tokenizer.frames
+  return Model(config, mask, heads, network, from_paths(flat), tokenizer, framed, str(directory))
+
+
+def save(model: Model, directory: Path):
+  """A workdir that `load` reads: config.json of ours,
+  model.safetensors by our paths, tokenizer.json.
+
+  Raises:
+    WeightsError: there is something already.
+  """
+  if directory.exists() and any(directory.iterdir()):
+    raise WeightsError(f'{directory} is not empty. Name a new folder.')
+  config = base.get_config()
+  with config.unlocked():
+    config.objectives = {'clm': 1.0} if model.mask == 'causal' else {'mlm': 1.0}
+  config.update(name='imported', mask=model.mask)
+  config.model.update(vars(model.config))
+  config.data.sequence_length = min(config.data.sequence_length, model.context)
+  directory.mkdir(parents=True, exist_ok=True)
+  files.save_tensors(
+    {path: jax.device_get(x) for path, x in by_path(model.params).items()},
+    directory / 'model.safetensors',
+  )
+  if model.tokenizer is not None:
+    model.tokenizer.save(directory / 'tokenizer.json')
+  about = dict(heads=model.heads, framed=model.framed, source=model.source)
+  (directory / 'weights.json').write_text(json.dumps(about, indent=1) + '\n')
+  (directory / 'config.json').write_text(json.dumps(check.resolve(config), indent=1) + '\n')
+
+
+def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
+  config = workdir.read_config(directory)
+  model = ModelConfig(**config.model.to_dict())
+  imported = (directory / 'weights.json').exists()
+  about = files.read_json(directory / 'weights.json') if imported else {}
+  heads = tuple(about.get('heads', ())) if imported else trained_heads(config)
+  mask = mask or config.mask
+  network = make_network(model, mask=mask, packed=False, heads=heads)
+  if imported:
+    params = _own_tensors(directory, network)
+    source = f'{directory} (from {about.get("source")})'
+  else:
+    # the devices here need not be those of the training
+    config.mesh.update(data=-1, fsdp=1, tensor=1)
+    sharding.find_devices()
+    mesh = sharding.make_mesh(config.mesh)
+    with jax.set_mesh(mesh):
+      params, step = load_params(config, network, directory, mesh, step=step)
+    source = f'{directory}, step {step:,}'
+  shifted = any('mntp' in cell.names for cell in (*grid.trained(config), grid.main_cell(config)))
+  return Model(
+    model,
+    mask,
+    heads,
+    network,
+    params,
+    _tokenizer(directory, model),
+    bool(about.get('framed', config.data.split == 'hash')),
+    source,
+    int(shifted),
+  )
+
+
+def _own_tensors(directory: Path, network: Network):
+  tensors, shapes = files.open_tensors(storage.local(directory)), parameter_shapes(network)
+  found = {path: tensor.shape for path, tensor in tensors.items()}
+  if found != shapes:
+    wrong = sorted(
+      path for path in found.keys() | shapes.keys() if found.get(path) != shapes.get(path)
+    )
+    raise WeightsError(
+      f'{directory} does not hold the model that its config.json describes: '
+      + '; '.join(
+        f'{path} is {found.get(path)}, expected {shapes.get(path)}' for path in wrong[:12]
+      )
+      + '.'
+    )
+  return from_paths({path: tensor.read() for path, tensor in tensors.items()})
+
+
+def _tokenizer(directory: Path, config: ModelConfig) -> tokenizers.Tokenizer | None:
+  found = [
+    directory / name for name in ('tokenizer.json', 'vocab.txt') if (directory / name).exists()
+  ]
+  if not found:
+    return None
+  settings = directory / 'tokenizer_config.json'
+  lowercase = files.read_json(settings).get('do_lower_case', True) if settings.exists() else True
+  tokenizer = tokenizers.load(found[0], lowercase=lowercase)
+  if tokenizer.size > config.vocab_size:
+    raise WeightsError(
+      f'{found[0]} has {tokenizer.size:,} ids and the model {config.vocab_size:,}: they do not '
+      'belong together.'
+    )
+  return tokenizer

@@ -1,0 +1,97 @@
+"""What to do when the memory of a device does not suffice: an
+estimate of what takes it, and what to change.
+"""
+
+import contextlib
+import json
+
+from etils import epath
+import jax
+
+from models.attention import KERNELS
+from parallel import sharding
+from runtime.errors import DeviceError
+from training import cost
+from training.experiment import Experiment, make_run_state
+
+
+@contextlib.contextmanager
+def explained(experiment: Experiment, directory: epath.Path, mesh):
+  """Turns what jax raises where memory does not suffice into
+  a DeviceError that says what would help.
+  """
+  try:
+    yield
+  except jax.errors.JaxRuntimeError as error:
+    if 'RESOURCE_EXHAUSTED' not in str(error):
+      raise
+    raise DeviceError(_advice(experiment, directory, mesh, str(error).splitlines()[0])) from error
+
+
+def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> str:
+  config = experiment.config
+  state, *_ = make_run_state(config, experiment.network, mesh)
+  params, optimizer = map(sharding.bytes_a_device, (state.params, state.opt_state))
+  plan = epath.Path(directory) / 'plan.json'
+  accumulate = (
+    json.loads(plan.read_text())['accumulate'] if plan.exists() else max(1, config.accumulate)
+  )
+  rows = config.batch_size // accumulate // (mesh.shape['data'] * mesh.shape['fsdp'])
+  activations = cost.activation_bytes(
+    experiment.model,
+    rows,
+    config.data.sequence_length,
+    config.loss_chunk,
+    fused=experiment.attention() in KERNELS,
+  )
+  smallest_divisor = next((n for n in range(2, rows) if rows % n == 0), rows)
+  helps = [
+    (
+      rows > 1,
+      f'--config.accumulate={accumulate * smallest_divisor}',
+      'smaller micro-batches, the same gradient',
+    ),
+    (
+      config.model.remat == 'none',
+      '--config.model.remat=full --config.model.scan=True',
+      'computes activations again instead of keeping them',
+    ),
+    (
+      mesh.devices.size > 1 and mesh.shape['fsdp'] == 1,
+      '--config.mesh.fsdp=-1 --config.mesh.data=1',
+      'splits parameters and optimiser over the devices',
+    ),
+    (
+      config.model.dtype == 'float32',
+      '--config.model.dtype=bfloat16',
+      'half the activations, in a new workdir',
+    ),
+    (
+      config.loss_chunk > 256,
+      f'--config.loss_chunk={config.loss_chunk // 4}',
+      'fewer logits at once',
+    ),
+    (
+      True,
+      f'--config.batch_size={max(1, config.batch_size // 2)}',
+      'another run, in a new workdir',
+    ),
+    (
+      True,
+      f'--config.data.sequence_length={config.data.sequence_length // 2}',
+      'another run, in a new workdir',
+    ),
+  ]
+  lines = [f'  {flags}  ({why})' for holds, flags, why in helps if holds][:3]
+  changes = 'accumulate,model.remat,model.scan,mesh,loss_chunk'
+  free = f'; those of a run that exists need --allow_change={changes}'
+  return (
+    f'the memory of a device does not suffice: {said}\nEstimated for a device, of '
+    f'{_size(cost.device_memory())}: parameters {_size(params)}, their gradient {_size(params)}, '
+    f'optimiser {_size(optimizer)}, activations of {rows} rows {_size(activations)}. What would '
+    f'help{free}:\n' + '\n'.join(lines)
+  )
+
+
+def _size(count: float) -> str:
+  return f'{count / 2**30:.2f} GiB'

@@ -1,0 +1,107 @@
+"""Beginning a run with the parameters of another, under any mask
+and objective: what is kept and what is not.
+
+As LLM2Vec turns a decoder into an encoder (BehnamGhader et
+al. 2024), or a generator is made of BERT.
+"""
+
+import json
+
+from etils import epath
+import jax
+from safetensors import numpy as safetensors
+
+from data.tokens import tokenizer as tokenizers
+from models.config import ModelConfig
+from models.network import by_path, from_paths, make_network
+from runtime import storage, workdir
+from runtime.errors import StateError
+from training.experiment import Experiment, load_params, trained_heads
+
+_SHOWN = 6
+
+
+def begin_with(source: str, experiment: Experiment, params, mesh, say):
+  """The parameters of a run, with all that `source` has of them, where they live.
+
+  Args:
+    source: workdir of a run, or of weights that tools.convert imported.
+    params: as they were initialised.
+    say: called with what was kept and what was not.
+
+  Raises:
+    StateError: it has no parameters, another tokenizer, or another trunk.
+  """
+  folder = epath.Path(storage.place(source, 'config.start_from'))
+  _same_tokenizer(folder, experiment)
+  config = workdir.read_config(source)
+  if (folder / 'model.safetensors').exists():
+    theirs, origin = safetensors.load((folder / 'model.safetensors').read_bytes()), str(folder)
+  else:
+    network = make_network(
+      ModelConfig(**config.model.to_dict()),
+      mask=config.mask,
+      packed=False,
+      heads=trained_heads(config),
+    )
+    config.mesh.update(**experiment.config.mesh.to_dict())
+    found, step = load_params(config, network, source, mesh, step=None)
+    theirs, origin = by_path(found), f'{folder} at step {step:,}'
+  ours = by_path(params)
+  differ = [
+    f'{path} is {tuple(theirs[path].shape)} there and {tuple(ours[path].shape)} here'
+    for path in sorted(ours.keys() & theirs.keys())
+    if theirs[path].shape != ours[path].shape
+  ]
+  differ += [
+    f'{path} is only here' for path in sorted(ours) if _common(path) and path not in theirs
+  ]
+  if differ:
+    raise StateError(
+      f'config.start_from={source}: its trunk is not the one of this config: '
+      + '; '.join(differ[:_SHOWN])
+      + '. Give config.model the same sizes.'
+    )
+  kept = {
+    path: jax.device_put(theirs[path], ours[path].sharding) for path in ours if path in theirs
+  }
+  new, unused = (
+    sorted({path.partition('/')[0] for path in paths})
+    for paths in (ours.keys() - theirs.keys(), theirs.keys() - ours.keys())
+  )
+  before = '+'.join((config.mask, *sorted(config.objectives)))
+  say(
+    f'begins with {origin} ({before}), now {experiment.main}: {len(kept)} of {len(ours)} '
+    'parameters kept'
+    + (f'; re-initialised: {", ".join(new)}' if new else '')
+    + (f'; left behind: {", ".join(unused)}' if unused else '')
+    + '; the optimiser begins anew'
+  )
+  return from_paths(ours | kept)
+
+
+def _common(path: str) -> bool:
+  return path.startswith(('embeddings/', 'trunk/'))
+
+
+def _same_tokenizer(folder: epath.Path, experiment: Experiment):
+  if not (folder / 'config.json').exists():
+    raise StateError(
+      f'config.start_from={folder} is not the folder of a run: it has no config.json.'
+    )
+  if (folder / 'data.json').exists():
+    theirs = json.loads((folder / 'data.json').read_text())['tokenizer']
+  elif (folder / 'tokenizer.json').exists():
+    theirs = tokenizers.load(
+      folder / 'tokenizer.json', lowercase=experiment.config.data.lowercase
+    ).sha256
+  else:
+    raise StateError(
+      f'config.start_from={folder} has no tokenizer.json: what its embeddings stand '
+      'for is not known.'
+    )
+  if theirs != experiment.prepared.tokenizer.sha256:
+    raise StateError(
+      f'config.start_from={folder} was trained with another tokenizer, so its embeddings mean '
+      f'other tokens here. Use config.data.tokenizer={folder / "tokenizer.json"}.'
+    )
