@@ -27,7 +27,7 @@ from runtime import storage, workdir
 from runtime.console import Console, duration
 from tools.claims import schema as published
 from tools.claims.schema import Answer, Claim, ClaimError
-from tools.report import anova, runs
+from tools.report import anova, results
 from tools.sweep import evaluations
 from training import budget, cost, plan
 
@@ -228,7 +228,7 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
       sweep + (f', then for each RUN in it {writer}' if writer else ''),
     )
   sides: list[dict[int, float]] = [{}, {}]
-  for run in runs.load(storage.place(directory)).runs:
+  for run in results.load(storage.place(directory)).runs:
     value = run.validation.get(said['name'])
     if value is None:
       value = _in_unit(

@@ -107,7 +107,11 @@ def load(path: Path, directory: Path) -> Sweep:
   """
   if not path.is_file():
     there = ', '.join(
-      sorted(one.stem for one in (ROOT / 'configs/sweeps').glob('*.py') if one.stem != '__init__')
+      sorted(
+        one.stem
+        for one in (ROOT / 'configs/sweeps').glob('*.py')
+        if one.stem not in ('__init__', 'axes')
+      )
     )
     raise ConfigError(f'{path} is no file. configs/sweeps has {there}.')
   module = _module(path)
