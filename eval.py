@@ -43,7 +43,7 @@ def main():
     return measure.answer(flags.claim, flags.workdir, as_json=flags.json)
   if not flags.workdir:
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
-  directory = storage.place(flags.workdir)
+  directory = storage.resolve_path(flags.workdir)
   console = Console(quiet=flags.json)
   result = dict(workdir=flags.workdir)
   if flags.tasks:
@@ -113,7 +113,7 @@ def validate(directory: PathLike, console: Console) -> dict:
       experiment.held_out,
       (batches[i] for i in range(len(batches))),
       seed=config.validation.seed,
-      place=lambda batch: sharding.place(batch, mesh),
+      place=lambda batch: sharding.shard_batch(batch, mesh),
       report=prepared.report,
     )
   console.table(

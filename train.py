@@ -43,7 +43,7 @@ def main():
 
     config = budget.settle(config)
   resolved = check.resolve(config)
-  directory = storage.place(
+  directory = storage.resolve_path(
     flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}'
   )
   console = Console(quiet=flags.process > 0)
@@ -53,7 +53,7 @@ def main():
   if config.platform != 'auto':
     os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
 
-  allocator.keep_memory()
+  allocator.disable_malloc_trim()
   from runtime import compiler, distributed, membership, workdir
   from training import loop, plan
 
@@ -66,7 +66,7 @@ def main():
     timeout=flags.join_timeout,
   ) as leave:
     if distributed.index():
-      console.hush()
+      console.mute()
     stop.on_exit(lambda: leave(143, 'a signal ended it at once'))
     result = None if flags.restart else workdir.finished(directory, resolved)
     if result is None:
@@ -84,5 +84,5 @@ def main():
 
 
 if __name__ == '__main__':
-  allocator.ask_for_large_pages()
+  allocator.reexec_with_huge_pages()
   cli.run(main)

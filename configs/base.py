@@ -32,7 +32,7 @@ def get_config() -> ml_collections.ConfigDict:
   # batch ('1 causal+clm & 7 bidirectional+mntp').
   config.schedule = ''
   # workdir of a finished run whose parameters this one begins with; '' = random ones
-  config.start_from = ''
+  config.init_from = ''
   config.negative_control = False  # train a cell that sees its answers; its loss must collapse
   # predictions whose vocabulary-wide logits exist at once, on each device
   config.loss_chunk = 2_048
@@ -41,9 +41,8 @@ def get_config() -> ml_collections.ConfigDict:
     rate=0.15,  # share of a row's tokens to predict, special tokens counted (as published)
     # share at the last step, straight from `rate` (GPT-BERT: 0.3 to 0.15); 0 = `rate` throughout
     final_rate=0.0,
-    # a row is hidden in this many ways, in turn (BERT: 10,
-    # RoBERTa's "static": 1); 0 = anew each time
-    static=0,
+    # Fixed maskings a row has, used in turn (BERT 10, RoBERTa's "static" 1); 0 = dynamic masking.
+    fixed_maskings=0,
     masked=0.8,  # of those: shown as [MASK] ...
     random=0.1,  # ... shown as a random token; the rest is shown unchanged
     unit='token',  # token | word | span: what is masked as a whole
@@ -107,7 +106,6 @@ def get_config() -> ml_collections.ConfigDict:
     init_depth_scaled=False,  # residual projections / sqrt(2 L) (GPT-2)
     # residual projections begin at 0, so that every block begins as nothing
     init_residual_zero=False,
-    position_init_scale=0.02,
     dropout=0.1,  # on embeddings and residual branches
     # on attention probabilities: only `reference` can, so fused kernels need 0
     attention_dropout=0.1,
@@ -146,7 +144,7 @@ def get_config() -> ml_collections.ConfigDict:
   # data and fsdp, parameters over fsdp and tensor.
   config.mesh = dict(data=-1, fsdp=1, tensor=1)
   # seconds without progress (or 10 median steps, if longer) that end a run; 0 = never
-  config.stuck_after = 300.0
+  config.watchdog_seconds = 300.0
 
   config.validation = dict(
     every=500,  # steps; the last step always
@@ -154,7 +152,7 @@ def get_config() -> ml_collections.ConfigDict:
     batch_size=64,  # sequences; changes speed only
     rate=0.15,  # MLM is always scored at this rate, with frozen token-level 80/10/10 masks
     seed=0,  # of those masks and of the validation sentence pairs
-    also='',  # more cells to score, as in 'causal+clm, bidirectional+mlm'
+    extra_cells='',  # more cells to score, as in 'causal+clm, bidirectional+mlm'
   )
 
   config.checkpoint = dict(every=500, keep=2)  # steps; the newest `keep` are kept
@@ -177,7 +175,7 @@ FREE_ON_RESUME = (
   'optimizer.learning_rate',
   'optimizer.final_share',
   'mesh',
-  'stuck_after',
+  'watchdog_seconds',
   'validation.every',
   'validation.first',
   'validation.batch_size',

@@ -3,7 +3,7 @@
 A batch is a flat dict of int32 arrays:
   token BxT; segment BxT (1, 2, ...: the document within a packed row; 1 for a sentence pair; 0 =
   padding); type BxT (1 in sentence B); label B (pairs only: 1 = B is random, or comes first); id B
-  (row of the split; -1 = empty); look B (how often the row was read before).
+  (row of the split; -1 = empty); epoch B (how often the row was read before).
 """
 
 from collections import Counter
@@ -131,12 +131,12 @@ def batches(
   pairs: str | None,
   batch_size: int,
   seed: int,
-  places: Sequence[int] | None = None,
+  local_rows: Sequence[int] | None = None,
 ) -> Batches:
   """Batches of one split by step: the training ones shuffled
   and without end, the validation ones in order.
 
-  `batch_size` is the global one; `places` are the rows of it that are read, all by default.
+  `batch_size` is the global one; `local_rows` are the rows of it that are read, all by default.
   """
   if pairs != prepared.pairs or sequence_length not in prepared.folders:
     kind = f'{prepared.pairs} pairs' if prepared.pairs else 'packed rows'
@@ -151,7 +151,9 @@ def batches(
       path, tokenizer, sequence_length, prepared.short_pair_share, seed, pairs
     )
   elif prepared.running:
-    source = windows.Running(path, tokenizer, sequence_length, seed if split == 'train' else None)
+    source = windows.ContiguousWindows(
+      path, tokenizer, sequence_length, seed if split == 'train' else None
+    )
   else:
     source = packed.Packed(path, tokenizer, sequence_length)
   return Batches(
@@ -160,7 +162,7 @@ def batches(
     batch_size=batch_size,
     seed=seed,
     vocabulary=tokenizer.size,
-    places=places,
+    local_rows=local_rows,
   )
 
 

@@ -1,7 +1,7 @@
 """What a model says of a text, in nats: one scorer for every cell
 of the grid, and never a number without its kind.
 
-A score is -log p of a text's tokens given the tokenizer's `begin`, or, where no chain rule makes a
+A score is -log p of a text's tokens given the tokenizer's `bos`, or, where no chain rule makes a
 probability of a whole text, a pseudo-score: the same sum over tokens of
 which each was predicted with others known. Kinds:
 
@@ -115,7 +115,7 @@ class Scorer:
     self._params = jax.tree.map(jnp.asarray, params)
     self._tokenizer, self._max_length, self._batch_tokens = tokenizer, max_length, batch_tokens
     self._left = _HEAD[kind] == 'clm'  # one reading predicts every token
-    # Under a causal mask nothing before `end` sees it, and after a prefix it would be an answer.
+    # Under a causal mask nothing before `eos` sees it, and after a prefix it would be an answer.
     self._closed = not self._left and mask != 'causal'
     self._hidden = tokenizer.mask
     if not self._left and self._hidden is None:
@@ -196,7 +196,7 @@ class Scorer:
     first target, end of the prefix) of each row.
     """
     tokenizer = self._tokenizer
-    row_T = np.array([tokenizer.begin, *ids, *([tokenizer.end] if self._closed else [])], np.int32)
+    row_T = np.array([tokenizer.bos, *ids, *([tokenizer.eos] if self._closed else [])], np.int32)
     scored = range(1 + read, 1 + len(ids))
     if self._left:
       # `begin` is given too, but a prefix that is `begin` alone is what a causal model reads.

@@ -14,7 +14,7 @@ from inference.model import Model
 LONGEST = 256  # tokens; a page of more would neither open fast nor be read
 
 
-class Seen(NamedTuple):
+class AttentionMaps(NamedTuple):
   """What a model looked at.
 
   Attributes:
@@ -29,7 +29,7 @@ class Seen(NamedTuple):
   weight_LxHxTxT: Any
 
 
-def look(model: Model, text: str) -> Seen:
+def attention_maps(model: Model, text: str) -> AttentionMaps:
   """The attention weights of a text, as the network used them.
 
   Raises:
@@ -38,9 +38,9 @@ def look(model: Model, text: str) -> Seen:
   tokenizer = model.need_tokenizer()
   ids = tokenizer.encode([text])[0]
   row_T = [
-    *([tokenizer.begin] if model.framed or not len(ids) else []),
+    *([tokenizer.bos] if model.add_bos or not len(ids) else []),
     *map(int, ids),
-    *([tokenizer.end] if 'clm' not in model.heads else []),
+    *([tokenizer.eos] if 'clm' not in model.heads else []),
   ]
   longest = min(model.context, LONGEST)
   if len(row_T) > longest:
@@ -57,7 +57,7 @@ def look(model: Model, text: str) -> Seen:
   for index in row_T:
     word += bool(tokenizer.word_start_V[index]) or word < 0
     word_T.append(int(word))
-  return Seen(
+  return AttentionMaps(
     model.source,
     [tokenizer.readable(index) for index in row_T],
     word_T,
@@ -66,9 +66,9 @@ def look(model: Model, text: str) -> Seen:
   )
 
 
-def sharpest(seen: Seen, count: int = 5) -> list[dict]:
+def lowest_entropy_heads(maps: AttentionMaps, count: int = 5) -> list[dict]:
   """The heads of least entropy: nats and mean distance in tokens, over all queries."""
-  entropy_LxH, distance_LxH = measures(seen.weight_LxHxTxT)
+  entropy_LxH, distance_LxH = measures(maps.weight_LxHxTxT)
   order = np.argsort(entropy_LxH, axis=None)[:count]
   return [
     dict(
@@ -91,12 +91,12 @@ def measures(weight_LxHxTxT):
   ).mean(axis=-1)
 
 
-def page(seen: list[Seen], text: str) -> str:
+def page(maps: list[AttentionMaps], text: str) -> str:
   """One file with everything in it; weights as 16-bit integers,
   so that what is shown is right to 1e-5.
   """
   models = []
-  for one in seen:
+  for one in maps:
     entropy_LxH, distance_LxH = measures(one.weight_LxHxTxT)
     whole = np.round(one.weight_LxHxTxT * 65535).astype('<u2')
     models.append(
@@ -118,7 +118,7 @@ def page(seen: list[Seen], text: str) -> str:
   return template.replace('"DATA"', data)
 
 
-def draw(seen: list[Seen], out: Path, *, layer: int | None, head: int | None, grid: bool):
+def draw(maps: list[AttentionMaps], out: Path, *, layer: int | None, head: int | None, grid: bool):
   """The figure."""
   import matplotlib
 
@@ -127,33 +127,33 @@ def draw(seen: list[Seen], out: Path, *, layer: int | None, head: int | None, gr
 
   if grid:
     L, H = (
-      max(one.weight_LxHxTxT.shape[0] for one in seen),
-      sum(one.weight_LxHxTxT.shape[1] for one in seen),
+      max(one.weight_LxHxTxT.shape[0] for one in maps),
+      sum(one.weight_LxHxTxT.shape[1] for one in maps),
     )
     figure, axes = pyplot.subplots(L, H, figsize=(1.1 * H + 1, 1.1 * L + 1), squeeze=False)
     for axis in axes.flat:
       axis.set_axis_off()
     column = 0
-    for one in seen:
+    for one in maps:
       for layer, weight_HxTxT in enumerate(one.weight_LxHxTxT):
         for head, weight_TxT in enumerate(weight_HxTxT):
           axes[layer, column + head].imshow(weight_TxT, cmap='viridis', vmin=0)
           axes[layer, column + head].set_title(f'{layer}.{head}', fontsize=7, pad=2)
       column += one.weight_LxHxTxT.shape[1]
-    figure.suptitle('Every head, as layer.head: ' + ' | '.join(_short(one) for one in seen))
+    figure.suptitle('Every head, as layer.head: ' + ' | '.join(_short(one) for one in maps))
   else:
-    side = max(4.5, 0.32 * max(len(one.tokens) for one in seen))
+    side = max(4.5, 0.32 * max(len(one.tokens) for one in maps))
     figure, axes = pyplot.subplots(
-      1, len(seen), figsize=((side + 1.5) * len(seen), side + 1), squeeze=False
+      1, len(maps), figsize=((side + 1.5) * len(maps), side + 1), squeeze=False
     )
     number = -1 if layer is None else layer
-    maps = [
+    shown = [
       one.weight_LxHxTxT[number].mean(axis=0) if head is None else one.weight_LxHxTxT[number, head]
-      for one in seen
+      for one in maps
     ]
-    for axis, one, weight_TxT in zip(axes[0], seen, maps):
+    for axis, one, weight_TxT in zip(axes[0], maps, shown):
       image = axis.imshow(
-        weight_TxT, cmap='viridis', vmin=0, vmax=max(map_TxT.max() for map_TxT in maps)
+        weight_TxT, cmap='viridis', vmin=0, vmax=max(map_TxT.max() for map_TxT in shown)
       )
       axis.set_xticks(range(len(one.tokens)), one.tokens, rotation=90)
       axis.set_yticks(range(len(one.tokens)), one.tokens)
@@ -168,5 +168,5 @@ def draw(seen: list[Seen], out: Path, *, layer: int | None, head: int | None, gr
   pyplot.close(figure)
 
 
-def _short(seen: Seen) -> str:
-  return f'{Path(seen.title.partition(",")[0].partition(" (")[0]).name}, {seen.mask}'
+def _short(maps: AttentionMaps) -> str:
+  return f'{Path(maps.title.partition(",")[0].partition(" (")[0]).name}, {maps.mask}'

@@ -46,7 +46,7 @@ class Decoder:
 
   def __init__(self, network: Network, config: ModelConfig, params, sampling: Sampling):
     self._network, self._config, self._sampling = network, config, sampling
-    self._params = laid_out(params, config)
+    self._params = decode_layout(params, config)
     self._read = jax.jit(self._read_prompt, static_argnames='S')
     self._step = jax.jit(self._next, donate_argnums=1)
 
@@ -115,9 +115,9 @@ class Decoder:
     return Row(cache, token_B.astype(jnp.int32), position_B, seen_BxV, key_B), logprob_B
 
 
-def laid_out(params, config: ModelConfig):
+def decode_layout(params, config: ModelConfig):
   """Parameters as writing reads them, every token anew: each
-  layer's by themselves, kernels turned around.
+  layer's by themselves, kernels transposed.
 
   A slice of stacked layers is copied before it is used, and with one or eight columns to multiply a
   kernel whose target axes come first is read about twice as fast (docs/LOG.md, on writing).
@@ -130,13 +130,13 @@ def laid_out(params, config: ModelConfig):
       continue
     layers = [x] if config.shared_layers else x
     for layer, of_layer in enumerate(layers):
-      flat[f'trunk/block_{layer}/{inside.replace("kernel", "turned")}'] = _turned(
+      flat[f'trunk/block_{layer}/{inside.replace("kernel", "transposed")}'] = _transposed(
         inside, jnp.asarray(of_layer)
       )
   return from_paths(flat)
 
 
-def _turned(path: str, x: jax.Array) -> jax.Array:
+def _transposed(path: str, x: jax.Array) -> jax.Array:
   """A kernel with its target axes first; anything else as it is."""
   if not path.endswith('/kernel'):
     return x

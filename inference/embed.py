@@ -16,8 +16,8 @@ _BUCKET = 16  # lengths are rounded up to this, so that few programs serve all t
 class Embedder:
   """Texts in, vectors out.
 
-  A text stands after the tokenizer's `begin` where the model's training had it so, and before its
-  `end` unless the model is causal.
+  A text stands after the tokenizer's `bos` where the model's training had it so, and before its
+  `eos` unless the model is causal.
 
   Args:
     max_length: tokens of a text that are read, special ones counted; as many as the model can
@@ -39,7 +39,7 @@ class Embedder:
   ):
     self._tokenizer = model.need_tokenizer()
     self._max_length = model.context if max_length is None else min(max_length, model.context)
-    self._begun, self._closed = model.framed, model.mask != 'causal'
+    self._add_bos, self._add_eos = model.add_bos, model.mask != 'causal'
     self._params = jax.tree.map(jnp.asarray, model.params)
     read = model.trunk.apply if read is None else read
 
@@ -91,6 +91,6 @@ class Embedder:
     return np.stack(vectors)
 
   def _row(self, ids: np.ndarray) -> np.ndarray:
-    begin = [self._tokenizer.begin] if self._begun or not len(ids) else []
-    end = [self._tokenizer.end] if self._closed else []
+    begin = [self._tokenizer.bos] if self._add_bos or not len(ids) else []
+    end = [self._tokenizer.eos] if self._add_eos else []
     return np.array([*begin, *ids[: self._max_length - len(begin) - len(end)], *end], np.int32)

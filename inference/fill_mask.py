@@ -27,7 +27,7 @@ def fill(model: Model, text: str, top: int, *, words: bool = False) -> list[dict
   if tokenizer.mask is None:
     raise ConfigError(f'the tokenizer of {model.source} has no mask token.')
   name = tokenizer.token(tokenizer.mask)
-  row_T = np.array([tokenizer.begin, *tokenizer.encode_with_masks(text), tokenizer.end], np.int32)
+  row_T = np.array([tokenizer.bos, *tokenizer.encode_with_masks(text), tokenizer.eos], np.int32)
   position_P = np.flatnonzero(row_T == tokenizer.mask)
   if not len(position_P):
     raise ConfigError(f'the text has no blank: write {name} where a word is missing.')

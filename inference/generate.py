@@ -56,7 +56,7 @@ class _Row:
   done: bool = False
 
 
-class Writer:
+class Generator:
   """Writes with one network under one rule of sampling.
 
   Sample i of a prompt depends on the prompt, the seed and i, never on what else is written.
@@ -137,7 +137,7 @@ class Writer:
         row.view.append(token)
         row.ids.append(token)
         row.logprobs.append(logprob)
-        if len(row.ids) == max_tokens or token == self._tokenizer.end or self._stopped(row.ids):
+        if len(row.ids) == max_tokens or token == self._tokenizer.eos or self._stopped(row.ids):
           row.done = True
       if stream is not None:
         text = self._text(rows[0].ids, rows[0].done)
@@ -155,7 +155,7 @@ class Writer:
 
   def _ids(self, prompt: str) -> list[int]:
     ids = [int(token) for token in self._tokenizer.encode([prompt])[0]] if prompt else []
-    return [self._tokenizer.begin, *ids] if self._model.framed or not ids else ids
+    return [self._tokenizer.bos, *ids] if self._model.add_bos or not ids else ids
 
   def _stopped(self, ids: list[int]) -> bool:
     return any(stop in self._tokenizer.decode(ids) for stop in self._stop)
@@ -164,7 +164,7 @@ class Writer:
     """The text of ids up to a stop; unless it is whole,
     without what the next token may still change.
     """
-    if ids and ids[-1] == self._tokenizer.end:
+    if ids and ids[-1] == self._tokenizer.eos:
       ids = ids[:-1]
     text = self._tokenizer.decode(ids)
     cut = min([text.find(stop) for stop in self._stop if stop in text], default=len(text))

@@ -16,7 +16,7 @@ class Model(NamedTuple):
     heads: names of models.heads.HEADS that it has.
     network: made with this mask and these heads, for rows that hold one text.
     params: its parameters.
-    framed: in training, texts began with the tokenizer's `begin`.
+    add_bos: in training, texts began with the tokenizer's `bos`.
     source: where it was read, for people.
     ahead: how many positions before a blank the output stands
       that fills it: 1 of a model trained with mntp.
@@ -28,7 +28,7 @@ class Model(NamedTuple):
   network: Network
   params: Any
   tokenizer: Tokenizer | None
-  framed: bool
+  add_bos: bool
   source: str
   ahead: int = 0
 

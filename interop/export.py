@@ -39,7 +39,7 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
       'for models that read both sides. --export=hf works.'
     )
   ids = dict(pad_token_id=tokenizer.pad) | (
-    {} if encoder else dict(bos_token_id=tokenizer.begin, eos_token_id=tokenizer.end)
+    {} if encoder else dict(bos_token_id=tokenizer.bos, eos_token_id=tokenizer.eos)
   )
   heads = model.heads
   params = {path: np.asarray(jax.device_get(x)) for path, x in by_path(model.params).items()}
@@ -59,7 +59,7 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   if not encoder:
     _write(to / 'generation_config.json', ids)
   files.save_tensors(tensors, to / 'model.safetensors')
-  _tokenizer(tokenizer, to, model, closed=encoder)
+  _tokenizer(tokenizer, to, model, add_eos=encoder)
   if sentences:
     _sentence_transformers(to, model)
   manifest = _manifest(model, workdir)
@@ -69,8 +69,8 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   )
 
 
-def _tokenizer(tokenizer, to: Path, model: Model, *, closed: bool):
-  rule = tokenizer.framed_json(closed=closed) if model.framed else tokenizer.plain_json()
+def _tokenizer(tokenizer, to: Path, model: Model, *, add_eos: bool):
+  rule = tokenizer.framed_json(add_eos=add_eos) if model.add_bos else tokenizer.plain_json()
   (to / 'tokenizer.json').write_text(rule, encoding='utf-8')
   name = lambda index: None if index is None else tokenizer.token(index)
   specials = dict(
@@ -79,9 +79,9 @@ def _tokenizer(tokenizer, to: Path, model: Model, *, closed: bool):
     unk_token=name(tokenizer.unknown),
   )
   specials |= (
-    dict(cls_token=name(tokenizer.begin), sep_token=name(tokenizer.end))
-    if closed
-    else dict(bos_token=name(tokenizer.begin), eos_token=name(tokenizer.end))
+    dict(cls_token=name(tokenizer.bos), sep_token=name(tokenizer.eos))
+    if add_eos
+    else dict(bos_token=name(tokenizer.bos), eos_token=name(tokenizer.eos))
   )
   specials = {role: token for role, token in specials.items() if token is not None}
   _write(to / 'special_tokens_map.json', specials)

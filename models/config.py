@@ -41,7 +41,6 @@ class ModelConfig:
   init_truncated: bool
   init_depth_scaled: bool
   init_residual_zero: bool
-  position_init_scale: float
   dropout: float
   attention_dropout: float
   attention: str

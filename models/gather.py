@@ -25,7 +25,7 @@ def keep_rows(x_BxTxD: jax.Array) -> jax.Array:
   return jax.lax.with_sharding_constraint(x_BxTxD, PartitionSpec(axes))
 
 
-def at(x_BxSx: jax.Array, place_BxT: jax.Array | None) -> jax.Array:
+def gather_positions(x_BxSx: jax.Array, place_BxT: jax.Array | None) -> jax.Array:
   """The elements of each row that stand at its T places, BxTx...; None: all of them."""
   if place_BxT is None:
     return x_BxSx

@@ -57,9 +57,9 @@ class Linear(nn.Module):
   @nn.compact
   def __call__(self, x):
     axes = self.source + self.target
-    if self.has_variable('params', 'turned'):  # for writing, see inference.decode.laid_out
+    if self.has_variable('params', 'transposed'):  # for writing, see inference.decode.decode_layout
       read = self.source.lower()  # a map from D to D has two axes, not the diagonal of one
-      kernel = self.get_variable('params', 'turned')
+      kernel = self.get_variable('params', 'transposed')
       out = jnp.einsum(f'{self.target}{read},BT{read}->{self.target}BT', kernel.astype(x.dtype), x)
       out = jnp.moveaxis(out, (-2, -1), (0, 1))
     else:

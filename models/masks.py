@@ -93,7 +93,7 @@ class Mask:
     """The same mask with `dense` computed, so that a scan over layers does it once."""
     return dataclasses.replace(self, drawn_BxTxS=self.dense(T, S))
 
-  def at(self, place_BxT: jax.Array) -> 'Mask':
+  def take_queries(self, place_BxT: jax.Array) -> 'Mask':
     """The mask of the queries alone that stand at T places of each row."""
     position_BxT = place_BxT
     if self.q_position_BxT is not None:

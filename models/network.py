@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from models import attention, positions
 from models import heads as head_modules
 from models.config import ModelConfig
-from models.gather import at
+from models.gather import gather_positions
 from models.kv_cache import Cache
 from models.masks import Mask, self_attention_mask
 from models.transformer import Embeddings, Transformer
@@ -72,7 +72,7 @@ class _Network(nn.Module):
         own_BxPxD = hidden_BxTxD[:, first : first + place_BxP.shape[1]]
         first += place_BxP.shape[1]
       else:
-        own_BxPxD = at(hidden_BxTxD, place_BxP)
+        own_BxPxD = gather_positions(hidden_BxTxD, place_BxP)
       outputs[name] = heads[owner](own_BxPxD, of, embeddings.token_VxE)
     if cache is not None:
       outputs['cache'] = cache

@@ -9,7 +9,7 @@ from models import positions
 from models.attention import attend, attention_weights
 from models.config import ModelConfig
 from models.dropout import dropout
-from models.gather import at, keep_rows
+from models.gather import gather_positions, keep_rows
 from models.layers import FeedForward, Linear, Norm, kernel_init, rms_normalise
 from models.masks import Mask
 
@@ -35,14 +35,18 @@ class Attention(nn.Module):
   def __call__(self, x_BxSxD, cache, mask: Mask, position_BxS, read_BxT):
     config = self.config
     D, H, G, K = config.width, config.heads, config.G, config.K
-    q_BxTxHxK = Linear(config, 'D', 'HK', (D, H, K), name='query')(at(x_BxSxD, read_BxT))
+    q_BxTxHxK = Linear(config, 'D', 'HK', (D, H, K), name='query')(
+      gather_positions(x_BxSxD, read_BxT)
+    )
     k_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='key')(x_BxSxD)
     v_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='value')(x_BxSxD)
     if config.qk_norm:
       q_BxTxHxK = rms_normalise(q_BxTxHxK, config.norm_epsilon)
       k_BxSxGxK = rms_normalise(k_BxSxGxK, config.norm_epsilon)
     if config.positions == 'rotary':
-      q_BxTxHxK = positions.rotate(q_BxTxHxK, at(position_BxS, read_BxT), base=config.rotary_base)
+      q_BxTxHxK = positions.rotate(
+        q_BxTxHxK, gather_positions(position_BxS, read_BxT), base=config.rotary_base
+      )
       k_BxSxGxK = positions.rotate(k_BxSxGxK, position_BxS, base=config.rotary_base)
     if cache is not None:
       cache = tuple(
@@ -90,7 +94,7 @@ class Block(nn.Module):
     feed_forward = FeedForward(config, name='feed_forward')
     attention_norm = Norm(config, name='attention_norm')
     feed_forward_norm = Norm(config, name='feed_forward_norm')
-    x_BxTxD = at(x_BxSxD, read_BxT)
+    x_BxTxD = gather_positions(x_BxSxD, read_BxT)
     if config.norm_position == 'pre':
       update_BxTxD, cache = attention(attention_norm(x_BxSxD), cache, mask, position_BxS, read_BxT)
       x_BxTxD += _thinned(self, update_BxTxD)
@@ -117,9 +121,7 @@ class Embeddings(nn.Module):
     )
     self.token_VxE = table('token', 'V', config.vocab_size, kernel_init(config))
     if config.positions == 'learned':
-      self.position_SxE = table(
-        'position', 'S', config.max_length, kernel_init(config, scale=config.position_init_scale)
-      )
+      self.position_SxE = table('position', 'S', config.max_length, kernel_init(config))
     if config.segment_types:
       self.type_CxE = table('type', 'C', config.segment_types, kernel_init(config))
     if config.embedding_norm:
@@ -168,7 +170,7 @@ class Transformer(nn.Module):
       x_BxTxD, layers = self._scanned()(x_BxTxD, layers, mask, position_BxT)
     else:
       x_BxTxD, read_BxT = self._one_by_one(x_BxTxD, mask, position_BxT, read_BxT), None
-    x_BxTxD = at(x_BxTxD, read_BxT)
+    x_BxTxD = gather_positions(x_BxTxD, read_BxT)
     if config.final_norm:
       x_BxTxD = Norm(config, name='final_norm')(x_BxTxD)
     return x_BxTxD, None if cache is None else caching.Cache(*layers)
@@ -210,7 +212,7 @@ class Transformer(nn.Module):
         dict(params=layer),
         x_BxTxD,
         None,
-        mask.at(read_BxT) if last else mask,
+        mask.take_queries(read_BxT) if last else mask,
         position_BxT,
         read_BxT if last else None,
         rngs=rngs,
@@ -218,7 +220,7 @@ class Transformer(nn.Module):
     return x_BxTxD
 
   def _with_cache(self, x_BxTxD, layers, mask: Mask, position_BxT):
-    """For parameters and a cache that are not stacked: those of `inference.decode.laid_out`."""
+    """For parameters and a cache that are not stacked: as `decode_layout` gives them."""
     count = self.config.layers
     blocks = [
       Block(self.config, name=f'block_{i}')

@@ -12,7 +12,7 @@ class Masking:
 
   rate: float
   final_rate: float
-  static: int
+  fixed_maskings: int
   masked: float
   random: float
   unit: str

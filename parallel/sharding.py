@@ -141,7 +141,7 @@ def rows_counted(mesh: Mesh, B: int) -> np.ndarray:
   return np.arange(B).reshape(len(first_R), -1)[here_R].ravel()
 
 
-def place(batch, mesh: Mesh):
+def shard_batch(batch, mesh: Mesh):
   """A batch as global arrays on the mesh, from its rows here."""
   sharding = batch_sharding(mesh)
   parts = mesh.shape['data'] * mesh.shape['fsdp']
@@ -157,7 +157,7 @@ def place(batch, mesh: Mesh):
   return {name: put(x_Bx) for name, x_Bx in batch.items()}
 
 
-def fetch(tree):
+def to_host(tree):
   """Arrays of a tree on this host, whole; where other processes
   hold parts of them, all must ask together.
   """

@@ -9,14 +9,14 @@ import sys
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
-def keep_memory():
+def disable_malloc_trim():
   """Memory that is freed stays with the process, for programs on a
   CPU; nothing happens where there is no glibc.
 
   XLA frees the buffers of a step and asks for the same sizes in the next. As it comes, glibc gives
   each back to the system, which then clears every page anew. To be called before anything large is
   allocated. The largest blocks of XLA's own threads are still mapped anew: glibc keeps only the
-  main heap. `ask_for_large_pages` makes that cheap.
+  main heap. `reexec_with_huge_pages` makes that cheap.
   """
   try:
     mallopt = ctypes.CDLL(None).mallopt
@@ -26,7 +26,7 @@ def keep_memory():
   mallopt(_TRIM_THRESHOLD, -1)  # which never shrinks
 
 
-def ask_for_large_pages():
+def reexec_with_huge_pages():
   """Begins the program anew with pages of 2 MiB for what malloc
   maps, where Linux leaves that to programs.
 

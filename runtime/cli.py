@@ -19,6 +19,7 @@ from ml_collections import config_flags
 
 from configs import base
 from configs.schema.check import OBJECTIVES, ConfigError, check
+from configs.schema.upgrade import renamed
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
@@ -108,6 +109,8 @@ def _plain(error: Exception) -> str:
   if hasattr(error, 'exit_code'):
     return text
   if meant := re.search(r'Did you mean "(.+?)" instead of "(.+?)"', text):
+    if new := renamed(meant[2]):
+      return f'config has no field {meant[2]!r} any more: it is config.{new} now.'
     return f'config has no field {meant[2]!r}. Did you mean {meant[1]!r}?'
   if isinstance(error, flags.UnrecognizedFlagError):
     close = difflib.get_close_matches(error.flagname, list(FLAGS), 1)
@@ -127,6 +130,8 @@ def _plain(error: Exception) -> str:
         f'this config has no objective {wrong[1]}. They are replaced together: '
         f'--config.objectives="{{\'{wrong[1]}\': 1.0}}".'
       )
+    if new := renamed(wrong[1]):
+      return f'config has no field {wrong[1]!r} any more: it is config.{new} now.'
     return f'config has no field {wrong[1]!r}; configs/base.py has them all.'
   if 'Traceback' in text:
     return text.strip().splitlines()[-1].partition(': ')[2]

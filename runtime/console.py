@@ -41,7 +41,7 @@ class Console:
     # measured time of a step over its predicted time
     self._slower: deque[float] = deque(maxlen=101)
 
-  def hush(self):
+  def mute(self):
     """Says nothing from now on."""
     self._rich.quiet = True
 
@@ -77,7 +77,7 @@ class Console:
     if self._rich.is_terminal:
       self._progress = Progress(
         SpinnerColumn(),
-        _Doing(),
+        _Status(),
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
         TextColumn('{task.fields[numbers]}'),
@@ -89,7 +89,7 @@ class Console:
         'training', total=steps, completed=step, numbers='', since=time.monotonic()
       )
 
-  def doing(self, what: str):
+  def status(self, what: str):
     """Says what takes time now: compiling, evaluating, saving."""
     if self._progress is not None:
       self._progress.update(
@@ -117,7 +117,7 @@ class Console:
       self._last_plain = time.monotonic()
       self.say(f'step {step:,} of {self._steps:,}  {numbers}')
 
-  def part(self, index: int, of: int, what: str):
+  def substep(self, index: int, of: int, what: str):
     """Progress within what takes long: `index`, from 1, of so many
     parts of a step or of the validation set.
     """
@@ -127,7 +127,7 @@ class Console:
       self._last_plain = time.monotonic()
       self.say(f'{index:,} of {of:,} {what}')
 
-  def advance(self, done: int, of: int, seconds: float):
+  def progress(self, done: int, of: int, seconds: float):
     """So many of what the bar counts are done, in so many seconds together."""
     numbers = f'{done:,} of {of:,}  {duration(seconds / done * (of - done))} left'
     if self._progress is not None:
@@ -141,7 +141,7 @@ class Console:
       self._progress = None
 
 
-class _Doing(ProgressColumn):
+class _Status(ProgressColumn):
   """What is being done; anything but a step with the time it has taken so far."""
 
   def render(self, task) -> Text:

@@ -121,7 +121,7 @@ def _get(key: str) -> str:
   return runtime.global_state.client.blocking_key_value_get(key, _EVER_MS)
 
 
-class Together:
+class StepConsensus:
   """What the processes know together of their steps: the
   hash of the whole batch, and whether to stop.
 

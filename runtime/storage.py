@@ -30,7 +30,7 @@ for _scheme in SCHEMES:
   fsspec.config.conf.setdefault(_scheme, {}).setdefault('use_listings_cache', False)
 
 
-def place(name: epath.PathLike, flag: str = '--workdir') -> Path | epath.Path:
+def resolve_path(name: epath.PathLike, flag: str = '--workdir') -> Path | epath.Path:
   """The folder, or file, of that name; ~ is understood.
 
   Raises:

@@ -51,7 +51,7 @@ class Watchdog:
         with contextlib.suppress(OSError, ValueError):  # a standard error that is no file
           faulthandler.dump_traceback(sys.stderr)
         membership.end(
-          f'no progress for {time.monotonic() - since:.0f} s while {what} (config.stuck_after='
+          f'no progress for {time.monotonic() - since:.0f} s while {what} (config.watchdog_seconds='
           f'{self._limit:g}); the stacks of all threads are above. The same command goes on from '
           'the last checkpoint.',
           DeviceError.exit_code,

@@ -18,6 +18,7 @@ import jax
 
 from configs.base import FREE_ON_RESUME
 from configs.schema import check
+from configs.schema.upgrade import upgrade
 from runtime import distributed, storage
 from runtime.errors import StateError
 
@@ -47,6 +48,7 @@ def finished(directory: epath.PathLike, config: dict) -> dict | None:
   if not all(path.exists() for path in paths):
     return None
   result, old = (_read(path) for path in paths)
+  old = old and upgrade(old)
   return result if result and old == config and result['step'] == config['steps'] else None
 
 
@@ -198,7 +200,7 @@ def open_config(
     raise StateError(
       f'{path} is damaged. Name another --workdir, or pass --restart, which moves it aside.'
     )
-  differences = check.difference(old, config)
+  differences = check.difference(upgrade(old), config)
   refused = [line for line in differences if not check.covers(allow_change, line[0])]
   if refused:
     lines = '\n'.join(f'  {field}: was {old!r}, now {new!r}' for field, old, new in refused)
@@ -208,10 +210,10 @@ def open_config(
       f'{directory} holds a run with another config:\n{lines}\n{advice}'
       'Name another --workdir, or pass --restart, which moves the old run aside.'
     )
-  if any(field == 'steps' for field, *_ in differences) and fixed_length(old):
+  if any(field == 'steps' for field, *_ in differences) and fixed_length(upgrade(old)):
     raise StateError(
       f'{directory}: the number of steps decides which cell, mask rate or length each past step '
-      f'had, so this run cannot be extended. Begin another with config.start_from={directory}.'
+      f'had, so this run cannot be extended. Begin another with config.init_from={directory}.'
     )
   if differences:
     _write(path, config)
@@ -249,7 +251,7 @@ def read_config(directory: epath.PathLike):
   resolved = _read(path)
   if resolved is None:
     raise StateError(f'{path} is damaged: it holds no JSON object.')
-  return check.from_resolved(resolved)
+  return check.from_resolved(upgrade(resolved))
 
 
 def check_fingerprint(directory: epath.PathLike, facts: dict):

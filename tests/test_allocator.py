@@ -14,7 +14,7 @@ SWITCH = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 PROGRAM = """
 import os, sys
 from training import allocator
-allocator.ask_for_large_pages()
+allocator.reexec_with_huge_pages()
 block = bytearray(256 * 2**20)
 block[::4096] = b"x" * len(block[::4096])
 lines = [line for line in open("/proc/self/smaps") if line.startswith("AnonHugePages")]

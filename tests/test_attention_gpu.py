@@ -91,7 +91,7 @@ def test_steps_with_cudnn_follow_steps_with_the_reference(cell, remat):
       run = bare(config, mesh)
       state, losses[attention] = run.make(), []
       for _ in range(8):
-        state, measured = run.step(state, sharding.place(run.batch, mesh))
+        state, measured = run.step(state, sharding.shard_batch(run.batch, mesh))
         losses[attention].append(float(measured['train/loss']))
   # both round to 8 bits
   np.testing.assert_allclose(losses['cudnn'], losses['reference'], rtol=0.01)

@@ -13,7 +13,7 @@ import pytest
 import small
 from test_convert import random_weights
 
-from inference.attention_maps import draw, look, measures, page
+from inference.attention_maps import attention_maps, draw, measures, page
 from models.attention import attend, attention_weights
 from models.masks import Mask
 
@@ -24,10 +24,13 @@ CHROMIUM = next(
 
 
 @pytest.fixture(scope='module')
-def seen():
+def maps():
   weights = random_weights('bert')
   causal = small.network('bert_base', mask='causal', packed=False, heads=('mlm', 'nsp'))[0]
-  return [look(weights, TEXT), look(weights._replace(mask='causal', network=causal), TEXT)]
+  return [
+    attention_maps(weights, TEXT),
+    attention_maps(weights._replace(mask='causal', network=causal), TEXT),
+  ]
 
 
 @pytest.mark.parametrize('implementation', ['xla', 'reference'])
@@ -44,10 +47,10 @@ def test_weights_times_values_is_the_output_of_attention(implementation):
   )
 
 
-def test_the_other_mask_on_the_same_weights_hides_the_future(seen):
-  both, causal = (one.weight_LxHxTxT for one in seen)
-  assert seen[0].tokens == ['[CLS]', 'the', 'bank', '##s', 'of', 'a', 'river', '[SEP]']
-  assert seen[0].word_T == [0, 1, 2, 2, 3, 4, 5, 6]
+def test_the_other_mask_on_the_same_weights_hides_the_future(maps):
+  both, causal = (one.weight_LxHxTxT for one in maps)
+  assert maps[0].tokens == ['[CLS]', 'the', 'bank', '##s', 'of', 'a', 'river', '[SEP]']
+  assert maps[0].word_T == [0, 1, 2, 2, 3, 4, 5, 6]
   np.testing.assert_allclose(causal.sum(axis=-1), 1, atol=1e-5)
   assert not np.triu(causal, 1).any() and (both > 0).all()
 
@@ -59,14 +62,14 @@ def test_entropy_and_distance_are_those_of_known_heads():
   np.testing.assert_allclose(distance, [[1.25, 0]], atol=1e-6)
 
 
-def test_a_token_cannot_break_out_of_the_page(seen):
-  evil = seen[0]._replace(tokens=['</script><b>'] * 8)
+def test_a_token_cannot_break_out_of_the_page(maps):
+  evil = maps[0]._replace(tokens=['</script><b>'] * 8)
   assert '</script><b>' not in page([evil], '</script>')
 
 
-def test_the_picture_is_drawn(seen, tmp_path):
+def test_the_picture_is_drawn(maps, tmp_path):
   for name, options in (('mean', {}), ('head', dict(layer=0, head=1)), ('grid', dict(grid=True))):
-    draw(seen, tmp_path / f'{name}.png', **dict(layer=None, head=None, grid=False) | options)
+    draw(maps, tmp_path / f'{name}.png', **dict(layer=None, head=None, grid=False) | options)
     assert (tmp_path / f'{name}.png').read_bytes().startswith(b'\x89PNG')
 
 
@@ -99,9 +102,9 @@ def browse(text: str, folder: Path, script: str):
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason='no chromium here')
-def test_a_browser_shows_the_numbers_of_the_array(seen, tmp_path):
+def test_a_browser_shows_the_numbers_of_the_array(maps, tmp_path):
   found = browse(
-    page(seen, TEXT),
+    page(maps, TEXT),
     tmp_path,
     """
     const section = document.querySelector('section'), numbers = () =>
@@ -121,7 +124,7 @@ def test_a_browser_shows_the_numbers_of_the_array(seen, tmp_path):
     result.hidden = document.querySelectorAll('section')[1].querySelectorAll('td.hidden').length;
     return result;""",
   )
-  weight_LxHxTxT = seen[0].weight_LxHxTxT
+  weight_LxHxTxT = maps[0].weight_LxHxTxT
   close = lambda shown, array, atol: np.testing.assert_allclose(shown, array, atol=atol)
   close(found['clicked'], weight_LxHxTxT[0, 2], 1e-5)
   close(found['out'], weight_LxHxTxT[0, 2, 2], 6e-4)  # three decimals

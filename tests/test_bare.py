@@ -28,7 +28,7 @@ def config_of(**changes):
       'optimizer.warmup_steps': 0,
       # the same masks each step, so that so few must be learnt
       'optimizer.learning_rate': 1e-2,
-      'mlm.static': 1,
+      'mlm.fixed_maskings': 1,
     }
   )
   for name, value in changes.items():
@@ -53,7 +53,7 @@ def test_any_cell_has_a_step_that_learns(cell):
     run = bare(config, mesh)
     state, losses = run.make(), []
     for _ in range(8):
-      state, measured = run.step(state, sharding.place(run.batch, mesh))
+      state, measured = run.step(state, sharding.shard_batch(run.batch, mesh))
       losses.append(float(measured['train/loss']))
   assert np.isfinite(losses).all() and losses[-1] < losses[0]
   assert jax.tree.map(lambda x: x.shape, state) == jax.tree.map(lambda x: x.shape, run.abstract)
@@ -75,7 +75,7 @@ def test_steps_in_bfloat16_follow_float32_and_keep_their_parameters_in_it(cell):
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
       run = bare(config, mesh)
-      batch = sharding.place(run.batch, mesh)
+      batch = sharding.shard_batch(run.batch, mesh)
       program = run.step.lower(run.abstract, batch).as_text()
       state, losses[dtype] = run.make(), []
       for _ in range(5):

@@ -71,12 +71,12 @@ def test_cells_share_a_batch_by_rows():
       dict(schedule='1 bidirectional+mntp, 3 bidirectional+mlm'),
       ('one head at different positions',),
     ),
-    (dict(objectives=dict(mlm=1.0, nsp=1.0), mlm__static=10), ('drawn anew',)),
+    (dict(objectives=dict(mlm=1.0, nsp=1.0), mlm__fixed_maskings=10), ('drawn anew',)),
     (
       dict(schedule='1 causal+clm'),
       ('bidirectional+mlm is to be scored', 'the head of mlm', 'shared_head'),
     ),
-    (dict(validation__also='causal+clm'), ('causal+clm is to be scored', 'the head of clm')),
+    (dict(validation__extra_cells='causal+clm'), ('causal+clm is to be scored', 'the head of clm')),
     (dict(schedule='1 causal+clm & 7 bidirectional+mlm', batch_size=12), ('batch_size=12', 'by 8')),
     (
       dict(schedule='1 causal+clm, 1 bidirectional+mlm+nsp'),
@@ -99,7 +99,7 @@ def test_what_cannot_be_scheduled_is_refused_with_the_reason(changes, words):
 
 def test_a_shared_head_lets_one_cell_answer_for_another():
   check.check(
-    config(schedule='1 causal+clm', model__shared_head=True, validation__also='causal+clm')
+    config(schedule='1 causal+clm', model__shared_head=True, validation__extra_cells='causal+clm')
   )
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from configs import base
 from configs.schema import check, meshes
+from configs.schema.check import ConfigError
+from configs.schema.upgrade import RENAMED, renamed, upgrade
 
 CONFIGS = sorted(
   path.stem
@@ -255,3 +257,26 @@ def test_a_preset_that_is_none_is_refused(name):
 def test_a_batch_that_divides_is_accepted():
   meshes.check(config(batch_size=32, accumulate=2), 8, 2, 'cpu')
   meshes.check(config(batch_size=4, mesh__tensor=8), 8, 1, 'cpu')
+
+
+def test_a_config_of_before_has_todays_names_and_only_what_it_meant():
+  old = check.resolve(base.get_config())
+  old['start_from'] = old.pop('init_from')
+  old['mlm']['static'] = 10
+  del old['mlm']['fixed_maskings']
+  old['model']['position_init_scale'] = 0.02
+  new = check.from_resolved(upgrade(old))
+  assert new.mlm.fixed_maskings == 10 and new.init_from == ''
+  old['model']['position_init_scale'] = 0.5
+  with pytest.raises(ConfigError, match='position_init_scale'):
+    check.from_resolved(upgrade(old))
+
+
+@pytest.mark.parametrize('name', RENAMED)
+def test_an_old_name_is_an_error_that_names_the_new_one(name):
+  config = base.get_config().copy_and_resolve_references()
+  group, _, leaf = name.rpartition('.')
+  with config.unlocked():
+    (config[group] if group else config)[leaf] = ''
+  with pytest.raises(ConfigError, match=f'another name now: config.{renamed(name)}'):
+    check.check(config)

@@ -65,11 +65,11 @@ def test_a_log_says_what_takes_long_and_how_far_it_is(clock):
     ours.stage('tokenising', done, 40)
     clock.now += 1
   ours.begin(0, 2, lambda step: 60.0 * (2 - step))
-  ours.doing('compiling the training step')
-  ours.doing('training')
+  ours.status('compiling the training step')
+  ours.status('training')
   for done in range(1, 31):
     clock.now += 2
-    ours.part(done, 30, 'micro-batches of this step')
+    ours.substep(done, 30, 'micro-batches of this step')
   lines = text.getvalue().splitlines()
   assert lines[0] == 'data: tokenising ...' and 'data: tokenising: 11 of 40' in lines
   assert 'compiling the training step ...' in lines and 'training ...' not in lines
@@ -97,7 +97,7 @@ def test_a_terminal_shows_a_bar_with_the_time_a_compilation_has_taken_and_is_lef
   code = (
     'import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom runtime.console import Console\n'
     'c = Console()\nc.begin(3, 10, lambda step: 10.0 - step)\n'
-    'c.doing("compiling")\ntime.sleep(1.3)\nc.doing("training")\n'
+    'c.status("compiling")\ntime.sleep(1.3)\nc.status("training")\n'
     'c.stepped(4, 0.5, 0.0, 3.25, 99.0)\nc.say("a line")\nc.stepped(5, 0.5, 0.0, 3.125, 99.0)\n'
     'time.sleep(0.4)\nc.end()\nc.end()\n'
   )

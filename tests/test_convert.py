@@ -112,7 +112,7 @@ def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
   back = loading.load(tmp_path / 'theirs')
   loading.save(back, tmp_path / 'again')
   for found in (back, loading.load(tmp_path / 'again')):
-    assert (found.mask, found.heads, found.framed) == (weights.mask, weights.heads, True)
+    assert (found.mask, found.heads, found.add_bos) == (weights.mask, weights.heads, True)
     jax.tree.map(np.testing.assert_array_equal, by_path(found.params), by_path(weights.params))
     texts = ['The old banks of a river, [MASK].', '']
     for mine, theirs in zip(weights.tokenizer.encode(texts), found.tokenizer.encode(texts)):

@@ -20,7 +20,7 @@ def setup(**changes) -> Setup:
   masking = dict(
     rate=0.15,
     final_rate=0.0,
-    static=0,
+    fixed_maskings=0,
     masked=0.8,
     random=0.1,
     unit='token',

@@ -168,13 +168,13 @@ def test_sigterm_at_one_process_stops_all_at_one_step_with_one_checkpoint(by_two
 
 @pytest.mark.slow
 def test_a_process_that_is_stuck_is_noticed_and_every_stack_is_shown(text, tmp_path):
-  args = runs.command('bert_tiny', tmp_path / 'run', text, stuck_after=5.0)
+  args = runs.command('bert_tiny', tmp_path / 'run', text, watchdog_seconds=5.0)
   (first, _, waits), (second, _, sleeps) = ends(pair(args, faults=('none', 'sleep_at:3')))
   assert first == second == 6, waits + sleeps
   assert (
     'maybe_sleep' in sleeps
     and 'while reading the batch of step 3' in sleeps
-    and 'config.stuck_after=5' in sleeps
+    and 'config.watchdog_seconds=5' in sleeps
   )
   assert 'Thread 0x' in waits
 

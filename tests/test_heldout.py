@@ -50,7 +50,7 @@ def score(experiment, batch_size, params=None):
       experiment.network.apply,
       experiment.held_out,
       seed=experiment.config.validation.seed,
-      place=lambda batch: sharding.place(batch, mesh),
+      place=lambda batch: sharding.shard_batch(batch, mesh),
     )
     batches = experiment.validation(batch_size)
     return evaluate(

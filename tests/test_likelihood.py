@@ -79,7 +79,7 @@ def log_probabilities(models, kind, token_T, position, prefix=0) -> np.ndarray:
 
 
 def by_hand(models, tokenizer, kind, ids, read=0) -> np.ndarray:
-  row_T = np.array([tokenizer.begin, *ids, tokenizer.end])
+  row_T = np.array([tokenizer.bos, *ids, tokenizer.eos])
   found = []
   for t in range(1 + read, 1 + len(ids)):
     if CELLS[kind][2] == 'clm':
@@ -177,7 +177,7 @@ def test_mntp_under_a_causal_mask_is_the_chain_rule(tokenizer):
   [found] = Scorer(network.apply, params, tokenizer, kind='mntp', mask='causal', max_length=64)(
     [ids]
   )
-  row_T = np.array([tokenizer.begin, *ids])
+  row_T = np.array([tokenizer.bos, *ids])
   hidden_BxPxE, table_VxE, bias_V = network.apply(
     params, small.batch(row_T[None]) | dict(mlm_position=jnp.arange(len(row_T))[None])
   )['mlm']
@@ -218,7 +218,7 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
   """Of two documents that are packed into one row there, and read alone here."""
   texts = TEXTS[:1] + TEXTS[3:4]
   ids = tokenizer.encode(texts)
-  framed = [[tokenizer.begin, *text, tokenizer.end] for text in ids]
+  framed = [[tokenizer.bos, *text, tokenizer.eos] for text in ids]
   row = np.zeros((1, 40), np.int32)
   batch = dict(token=row.copy(), segment=row.copy(), type=row.copy(), id=np.zeros(1, np.int32))
   batch['token'][0, : sum(map(len, framed))] = np.concatenate(framed)
@@ -226,7 +226,7 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
   masking = Masking(
     rate=0.15,
     final_rate=0.0,
-    static=0,
+    fixed_maskings=0,
     masked=1.0,
     random=0.0,
     unit='token',
@@ -331,7 +331,7 @@ def test_random_words_are_scored_as_transformers_scores_them(tmp_path):
     [found] = Scorer(
       mine.network.apply, mine.params, mine.tokenizer, kind=kind, mask=mine.mask, max_length=64
     )(ids)
-    row = torch.tensor([[mine.tokenizer.begin, *ids[0], mine.tokenizer.end]])
+    row = torch.tensor([[mine.tokenizer.bos, *ids[0], mine.tokenizer.eos]])
     for place, nats in enumerate(found):
       t = 1 + place
       shown = row.clone()

@@ -74,7 +74,7 @@ def test_the_mask_of_a_few_queries_has_their_rows_of_the_whole(drawn):
       mask = random_mask(rng, B, T)
       place_BxQ = rng.integers(0, T, (B, 3))
       expected = np.take_along_axis(brute_force(mask, B, T, T), place_BxQ[:, :, None], axis=1)
-      dense = (mask.draw(T, T) if drawn else mask).at(jnp.asarray(place_BxQ)).dense(3, T)
+      dense = (mask.draw(T, T) if drawn else mask).take_queries(jnp.asarray(place_BxQ)).dense(3, T)
       np.testing.assert_array_equal(
         np.broadcast_to(True if dense is None else dense, expected.shape), expected
       )

@@ -131,9 +131,10 @@ def part(whole: dict, rows: slice) -> dict:
 def test_hashes_of_the_parts_that_processes_hold_add_up_to_the_hash_of_the_batch():
   whole = batch(8)
   parts = [
-    batch_hash(part(whole, [first, first + 3]), places=[first, first + 3]) for first in (0, 1, 2)
+    batch_hash(part(whole, [first, first + 3]), local_rows=[first, first + 3])
+    for first in (0, 1, 2)
   ]
-  parts += [batch_hash(part(whole, [6, 7]), places=[6, 7])]
+  parts += [batch_hash(part(whole, [6, 7]), local_rows=[6, 7])]
   assert sum(parts) % 2**64 == batch_hash(whole) < 2**64
 
 
@@ -151,7 +152,7 @@ def test_the_hash_sees_every_token_name_and_the_order_of_rows():
     whole | {'token': whole['segment'], 'segment': whole['token']},
   ]
   hashes = {batch_hash(other) for other in [whole, *others]} | {
-    batch_hash(whole, places=range(4, 8))
+    batch_hash(whole, local_rows=range(4, 8))
   }
   assert len(hashes) == 8
   assert batch_hash(dict(reversed(whole.items()))) == batch_hash(whole)

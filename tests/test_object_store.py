@@ -82,7 +82,7 @@ def store():
         break
       except OSError:
         time.sleep(0.1)
-    yield storage.place('gs://bucket')
+    yield storage.resolve_path('gs://bucket')
   process.kill()
   process.wait()
 

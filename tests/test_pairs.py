@@ -65,11 +65,9 @@ def test_rows_are_framed_and_never_too_long(made, tokenizer):
   ):
     length = len(a) + len(b) + 3
     assert len(a) and len(b) and length <= T
-    np.testing.assert_array_equal(np.flatnonzero(token == tokenizer.end), [len(a) + 1, length - 1])
+    np.testing.assert_array_equal(np.flatnonzero(token == tokenizer.eos), [len(a) + 1, length - 1])
     assert (
-      token[0] == tokenizer.begin
-      and (segment[:length] == 1).all()
-      and (segment[length:] == 0).all()
+      token[0] == tokenizer.bos and (segment[:length] == 1).all() and (segment[length:] == 0).all()
     )
     assert (kind[len(a) + 2 : length] == 1).all() and kind.sum() == len(b) + 1
     assert (token[length:] == tokenizer.pad).all()

@@ -275,12 +275,12 @@ def test_an_exported_model_is_theirs_with_its_tokenizer(tmp_path):
     export(mine, tmp_path, tmp_path / name)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / name)
     model = getattr(transformers, CASES[name][4]).from_pretrained(tmp_path / name).eval()
-    closed = [mine.tokenizer.end] if mine.mask == 'bidirectional' else []
+    closed = [mine.tokenizer.eos] if mine.mask == 'bidirectional' else []
     for text in TEXTS:
       if '[' in text:  # a name of a special token is one to them, and plain text to us
         continue
       assert tokenizer(text)['input_ids'] == [
-        mine.tokenizer.begin,
+        mine.tokenizer.bos,
         *mine.tokenizer.encode([text])[0],
         *closed,
       ], text

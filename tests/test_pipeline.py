@@ -98,7 +98,7 @@ def test_a_batch_is_a_function_of_seed_and_step(prepared, pairs):
     assert (
       left.keys()
       == right.keys()
-      == {'token', 'segment', 'type', 'id', 'look'} | ({'label'} if pairs else set())
+      == {'token', 'segment', 'type', 'id', 'epoch'} | ({'label'} if pairs else set())
     )
     for name in left:
       assert left[name].dtype == np.int32
@@ -120,14 +120,14 @@ def test_batch_size_and_processes_change_the_cut_and_not_the_rows(prepared, pair
   whole = get_batches(prepared, pairs, batch_size=12)
   for step in (0, 7):
     parts = [
-      get_batches(prepared, pairs, batch_size=12, places=places)[step]
-      for places in (range(4), range(4, 8), range(8, 12))
+      get_batches(prepared, pairs, batch_size=12, local_rows=local_rows)[step]
+      for local_rows in (range(4), range(4, 8), range(8, 12))
     ]
     for name, array in whole[step].items():
       np.testing.assert_array_equal(array, np.concatenate([part[name] for part in parts]))
   small = [get_batches(prepared, pairs, batch_size=4)[step]['token'] for step in range(3)]
   np.testing.assert_array_equal(np.concatenate(small), whole[0]['token'])
-  scattered = get_batches(prepared, pairs, batch_size=12, places=[1, 5, 9])[7]
+  scattered = get_batches(prepared, pairs, batch_size=12, local_rows=[1, 5, 9])[7]
   for name, array in whole[7].items():
     np.testing.assert_array_equal(array[[1, 5, 9]], scattered[name])
 
@@ -151,7 +151,7 @@ def test_validation_shared_by_processes_covers_every_row(prepared, pairs):
   seen = []
   for index in range(4):
     found = get_batches(
-      prepared, pairs, split='validation', batch_size=8, places=[index, index + 4]
+      prepared, pairs, split='validation', batch_size=8, local_rows=[index, index + 4]
     )
     seen += [row for batch in found for row in batch['id'] if row >= 0]
   assert sorted(seen) == list(range(found.rows))
@@ -244,7 +244,7 @@ def test_an_id_outside_the_vocabulary_is_refused(tmp_path):
     def read(self, ids, positions):
       return {'token': np.full((len(ids), 3), 50)}
 
-  options = dict(shuffled=True, batch_size=2, seed=0, places=None)
+  options = dict(shuffled=True, batch_size=2, seed=0, local_rows=None)
   Batches(Source(), vocabulary=51, **options)[0]
   with pytest.raises(DataError, match='token id 50'):
     Batches(Source(), vocabulary=50, **options)[0]

@@ -92,8 +92,8 @@ def test_a_segment_is_one_piece_and_starts_with_begin(tmp_path, tokenizer):
   batch = rows.read(np.arange(len(rows)), None)
   for token, segment in zip(batch['token'], batch['segment']):
     starts = np.flatnonzero(np.diff(segment, prepend=0) > 0)
-    assert (token[starts] == tokenizer.begin).all()
-    assert (token == tokenizer.begin).sum() == len(starts) == segment.max()
+    assert (token[starts] == tokenizer.bos).all()
+    assert (token == tokenizer.bos).sum() == len(starts) == segment.max()
     assert (token[segment == 0] == tokenizer.pad).all()
   assert (batch['type'] == 0).all()
   assert all(array.dtype == np.int32 for array in batch.values())

@@ -42,15 +42,15 @@ def batches(prepared, split, **changes):
   )
 
 
-def windows(prepared, split, looks=1, **changes) -> dict[int, list[np.ndarray]]:
-  """The tokens of every row, in the order of its number, for each look."""
-  found = {look: {} for look in range(looks + 1)}
+def windows(prepared, split, epochs=1, **changes) -> dict[int, list[np.ndarray]]:
+  """The tokens of every row, in the order of its number, for each epoch."""
+  found = {epoch: {} for epoch in range(epochs + 1)}
   source = batches(prepared, split, **changes)
-  for step in range(looks * len(source)):
+  for step in range(epochs * len(source)):
     batch = source[step]
     for row in np.flatnonzero(batch['id'] >= 0):
-      found[batch['look'][row]][batch['id'][row]] = batch['token'][row][batch['segment'][row] == 1]
-  return {look: [rows[index] for index in sorted(rows)] for look, rows in found.items()}
+      found[batch['epoch'][row]][batch['id'][row]] = batch['token'][row][batch['segment'][row] == 1]
+  return {epoch: [rows[index] for index in sorted(rows)] for epoch, rows in found.items()}
 
 
 def test_characters_come_back_exactly_and_a_new_one_is_unknown():
@@ -83,21 +83,23 @@ def test_the_end_of_the_text_is_held_out_and_no_character_is_lost(tmp_path):
 
 def test_each_look_cuts_the_training_text_elsewhere_and_depends_on_the_seed_alone(tmp_path):
   prepared = prepare(settings(tmp_path))
-  looks = windows(prepared, 'train', looks=3)
+  epochs = windows(prepared, 'train', epochs=3)
   text = ''.join(
-    map(prepared.tokenizer.token, np.concatenate([looks[0][0][:1], *(row[1:] for row in looks[0])]))
+    map(
+      prepared.tokenizer.token, np.concatenate([epochs[0][0][:1], *(row[1:] for row in epochs[0])])
+    )
   )
   offsets = [
     next(
       s
       for s in range(T - 1)
-      if text[s : s + T] == ''.join(map(prepared.tokenizer.token, looks[look][0]))
+      if text[s : s + T] == ''.join(map(prepared.tokenizer.token, epochs[epoch][0]))
     )
-    for look in range(3)
+    for epoch in range(3)
   ]
   assert offsets[0] == 0 and len(set(offsets)) > 1
   halves = [
-    batches(prepared, 'train', places=range(first, first + 4))[40]['token'] for first in (0, 4)
+    batches(prepared, 'train', local_rows=range(first, first + 4))[40]['token'] for first in (0, 4)
   ]
   np.testing.assert_array_equal(np.concatenate(halves), batches(prepared, 'train')[40]['token'])
 

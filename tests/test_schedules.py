@@ -10,7 +10,7 @@ import runs
 
 MIXED = {
   'schedule': '1 causal+clm & 3 bidirectional+mlm',
-  'validation.also': 'causal+clm',
+  'validation.extra_cells': 'causal+clm',
   'mlm.final_rate': 0.3,
   'objectives': "{'mlm': 1.0}",
 }
@@ -83,7 +83,7 @@ def test_a_run_begins_with_the_parameters_of_another_and_says_what_it_kept(mixed
       'bert_tiny',
       folder / 'clm',
       text,
-      **{'start_from': folder / 'mixed', 'mask': 'causal', 'objectives': "{'clm': 1.0}"},
+      **{'init_from': folder / 'mixed', 'mask': 'causal', 'objectives': "{'clm': 1.0}"},
     )
   )
   assert begun.returncode == 0, begun.stderr
@@ -98,7 +98,7 @@ def test_a_run_begins_with_the_parameters_of_another_and_says_what_it_kept(mixed
 
 def test_another_tokenizer_or_another_trunk_is_refused(mixed):
   folder, text = mixed
-  other = runs.run(runs.command('gpt_tiny', folder / 'bpe', text, start_from=folder / 'mixed'))
+  other = runs.run(runs.command('gpt_tiny', folder / 'bpe', text, init_from=folder / 'mixed'))
   assert (
     other.returncode == 3
     and 'another tokenizer' in other.stderr
@@ -109,7 +109,7 @@ def test_another_tokenizer_or_another_trunk_is_refused(mixed):
       'bert_tiny',
       folder / 'wide',
       text,
-      **{'start_from': folder / 'mixed', 'model.feed_forward': 96, 'objectives': "{'mlm': 1.0}"},
+      **{'init_from': folder / 'mixed', 'model.feed_forward': 96, 'objectives': "{'mlm': 1.0}"},
     )
   )
   assert wide.returncode == 3 and 'feed_forward' in wide.stderr and 'same sizes' in wide.stderr
@@ -123,5 +123,5 @@ def test_a_run_whose_steps_decide_what_its_past_was_is_not_extended(mixed):
   assert (
     more.returncode == 3
     and 'cannot be extended' in more.stderr
-    and 'config.start_from=' in more.stderr
+    and 'config.init_from=' in more.stderr
   )

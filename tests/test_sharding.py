@@ -71,7 +71,7 @@ def test_processes_hold_neighbouring_or_scattered_rows_as_the_mesh_says():
   mesh = sharding.make_mesh(base.get_config().mesh)
   np.testing.assert_array_equal(sharding.rows_here(mesh, 16), np.arange(16))
   np.testing.assert_array_equal(sharding.rows_counted(mesh, 16), np.arange(16))
-  placed = sharding.place(dict(x=np.arange(32).reshape(16, 2)), mesh)['x']
+  placed = sharding.shard_batch(dict(x=np.arange(32).reshape(16, 2)), mesh)['x']
   np.testing.assert_array_equal(placed, np.arange(32).reshape(16, 2))
   assert {shard.data.shape for shard in placed.addressable_shards} == {(2, 2)}
 

@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from data.corpora import sources, text_files, web_file, wheels
+from data.corpora import pypi_wheels, sources, text_files, web_file
 from data.errors import DataError
 
 
@@ -129,7 +129,7 @@ def test_identity_follows_the_content_and_not_the_name_or_time(tmp_path):
 
 def test_books_are_unwrapped_and_cut_into_documents_of_whole_paragraphs():
   paragraph = 'word\n' * 300
-  documents = list(wheels.book_documents('\r\n\r\n'.join([paragraph] * 9)))
+  documents = list(pypi_wheels.book_documents('\r\n\r\n'.join([paragraph] * 9)))
   assert [len(document.split()) for document in documents] == [1_200, 1_500]
   assert documents[0].count('\n') == 3
   assert ' '.join(documents).split() == (paragraph * 9).split()

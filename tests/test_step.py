@@ -94,7 +94,7 @@ def train(cell, mesh, steps, **options):
     first = jax.device_get(state.params)
     losses = []
     for _ in range(steps):
-      state, metrics = step(state, sharding.place(batch(), mesh))
+      state, metrics = step(state, sharding.shard_batch(batch(), mesh))
       losses.append(float(metrics['train/loss']))
     return first, jax.device_get(state.params), losses
 
@@ -158,7 +158,7 @@ def test_micro_batches_are_exactly_the_big_batch(cell):
     mesh = mesh_of(1)
     with jax.set_mesh(mesh):
       _, state, step, *_ = make(cell, mesh, accumulate=accumulate)
-      _, metrics = step(state, sharding.place(batch(), mesh))
+      _, metrics = step(state, sharding.shard_batch(batch(), mesh))
       gradient_norms.append(float(metrics['gradient_norm']))
       losses.append(float(metrics['train/loss']))
   np.testing.assert_allclose(losses, losses[0], rtol=1e-6)
@@ -172,7 +172,7 @@ def test_every_micro_batch_ticks():
     _, state, step, *_ = make(
       'gpt', mesh, accumulate=4, tick=lambda index: ticks.append(int(index))
     )
-    jax.block_until_ready(step(state, sharding.place(batch(), mesh)))
+    jax.block_until_ready(step(state, sharding.shard_batch(batch(), mesh)))
     jax.effects_barrier()
   assert sorted(ticks) == [0, 1, 2, 3]
 
@@ -182,7 +182,7 @@ def test_nan_is_reported_and_leaves_the_parameters():
   with jax.set_mesh(mesh):
     _, state, step, *_ = make('bert', mesh, nan_at=0)
     before = jax.device_get(state.params)
-    state, metrics = step(state, sharding.place(batch(), mesh))
+    state, metrics = step(state, sharding.shard_batch(batch(), mesh))
   assert not metrics['finite'] and np.isnan(metrics['train/loss'])
   jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(state.params))
 
@@ -192,8 +192,8 @@ def test_the_average_follows_the_parameters():
   with jax.set_mesh(mesh):
     _, state, step, *_ = make('gpt', mesh, average=0.9)
     old, start = jax.device_get((state.params, state.average))
-    state, _ = step(state, sharding.place(batch(), mesh))
-    state, _ = step(state, sharding.place(batch(), mesh))
+    state, _ = step(state, sharding.shard_batch(batch(), mesh))
+    state, _ = step(state, sharding.shard_batch(batch(), mesh))
   jax.tree.map(np.testing.assert_array_equal, old, start)
   # the first rate is 0
   jax.tree.map(
@@ -250,7 +250,7 @@ def test_the_negative_control_collapses_where_an_honest_cell_cannot():
         fresh = dict(
           token=random.integers(0, V, (B, T), np.int32), segment=segment, type=0 * segment
         )
-        state, metrics = step(state, sharding.place(fresh, mesh))
+        state, metrics = step(state, sharding.shard_batch(fresh, mesh))
     losses[mask] = float(metrics['train/loss'])
   assert losses['bidirectional'] < 1 < 3.7 < losses['causal']
 
@@ -265,14 +265,14 @@ def shared_config():
   return config, small.model('bert_base', vocab_size=V, max_length=T, init_scale=0.1)
 
 
-def shared_works(static=0) -> list[Work]:
+def shared_works(fixed_maskings=0) -> list[Work]:
   """Two cells that share a batch."""
   config, shape = shared_config()
   setup = Setup(
     jnp.arange(V) < 5,
     jnp.ones(V, bool),
     4,
-    Masking(**config.mlm.to_dict() | dict(static=static)),
+    Masking(**config.mlm.to_dict() | dict(fixed_maskings=fixed_maskings)),
     32,
   )
   return [
@@ -298,7 +298,7 @@ def shared_step(mesh, *, accumulate=1):
     state = start()
     params = jax.device_get(state.params)
     step = make_train_step(works, tx, schedule, seed=0, steps=100, accumulate=accumulate)
-    _, metrics = step(state, sharding.place(batch(), mesh))
+    _, metrics = step(state, sharding.shard_batch(batch(), mesh))
   return params, jax.device_get(metrics)
 
 
@@ -308,7 +308,7 @@ def test_cells_that_share_a_batch_count_by_their_rows_and_do_not_meet():
   def alone(params):
     total = 0.0
     for work, share in zip(works, (1 / 4, 3 / 4)):
-      prepared = prepare(work, batch(), seed=0, step=0, steps=100, static=0)
+      prepared = prepare(work, batch(), seed=0, step=0, steps=100, fixed_maskings=0)
       ((name, terms),) = work.objective.terms(work.apply(params, prepared), prepared).items()
       total += share * terms['loss'].total / work.objective.counts(prepared)[name]
     return total
@@ -317,21 +317,21 @@ def test_cells_that_share_a_batch_count_by_their_rows_and_do_not_meet():
   np.testing.assert_allclose(metrics['train/loss'], loss, rtol=1e-6)
   # sums in another order
   np.testing.assert_allclose(metrics['gradient_norm'], optax.global_norm(gradient), rtol=1e-5)
-  clm, mlm = (prepare(work, batch(), seed=0, step=0, steps=100, static=0) for work in works)
+  clm, mlm = (prepare(work, batch(), seed=0, step=0, steps=100, fixed_maskings=0) for work in works)
   assert 'mlm_position' not in clm and clm['token'].shape[0] == 4 and mlm['token'].shape[0] == 12
   np.testing.assert_array_equal(clm['token'], batch()['token'][::4])
 
 
 def test_a_row_hides_the_same_whatever_it_shares_the_batch_with():
   works = shared_works()
-  mixed = prepare(works[1], batch(), seed=0, step=7, steps=100, static=0)
+  mixed = prepare(works[1], batch(), seed=0, step=7, steps=100, fixed_maskings=0)
   alone = prepare(
     works[1]._replace(part=grid.Part(works[1].part.cell, 0, 1, 1)),
     batch(),
     seed=0,
     step=7,
     steps=100,
-    static=0,
+    fixed_maskings=0,
   )
   np.testing.assert_array_equal(
     mixed['token'], np.delete(alone['token'], np.arange(0, B, 4), axis=0)
@@ -355,11 +355,13 @@ def test_shares_of_a_batch_do_not_depend_on_devices_or_micro_batches(devices, ac
 
 
 def test_static_masks_come_round_again_and_dynamic_ones_do_not():
-  works = shared_works(static=3)
+  works = shared_works(fixed_maskings=3)
 
-  def token(step, look, static):
-    data = batch() | dict(id=np.arange(B, dtype=np.int32), look=np.full(B, look, np.int32))
-    return np.asarray(prepare(works[1], data, seed=0, step=step, steps=100, static=static)['token'])
+  def token(step, epoch, fixed_maskings):
+    data = batch() | dict(id=np.arange(B, dtype=np.int32), epoch=np.full(B, epoch, np.int32))
+    return np.asarray(
+      prepare(works[1], data, seed=0, step=step, steps=100, fixed_maskings=fixed_maskings)['token']
+    )
 
   np.testing.assert_array_equal(token(0, 0, 3), token(50, 3, 3))
   assert (token(0, 0, 3) != token(1, 1, 3)).any() and (token(1, 1, 3) != token(2, 2, 3)).any()
@@ -369,10 +371,10 @@ def test_static_masks_come_round_again_and_dynamic_ones_do_not():
 def test_the_mask_hash_tells_what_was_hidden():
   works = shared_works()
   hashes = {
-    step: int(mask_hash(prepare(works[1], batch(), seed=0, step=step, steps=100, static=0)))
+    step: int(mask_hash(prepare(works[1], batch(), seed=0, step=step, steps=100, fixed_maskings=0)))
     for step in (0, 1, 0)
   }
-  moved = prepare(works[1], batch(), seed=0, step=0, steps=100, static=0)
+  moved = prepare(works[1], batch(), seed=0, step=0, steps=100, fixed_maskings=0)
   swapped = moved | dict(
     mlm_position=moved['mlm_position'][::-1], mlm_weight=moved['mlm_weight'][::-1]
   )

@@ -45,7 +45,7 @@ ALLOWED = {
   'tools/claims/schema.py: Path(file)': 'the files of claims/',
   'tools/claims/measure.py: Path(base.__file__)': 'the configs of this tree',
   'tools/attention.py: Path(flags.out)': 'a picture for the person at this machine',
-  "inference/attention_maps.py: Path(seen.title.partition(',')[0].partition(' (')[0])": (
+  "inference/attention_maps.py: Path(maps.title.partition(',')[0].partition(' (')[0])": (
     'the name of a model, cut short'
   ),
   "tools/convert.py: to.rglob('*')": 'what it wrote, always to a folder here',
@@ -152,7 +152,7 @@ def test_the_rule_catches_what_it_is_for(tmp_path):
 @pytest.fixture
 def run(monkeypatch):
   bucket.mount(monkeypatch)
-  return storage.place('gs://bucket/runs/mine')
+  return storage.resolve_path('gs://bucket/runs/mine')
 
 
 def names(folder) -> set[str]:
@@ -163,19 +163,19 @@ def test_a_store_that_is_not_known_or_not_installed_is_one_line(monkeypatch):
   with pytest.raises(
     ConfigError, match='--workdir=memory://x: memory:// is no store that is known; there are gs://'
   ):
-    storage.place('memory://x')
+    storage.resolve_path('memory://x')
   monkeypatch.setattr(storage, 'SCHEMES', {'gs': ('no_such_package', 'gcs')})
   with pytest.raises(
     ConfigError,
     match=r'--weights=gs://a: gs:// needs no_such_package: pip '
     r"install -e '.\[gcs\]'",
   ):
-    storage.place('gs://a', '--weights')
+    storage.resolve_path('gs://a', '--weights')
 
 
 def test_paths_of_this_machine_stay_what_they_were(tmp_path):
-  assert storage.place(str(tmp_path)) == tmp_path and not storage.remote(tmp_path)
-  assert storage.place('~/x') == Path.home() / 'x'
+  assert storage.resolve_path(str(tmp_path)) == tmp_path and not storage.remote(tmp_path)
+  assert storage.resolve_path('~/x') == Path.home() / 'x'
 
 
 def test_of_two_that_claim_an_object_one_wins(run):

@@ -86,8 +86,8 @@ def test_a_corpus_of_one_token_a_word_and_one_document_a_row(name, tmp_path, mon
   batches = pipeline.batches(prepared, sequence_length=32, pairs=False, batch_size=16, seed=0)
   batch = batches[0]
   assert (batch['segment'] == 1).all()
-  assert (batch['token'][:, 0] == tokenizer.begin).all() and (
-    batch['token'][:, -1] == tokenizer.end
+  assert (batch['token'][:, 0] == tokenizer.bos).all() and (
+    batch['token'][:, -1] == tokenizer.eos
   ).all()
   documents = set(synthetic.documents(synthetic.open_language(name), 300))
   assert all(' '.join(tokenizer.token(t) for t in row[1:-1]) in documents for row in batch['token'])

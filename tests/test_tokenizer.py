@@ -142,7 +142,7 @@ def test_published_vocabulary_files_are_read(tmp_path):
   (tmp_path / 'vocab.txt').write_text('\r\n'.join(tokens) + '\r\n')
   tokenizer = tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase=True)
   assert tokenizer.size == len(tokens)
-  assert (tokenizer.pad, tokenizer.begin, tokenizer.end, tokenizer.mask, tokenizer.unknown) == (
+  assert (tokenizer.pad, tokenizer.bos, tokenizer.eos, tokenizer.mask, tokenizer.unknown) == (
     0,
     3,
     4,
@@ -206,7 +206,7 @@ def test_unigram_models_cannot_smuggle_a_special_token_in(tmp_path):
   raw.add_special_tokens(['<s>', '</s>'])
   loaded = tokenizer_lib.Tokenizer(raw)
   (ids,) = loaded.encode(['a<s>a'])
-  assert loaded.begin not in ids
+  assert loaded.bos not in ids
 
 
 @pytest.mark.parametrize('content', ['', '{}', '[]', 'text'])

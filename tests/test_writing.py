@@ -9,7 +9,7 @@ import pytest
 from test_convert import random_weights
 
 from configs.schema.check import ConfigError
-from inference.generate import Writer
+from inference.generate import Generator
 from inference.sampling import Sampling
 
 PROMPTS = ['the bank', 'he paid cash into the old bank of a', 'fish , boat']
@@ -24,7 +24,7 @@ def weights():
 def write(
   weights, prompts=PROMPTS[:1], max_tokens=12, samples=1, stream=None, sampling=BOLD, **changes
 ):
-  return Writer(weights, sampling, seed=changes.pop('seed', 3), **changes).write(
+  return Generator(weights, sampling, seed=changes.pop('seed', 3), **changes).write(
     prompts, max_tokens, samples, stream
   )
 
@@ -41,7 +41,7 @@ def test_a_prompt_gets_the_same_text_whatever_is_written_beside_it(weights, max_
 
 
 def test_log_probabilities_are_those_of_reading_the_text_again(weights):
-  writer = Writer(weights, BOLD, seed=3)
+  writer = Generator(weights, BOLD, seed=3)
   [[written]] = writer.write(PROMPTS[:1], 12).completions
   token = np.array([writer._ids(PROMPTS[0]) + written.ids])
   ones = np.ones_like(token)
@@ -72,21 +72,21 @@ def test_what_is_streamed_is_the_text(weights, stop):
 
 
 def test_what_does_not_fit_is_refused_before_anything_is_written(weights):
-  writer = Writer(weights, BOLD, seed=0)
+  writer = Generator(weights, BOLD, seed=0)
   writer.check('the bank', 64 - len(writer._ids('the bank')))
   with pytest.raises(ConfigError, match='66 more it does not fit into the 64 .*--overflow=roll'):
     writer.check('the bank', 66)
-  Writer(weights, BOLD, seed=0, roll=True).check('the bank', 66)
+  Generator(weights, BOLD, seed=0, roll=True).check('the bank', 66)
 
 
 def test_an_encoder_says_why_it_cannot_write_and_what_can(weights):
   with pytest.raises(ConfigError, match='reads both sides .* tools.fill_mask'):
-    Writer(random_weights('bert'), BOLD, seed=0)
+    Generator(random_weights('bert'), BOLD, seed=0)
 
 
 def test_the_speed_counts_no_compilation(weights):
   # one program read, the other took a step
   assert write(weights, max_tokens=2).tokens_per_second == 0
-  writer = Writer(weights, dataclasses.replace(BOLD, top_k=3), seed=0)
+  writer = Generator(weights, dataclasses.replace(BOLD, top_k=3), seed=0)
   slow, fast = (writer.write(PROMPTS, 4).tokens_per_second for _ in range(2))
   assert slow > 0 and fast > 0

@@ -25,7 +25,7 @@ cli.flags.DEFINE_enum(
 cli.flags.DEFINE_integer('layer', None, '.png: which layer, from 0; the last by default.')
 cli.flags.DEFINE_integer('head', None, '.png: which head, from 0; the mean over heads by default.')
 cli.flags.DEFINE_bool('grid', False, '.png: every head of every layer.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object: tokens and the sharpest heads.')
+cli.flags.DEFINE_bool('json', False, 'One JSON object: tokens and the lowest_entropy_heads heads.')
 
 
 def main():
@@ -40,34 +40,37 @@ def main():
   if flags.compare and flags.mask:
     raise ConfigError('--compare and --mask both ask for the second place: pass one of them.')
 
-  from inference.attention_maps import draw, look, page, sharpest
+  from inference.attention_maps import attention_maps, draw, lowest_entropy_heads, page
   from runtime import storage
   from runtime.console import Console
   from training import load as loading
 
   first = loading.flag()
-  seen = [look(loading.load(first, step=flags.step), flags.text)]
+  maps = [attention_maps(loading.load(first, step=flags.step), flags.text)]
   if flags.compare:
-    seen.append(look(loading.load(storage.place(flags.compare, '--compare')), flags.text))
+    maps.append(
+      attention_maps(loading.load(storage.resolve_path(flags.compare, '--compare')), flags.text)
+    )
   elif flags.mask:
-    seen.append(look(loading.load(first, step=flags.step, mask=flags.mask), flags.text))
+    maps.append(attention_maps(loading.load(first, step=flags.step, mask=flags.mask), flags.text))
   if out.suffix == '.html':
-    out.write_text(page(seen, flags.text), encoding='utf-8')
+    out.write_text(page(maps, flags.text), encoding='utf-8')
   else:
-    L, H = (min(sizes) for sizes in zip(*(one.weight_LxHxTxT.shape[:2] for one in seen)))
+    L, H = (min(sizes) for sizes in zip(*(one.weight_LxHxTxT.shape[:2] for one in maps)))
     for name, number, size in (('layer', flags.layer, L), ('head', flags.head, H)):
       if number is not None and not 0 <= number < size:
         raise ConfigError(f'--{name}={number}: the model has {name}s 0 to {size - 1}.')
-    draw(seen, out, layer=flags.layer, head=flags.head, grid=flags.grid)
+    draw(maps, out, layer=flags.layer, head=flags.head, grid=flags.grid)
   facts = [
-    dict(title=one.title, mask=one.mask, tokens=one.tokens, heads=sharpest(one)) for one in seen
+    dict(title=one.title, mask=one.mask, tokens=one.tokens, heads=lowest_entropy_heads(one))
+    for one in maps
   ]
   if flags.json:
     print(json.dumps(dict(out=str(out), text=flags.text, models=facts)))
     return
   for one in facts:
     Console().table(
-      f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens): sharpest heads',
+      f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens): lowest_entropy_heads heads',
       {
         f'layer {head["layer"]} head {head["head"]}': f'entropy {head["entropy"]:.3f} nats, '
         f'distance {head["distance"]:.2f} tokens'

@@ -31,7 +31,7 @@ def main():
   from training import redraw
 
   console = Console(quiet=flags.json)
-  drawn = redraw.draw(storage.place(flags.run, '--run'), flags.step, console.stage)
+  drawn = redraw.draw(storage.resolve_path(flags.run, '--run'), flags.step, console.stage)
   logged = drawn['logged']
   differ = [name for name in logged or {} if logged[name] != drawn[name]]
   if flags.json:

@@ -38,11 +38,11 @@ def main():
   from runtime.console import Console
   from training import load as loading
 
-  to = storage.place(flags.to, '--to')
+  to = storage.resolve_path(flags.to, '--to')
   if storage.remote(to):
     raise ConfigError(f'--to={to}: a model is written to a folder here, to be copied from there.')
   if source:
-    weights = loading.load_huggingface(_directory(storage.place(source, '--from')))
+    weights = loading.load_huggingface(_directory(storage.resolve_path(source, '--from')))
     loading.save(weights, to)
   else:
     step = None

@@ -105,7 +105,7 @@ def main():
   for task in tasks:
     updates = recipe.updates(len(task.splits['train']))
     console.begin(0, updates, lambda step, updates=updates: 0.1 * (updates - step))
-    console.doing(f'compiling {task.name}')
+    console.status(f'compiling {task.name}')
     try:
       result = finetune.finetune(
         weights.config,

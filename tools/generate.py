@@ -49,7 +49,7 @@ def main():
   flags = cli.FLAGS
   prompts = _prompts(flags)
 
-  from inference.generate import Writer
+  from inference.generate import Generator
   from inference.sampling import Sampling
   from training import load as loading
 
@@ -61,7 +61,7 @@ def main():
     min_p=flags.min_p,
     repetition_penalty=flags.repetition_penalty,
   )
-  writer = Writer(
+  writer = Generator(
     weights, sampling, seed=flags.seed, stop=tuple(flags.stop), roll=flags.overflow == 'roll'
   )
   for prompt in prompts:

@@ -27,7 +27,7 @@ def main():
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
     run = bare(config, mesh)
-    batch = sharding.place(run.batch, mesh)
+    batch = sharding.shard_batch(run.batch, mesh)
     planned = run.step.lower(run.abstract, batch).compile().memory_analysis()
     _, metrics = run.step(run.make(), batch)
     loss = float(metrics['train/loss'])

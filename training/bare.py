@@ -75,7 +75,7 @@ def bare(config, mesh) -> Bare:
     schedule,
     seed=config.seed,
     steps=config.steps,
-    static=config.mlm.static,
+    fixed_maskings=config.mlm.fixed_maskings,
     accumulate=max(1, config.accumulate),
     average=config.optimizer.average,
     options=compiler.options(mesh),
@@ -91,6 +91,6 @@ def bare(config, mesh) -> Bare:
       type=np.zeros((B, T), np.int32),
       label=np.zeros(B, np.int32),
       id=np.arange(B, dtype=np.int32),
-      look=np.zeros(B, np.int32),
+      epoch=np.zeros(B, np.int32),
     ),
   )

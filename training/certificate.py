@@ -12,7 +12,7 @@ from training import budget
 
 
 @dataclasses.dataclass(frozen=True)
-class Trail:
+class RunDigest:
   """What a run has read and spent so far; a checkpoint
   keeps it, so that a resumed run has the same.
 
@@ -28,9 +28,9 @@ class Trail:
   rows: str = ''
   masks: str = ''
 
-  def after(self, *, tokens: int, predictions: int, batch_hash: str, mask_hash: str) -> 'Trail':
+  def after(self, *, tokens: int, predictions: int, batch_hash: str, mask_hash: str) -> 'RunDigest':
     """With one step more."""
-    return Trail(
+    return RunDigest(
       self.tokens + tokens,
       self.predictions + predictions,
       _chain(self.rows, batch_hash),
@@ -39,7 +39,7 @@ class Trail:
 
 
 def write(
-  directory: epath.Path, config, trail: Trail, validation: dict, validation_sha256: str
+  directory: epath.Path, config, trail: RunDigest, validation: dict, validation_sha256: str
 ) -> dict:
   """Leaves certificate.json, and returns what it says.
 

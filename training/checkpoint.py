@@ -209,7 +209,7 @@ def digest(state) -> str:
 def _on_host(state) -> Iterator[tuple[str, np.ndarray]]:
   """(path, whole array), one at a time, in the order of the paths."""
   for name, leaf in sorted(_plain(state).items()):
-    yield name, sharding.fetch(leaf)
+    yield name, sharding.to_host(leaf)
 
 
 def _add(sha, name: str, array: np.ndarray):

@@ -40,7 +40,7 @@ class Recipe:
     pooling: what a classifier of rows reads: the mean over the tokens (special ones count), the
       last or the first.
     seeds: the runs, side by side; a seed gives the same run in any company.
-    steps, epochs: updates, or looks at every example where steps is 0.
+    steps, epochs: updates, or passes over the examples where steps is 0.
     max_length: tokens of a row; longer ones are cut.
     predict_batch: rows scored at once; changes speed only.
   """

@@ -28,7 +28,7 @@ def flag() -> Path | epath.Path:
     raise check.ConfigError(
       '--weights=DIR is missing: a Hugging Face directory, or the workdir of a run.'
     )
-  return storage.place(FLAGS.weights, '--weights')
+  return storage.resolve_path(FLAGS.weights, '--weights')
 
 
 def load(directory: Path, *, step: int | None = None, mask: str | None = None) -> Model:
@@ -70,7 +70,7 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
   network = make_network(config, mask=mask, packed=False, heads=heads)
   flat = huggingface.import_parameters(family, parameter_shapes(network), tensors, str(directory))
   tokenizer = _tokenizer(directory, config)
-  framed = family.mask == 'bidirectional' or tokenizer is not None and tokenizer.frames
+  framed = family.mask == 'bidirectional' or tokenizer is not None and tokenizer.adds_special_tokens
   return Model(config, mask, heads, network, from_paths(flat), tokenizer, framed, str(directory))
 
 
@@ -96,7 +96,7 @@ def save(model: Model, directory: Path):
   )
   if model.tokenizer is not None:
     model.tokenizer.save(directory / 'tokenizer.json')
-  about = dict(heads=model.heads, framed=model.framed, source=model.source)
+  about = dict(heads=model.heads, framed=model.add_bos, source=model.source)
   (directory / 'weights.json').write_text(json.dumps(about, indent=1) + '\n')
   (directory / 'config.json').write_text(json.dumps(check.resolve(config), indent=1) + '\n')
 

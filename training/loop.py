@@ -20,9 +20,9 @@ from runtime.signals import Stop
 from runtime.watchdog import Watchdog
 from training import checkpoint, metrics, out_of_memory, plan, warm_start
 from training import result as results
-from training.certificate import Trail
+from training.certificate import RunDigest
 from training.experiment import Experiment, assemble, make_run_state
-from training.prefetch import Ahead
+from training.prefetch import Prefetcher
 from training.state import scored_params
 from training.step import make_train_step
 
@@ -50,7 +50,7 @@ def train(
     ConfigError, DataError, StateError, NumericalError, Preempted,
       OSError: runtime/cli.py has the exit codes.
   """
-  directory = epath.Path(storage.place(directory))
+  directory = epath.Path(storage.resolve_path(directory))
   resolved = check.resolve(config)
   distributed.agree(check.flatten(resolved) | workdir.versions() | dict(code=workdir.code_sha256()))
   with distributed.held_by_first(lambda: workdir.locked(directory, console.say)) as release:
@@ -94,7 +94,7 @@ def train(
     )
     with (
       jax.set_mesh(mesh),
-      Watchdog(config.stuck_after) as watchdog,
+      Watchdog(config.watchdog_seconds) as watchdog,
       out_of_memory.explained(experiment, directory, mesh),
     ):
       run = _Run(experiment, directory, mesh, stop, console, watchdog)
@@ -124,7 +124,7 @@ class _Run:
       stop,
       console,
     )
-    self.watchdog, self.together = watchdog, distributed.Together(mesh, stop.requested.is_set)
+    self.watchdog, self.together = watchdog, distributed.StepConsensus(mesh, stop.requested.is_set)
     abstract, make, tx, schedule = make_run_state(experiment.config, experiment.network, mesh)
     parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
     self.plan = plan.make_plan(experiment, directory, parameters, mesh)
@@ -140,7 +140,7 @@ class _Run:
         'the old files aside, or name another --workdir.'
       )
     self.state, extra, self.first = restored or (None, dict(trail={}), 0)
-    self.trail, self.saved = Trail(**extra['trail']), self.first if restored else None
+    self.trail, self.saved = RunDigest(**extra['trail']), self.first if restored else None
     console.table(
       config.name,
       plan.start_rows(experiment, self.plan, directory, parameters, dict(mesh.shape), self.first),
@@ -148,9 +148,9 @@ class _Run:
     faults.mark(directory, 'compile')
     if self.state is None:
       self.state = make()
-      if config.start_from:
+      if config.init_from:
         params = warm_start.begin_with(
-          config.start_from, experiment, self.state.params, mesh, console.say
+          config.init_from, experiment, self.state.params, mesh, console.say
         )
         average = None if self.state.average is None else jax.tree.map(lambda x: x.copy(), params)
         self.state = dataclasses.replace(self.state, params=params, average=average)
@@ -159,7 +159,7 @@ class _Run:
       initial = json.dumps(dict(sha256=checkpoint.digest(common)))
       distributed.from_first(lambda: (directory / 'initial.json').write_text(initial))
     self.predict = lambda step: self.plan.seconds(experiment.phases, step, config.steps)
-    tick = lambda index: console.part(
+    tick = lambda index: console.substep(
       int(index) + 1, self.plan.accumulate, 'micro-batches of this step'
     )
     self.stages, self.train_steps, self.compiled = grid.stages(config), {}, set()
@@ -169,7 +169,7 @@ class _Run:
       schedule,
       seed=config.seed,
       steps=config.steps,
-      static=config.mlm.static,
+      fixed_maskings=config.mlm.fixed_maskings,
       accumulate=self.plan.accumulate,
       average=config.optimizer.average,
       nan_at=faults.armed('nan_at'),
@@ -181,12 +181,12 @@ class _Run:
         experiment.cells[cell].apply,
         experiment.cells[cell].held_out,
         seed=config.validation.seed,
-        place=lambda batch: sharding.place(batch, mesh),
-        fetch=sharding.fetch,
+        place=lambda batch: sharding.shard_batch(batch, mesh),
+        fetch=sharding.to_host,
       )
-      for cell in dict.fromkeys((experiment.main, *grid.also(config)))
+      for cell in dict.fromkeys((experiment.main, *grid.extra_cells(config)))
     }
-    self.batches = Ahead(experiment, mesh)
+    self.batches = Prefetcher(experiment, mesh)
     self.log = distributed.only_first(
       lambda: metrics.MetricsLog(
         directory, resume_step=self.first, tensorboard=config.log.tensorboard
@@ -234,15 +234,15 @@ class _Run:
       train_step, new = self.step_at(step)
       self.watchdog.now('compiling' if new else f'waiting for step {step - 1:,}', patient=new)
       if new:
-        console.doing('compiling the training step')
+        console.status('compiling the training step')
       faults.maybe_exhaust(step)
       told = self.together.tell(hashed)
-      self.state, measured = train_step(self.state, sharding.place(batch, self.mesh))
+      self.state, measured = train_step(self.state, sharding.shard_batch(batch, self.mesh))
       if pending:
         self.finish(*pending)
       if new:
         jax.block_until_ready(measured)
-        console.doing('training')
+        console.status('training')
         self.compiled.add(step)
         stop.defer()
       pending = row, batch, told, measured
@@ -298,11 +298,11 @@ class _Run:
 
   def validate(self, step: int) -> dict:
     """Scores the whole validation set; nothing if somebody asks to stop in between."""
-    self.console.doing('evaluating')
+    self.console.status('evaluating')
     faults.mark(self.directory, 'eval')
     began = time.monotonic()
     size = sharding.round_up(self.config.validation.batch_size, self.mesh)
-    batches = self.experiment.validation(size, places=sharding.rows_here(self.mesh, size))
+    batches = self.experiment.validation(size, local_rows=sharding.rows_here(self.mesh, size))
 
     def until_stopped(of: str):
       for index in range(len(batches)):
@@ -310,7 +310,7 @@ class _Run:
         self.watchdog.now(f'evaluating, batch {index + 1:,} of {len(batches):,}', patient=not index)
         if self.together.ask():
           return
-        self.console.part(index + 1, len(batches), f'batches of the validation set{of}')
+        self.console.substep(index + 1, len(batches), f'batches of the validation set{of}')
         yield batches[index]
 
     row = {}
@@ -324,7 +324,7 @@ class _Run:
     return {} if self.together.stopping else row
 
   def save(self, step: int):
-    self.console.doing('saving')
+    self.console.status('saving')
     self.watchdog.now('saving')
     faults.mark(self.directory, 'save')
     began = time.monotonic()
@@ -341,7 +341,7 @@ class _Run:
 
   def set_aside(self, began: float):
     """Time that was not spent on steps is no part of their speed."""
-    self.console.doing('training')
+    self.console.status('training')
     now = time.monotonic()
     self.aside += now - began
     self.mark += now - began

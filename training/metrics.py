@@ -136,21 +136,25 @@ def _parse(text: str) -> list[dict]:
   return rows
 
 
-def batch_hash(batch: dict[str, np.ndarray], *, places: Sequence[int] | None = None) -> int:
-  """A 64-bit hash of a batch: the sum over rows of a hash of (place in the global batch, content).
+# Names that earlier versions had: a hash stays what it was.
+_HASHED_AS = dict(epoch='look')
+
+
+def batch_hash(batch: dict[str, np.ndarray], *, local_rows: Sequence[int] | None = None) -> int:
+  """A 64-bit hash of a batch: the sum over rows of a hash of (row of the global batch, content).
 
   Sums of the parts that several processes hold add up, modulo 2^64, to the hash of the whole batch.
 
   Args:
-    places: of the rows in the global batch, where these are not all of them.
+    local_rows: numbers of the rows in the global batch, where these are not all of it.
   """
-  names = sorted(batch)
+  arrays = sorted((_HASHED_AS.get(name, name), x_Bx) for name, x_Bx in batch.items())
   total = 0
-  for row, place in enumerate(range(len(batch[names[0]])) if places is None else places):
+  for row, place in enumerate(range(len(arrays[0][1])) if local_rows is None else local_rows):
     sha = hashlib.blake2b(int(place).to_bytes(8, 'little'), digest_size=8)
-    for name in names:
+    for name, x_Bx in arrays:
       sha.update(name.encode())
-      sha.update(batch[name][row].tobytes())
+      sha.update(x_Bx[row].tobytes())
     total += int.from_bytes(sha.digest(), 'little')
   return total % 2**64
 

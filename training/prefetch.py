@@ -9,17 +9,17 @@ from training import metrics
 from training.experiment import Experiment
 
 
-class Ahead:
+class Prefetcher:
   """The rows of the run's batches that belong here, by step, over
   all its phases, read one ahead of the device.
   """
 
   def __init__(self, experiment: Experiment, mesh):
     self._length_at, self._steps = experiment.length_at, experiment.config.steps
-    places = sharding.rows_here(mesh, experiment.config.batch_size)
+    local_rows = sharding.rows_here(mesh, experiment.config.batch_size)
     counted = sharding.rows_counted(mesh, experiment.config.batch_size)
-    self._batches = {T: experiment.batches(T, places=places) for _, T in experiment.phases}
-    self._counted, self._places = np.isin(places, counted), counted
+    self._batches = {T: experiment.batches(T, local_rows=local_rows) for _, T in experiment.phases}
+    self._counted, self._places = np.isin(local_rows, counted), counted
     self._pool = ThreadPoolExecutor(1)
     self._next: tuple[int, object] | None = None
 
@@ -35,7 +35,7 @@ class Ahead:
   def _read(self, step: int):
     batch = self._batches[self._length_at(step)][step]
     return batch, metrics.batch_hash(
-      {name: x[self._counted] for name, x in batch.items()}, places=self._places
+      {name: x[self._counted] for name, x in batch.items()}, local_rows=self._places
     )
 
   def close(self):

@@ -46,7 +46,12 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
     # Compiled, as in the run: a rate that falls is a number of 32 bits there.
     seen = jax.jit(
       lambda batch, step, work=work: prepare(
-        work, batch, seed=config.seed, step=step, steps=config.steps, static=config.mlm.static
+        work,
+        batch,
+        seed=config.seed,
+        step=step,
+        steps=config.steps,
+        fixed_maskings=config.mlm.fixed_maskings,
       )
     )(batch, jnp.int32(step))
     masks += int(mask_hash(seen))

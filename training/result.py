@@ -11,12 +11,12 @@ from configs.schema import check
 from runtime import distributed
 from runtime.errors import NumericalError
 from training import certificate, curves, metrics
-from training.certificate import Trail
+from training.certificate import RunDigest
 from training.experiment import Experiment
 
 
 def write_result(
-  directory: epath.Path, experiment: Experiment, row: dict, trail: Trail, seconds: float
+  directory: epath.Path, experiment: Experiment, row: dict, trail: RunDigest, seconds: float
 ) -> dict:
   """Writes the certificate, curves.png and result.json; returns what the last of them says.
 

@@ -61,7 +61,7 @@ def make_train_step(
   *,
   seed: int,
   steps: int = 1,
-  static: int = 0,
+  fixed_maskings: int = 0,
   accumulate: int = 1,
   average: float = 0.0,
   tick: Callable | None = None,
@@ -77,7 +77,7 @@ def make_train_step(
   Args:
     works: the cells of this stage of the schedule; together their parts are the batch.
     steps: of the whole run, for what changes with its progress.
-    static: `config.mlm.static`.
+    fixed_maskings: `config.mlm.fixed_maskings`.
     accumulate: micro-batches an update; must divide the rows of each part.
     average: decay of the parameter average; 0 where the state has none.
     tick: called on the host with the number of each micro-batch that is done.
@@ -95,7 +95,9 @@ def make_train_step(
     _, dropout_key = _keys(seed, state.step)
 
     def measure(number, work):
-      prepared = prepare(work, batch, seed=seed, step=state.step, steps=steps, static=static)
+      prepared = prepare(
+        work, batch, seed=seed, step=state.step, steps=steps, fixed_maskings=fixed_maskings
+      )
       counted = work.objective.counts(prepared)
       counts = {name: jnp.maximum(count, 1) for name, count in counted.items()}
       share = work.part.share / work.part.period
@@ -160,17 +162,17 @@ def make_train_step(
   return jax.jit(train_step, donate_argnums=0, compiler_options=options)
 
 
-def prepare(work: Work, batch, *, seed: int, step, steps: int, static: int):
+def prepare(work: Work, batch, *, seed: int, step, steps: int, fixed_maskings: int):
   """The rows of a part as its network reads them at a step: a pure function of what a run records.
 
   What a row hides is drawn by its place in the global batch; with static masking by which row it
-  is, and by how often it was read before, modulo `static`.
+  is, and by how often it was read before, modulo `fixed_maskings`.
   """
   index_B = _own(jnp.arange(batch['token'].shape[0]), work.part)
   rows = {name: _own(x_Bx, work.part) for name, x_Bx in batch.items()}
-  if static:
+  if fixed_maskings:
     key = jax.random.key(seed)
-    index_B = rows['id'] * static + rows['look'] % static
+    index_B = rows['id'] * fixed_maskings + rows['epoch'] % fixed_maskings
   else:
     key, _ = _keys(seed, step)
   return work.objective.prepare(key, rows, index_B, step / max(1, steps - 1))

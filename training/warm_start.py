@@ -32,7 +32,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   Raises:
     StateError: it has no parameters, another tokenizer, or another trunk.
   """
-  folder = epath.Path(storage.place(source, 'config.start_from'))
+  folder = epath.Path(storage.resolve_path(source, 'config.init_from'))
   _same_tokenizer(folder, experiment)
   config = workdir.read_config(source)
   if (folder / 'model.safetensors').exists():
@@ -58,7 +58,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   ]
   if differ:
     raise StateError(
-      f'config.start_from={source}: its trunk is not the one of this config: '
+      f'config.init_from={source}: its trunk is not the one of this config: '
       + '; '.join(differ[:_SHOWN])
       + '. Give config.model the same sizes.'
     )
@@ -87,7 +87,7 @@ def _common(path: str) -> bool:
 def _same_tokenizer(folder: epath.Path, experiment: Experiment):
   if not (folder / 'config.json').exists():
     raise StateError(
-      f'config.start_from={folder} is not the folder of a run: it has no config.json.'
+      f'config.init_from={folder} is not the folder of a run: it has no config.json.'
     )
   if (folder / 'data.json').exists():
     theirs = json.loads((folder / 'data.json').read_text())['tokenizer']
@@ -97,11 +97,11 @@ def _same_tokenizer(folder: epath.Path, experiment: Experiment):
     ).sha256
   else:
     raise StateError(
-      f'config.start_from={folder} has no tokenizer.json: what its embeddings stand '
+      f'config.init_from={folder} has no tokenizer.json: what its embeddings stand '
       'for is not known.'
     )
   if theirs != experiment.prepared.tokenizer.sha256:
     raise StateError(
-      f'config.start_from={folder} was trained with another tokenizer, so its embeddings mean '
+      f'config.init_from={folder} was trained with another tokenizer, so its embeddings mean '
       f'other tokens here. Use config.data.tokenizer={folder / "tokenizer.json"}.'
     )

@@ -11,6 +11,7 @@ import ml_collections
 from configs import base
 from configs.schema import grid
 from configs.schema.grid import MASKS, OBJECTIVES
+from configs.schema.upgrade import renamed
 
 
 class ConfigError(ValueError):
@@ -49,7 +50,7 @@ RANGES = {
   'loss_chunk': (1, None),
   'budget_amount': (0, 1e30),
   'mlm.final_rate': (0, 0.999),
-  'mlm.static': (0, 1_000),
+  'mlm.fixed_maskings': (0, 1_000),
   'mlm.masked': (0, 1),
   'mlm.random': (0, 1),
   'mlm.span_mean': (1, None),
@@ -74,7 +75,6 @@ RANGES = {
   'model.segment_types': (0, None),
   'model.classes': (1, None),
   'model.init_scale': (0, 10),
-  'model.position_init_scale': (0, 10),
   'model.dropout': (0, 0.999),
   'model.attention_dropout': (0, 0.999),
   'optimizer.adam_learning_rate': (0, None),
@@ -88,7 +88,7 @@ RANGES = {
   'optimizer.weight_decay': (0, None),
   'optimizer.clip': (0, None),
   'optimizer.average': (0, 0.9999999),
-  'stuck_after': (0, None),
+  'watchdog_seconds': (0, None),
   'validation.every': (1, None),
   'validation.batch_size': (1, None),
   'validation.seed': (0, None),
@@ -199,6 +199,8 @@ def _known_and_typed(fields: dict, known: dict):
       )
       continue
     _require(name not in groups, name, value, 'is a group of fields; set them one by one')
+    if name not in known and renamed(name):
+      raise ConfigError(f'config.{name} has another name now: config.{renamed(name)}.')
     if name not in known:
       raise ConfigError(
         f'config.{name} is no knob; configs/base.py has them all.{_meant(name, known)}'

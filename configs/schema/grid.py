@@ -102,10 +102,10 @@ def period(config) -> int:
   return max(part.period for stage in stages(config) for part in stage.parts)
 
 
-def also(config) -> tuple[Cell, ...]:
+def extra_cells(config) -> tuple[Cell, ...]:
   """The cells that validation scores besides the one that the run is for."""
   return tuple(
-    cell_of(text) for text in filter(None, map(str.strip, config.validation.also.split(',')))
+    cell_of(text) for text in filter(None, map(str.strip, config.validation.extra_cells.split(',')))
   )
 
 
@@ -116,7 +116,7 @@ def trained(config) -> tuple[Cell, ...]:
 
 def wanted(config) -> tuple[Cell, ...]:
   """Every cell that trains or is scored, once each."""
-  return tuple(dict.fromkeys((*trained(config), main_cell(config), *also(config))))
+  return tuple(dict.fromkeys((*trained(config), main_cell(config), *extra_cells(config))))
 
 
 def paired(config) -> bool:
@@ -127,11 +127,16 @@ def paired(config) -> bool:
 def check(config):
   """Raises ValueError unless every cell can train or be scored, and what is scored was trained."""
   try:
-    sources, main, more, every = trained(config), main_cell(config), also(config), wanted(config)
+    sources, main, more, every = (
+      trained(config),
+      main_cell(config),
+      extra_cells(config),
+      wanted(config),
+    )
   except ValueError as error:
     raise ValueError(
-      f'config.schedule={config.schedule!r}, config.validation.also={config.validation.also!r}: '
-      f'{error}.'
+      f'config.schedule={config.schedule!r}, '
+      f'config.validation.extra_cells={config.validation.extra_cells!r}: {error}.'
     ) from error
   for cell in every:
     _check_cell(cell, config.negative_control)
@@ -142,8 +147,8 @@ def check(config):
     )
   if len(set(map(str, every))) < len(every):
     raise ValueError(
-      f'config.objectives: {main} is also in config.schedule or config.validation.also, where each '
-      'objective counts 1: give them weight 1 here, too.'
+      f'config.objectives: {main} is also in config.schedule or config.validation.extra_cells, '
+      'where each objective counts 1: give them weight 1 here, too.'
     )
   if len({bool({*PAIRED} & {*cell.names}) for cell in every}) > 1:
     raise ValueError(
@@ -157,10 +162,10 @@ def check(config):
       f'config.schedule={config.schedule!r}: mlm and mntp read one head at different positions: '
       'name one of them.'
     )
-  if config.mlm.static and {*PAIRED} & {name for cell in every for name in cell.names}:
+  if config.mlm.fixed_maskings and {*PAIRED} & {name for cell in every for name in cell.names}:
     raise ValueError(
-      f'config.mlm.static={config.mlm.static}: sentence pairs are drawn anew each time, so what is '
-      'hidden of them cannot be the same; use 0, or leave nsp and sop out.'
+      f'config.mlm.fixed_maskings={config.mlm.fixed_maskings}: sentence pairs are drawn anew each '
+      'epoch, so their masks cannot be the same; use 0, or leave nsp and sop out.'
     )
   heads = {_head(config, name) for cell in sources for name in cell.names}
   for cell in (main, *more):

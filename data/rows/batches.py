@@ -11,7 +11,7 @@ from data.errors import DataError
 
 class Batches:
   """`batches[step]` is the global batch of that step, or its
-  rows at `places`: those that this process reads.
+  rows at `local_rows`: those that this process reads.
 
   Shuffled: row n of the run is row n of an endless sequence of epochs, each in an order of its own;
   batch `step` is rows [step * batch_size, (step + 1) * batch_size), so it may cross from one epoch
@@ -30,18 +30,18 @@ class Batches:
     batch_size: int,
     seed: int,
     vocabulary: int,
-    places: Sequence[int] | None,
+    local_rows: Sequence[int] | None,
   ):
     self._source, self._vocabulary = source, vocabulary
     self._batch_size = batch_size
-    self._places = np.arange(batch_size) if places is None else np.asarray(places)
+    self._local_rows = np.arange(batch_size) if local_rows is None else np.asarray(local_rows)
     self.rows = len(source)
     order = grain.MapDataset.range(self.rows)
     self._order = order.seed(seed).shuffle().repeat() if shuffled else order
     self._shuffled = shuffled
 
   def __len__(self) -> int:
-    """Batches in one look at every row; shuffled batches go on after that."""
+    """Batches in one epoch, every row once; shuffled batches go on after that."""
     return math.ceil(self.rows / self._batch_size)
 
   def ids(self, step: int) -> np.ndarray:
@@ -52,9 +52,9 @@ class Batches:
     if step < 0 or not self._shuffled and step >= len(self):
       raise IndexError(f'step {step} of {len(self)}')
     # What is drawn for a row depends on its place in the run, not on which process reads it.
-    place = step * self._batch_size + self._places
+    place = step * self._batch_size + self._local_rows
     ids = self._ids(place)
-    batch = self._source.read(ids, place) | dict(look=(place // self.rows).astype(np.int32))
+    batch = self._source.read(ids, place) | dict(epoch=(place // self.rows).astype(np.int32))
     largest = int(batch['token'].max())
     if largest >= self._vocabulary:
       raise DataError(

@@ -18,7 +18,7 @@ def pack(source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, progr
     window = []
     for number, (_, tokens) in enumerate(source, 1):
       written_documents, text_tokens = number, text_tokens + len(tokens)
-      window += pieces(tokens, tokenizer.begin, tokenizer.end, T)
+      window += pieces(tokens, tokenizer.bos, tokenizer.eos, T)
       if len(window) >= WINDOW:
         _write_packed(writer, window, T)
         window = []

@@ -1,4 +1,4 @@
-"""Sentence pairs for NSP and SOP: [CLS] A [SEP] B [SEP], drawn anew by every look at a row.
+"""Sentence pairs for NSP and SOP: [CLS] A [SEP] B [SEP], re-sampled every epoch.
 
 A row is a chunk: consecutive sentences of one document, enough to fill a sequence, as in BERT's
 `create_pretraining_data`. What is drawn, from a generator keyed by (seed, position in the run), is
@@ -95,7 +95,7 @@ class Pairs:
       a, b, label = self._draw(rng, int(index), *record)
       stop_a, stop = len(a) + 2, len(a) + len(b) + 3
       token = batch['token'][row]
-      token[0], token[stop_a - 1], token[stop - 1] = tokenizer.begin, tokenizer.end, tokenizer.end
+      token[0], token[stop_a - 1], token[stop - 1] = tokenizer.bos, tokenizer.eos, tokenizer.eos
       token[1 : stop_a - 1], token[stop_a : stop - 1] = a, b
       batch['segment'][row, :stop] = 1
       batch['type'][row, stop_a:stop] = 1

@@ -1,5 +1,5 @@
 """One running text in windows: no frames, no documents, every
-token but the first predicted once a look.
+token but the first predicted once an epoch.
 """
 
 from collections import Counter
@@ -52,13 +52,13 @@ def _windows(tokens: int, T: int) -> int:
   return -(-(tokens - 1) // (T - 1))
 
 
-class Running:
+class ContiguousWindows:
   """Reads batches of windows of T tokens; the whole text is held in memory.
 
-  Row i begins at token i (T - 1). Where rows are shuffled, each look at the text moves all windows
-  by one number of tokens, drawn for (seed, look): what a context is cut off from differs from look
-  to look. The first look, and reading in order, moves nothing. A window that reaches over the end
-  is cut there; the first `shift` tokens are left out.
+  Row i begins at token i (T - 1). Where rows are shuffled, each epoch moves all windows by one
+  number of tokens, drawn for (seed, epoch), so that windows are cut elsewhere every epoch. The
+  first epoch, and reading in order, moves nothing. A window that reaches over the end is cut
+  there; the first `shift` tokens are left out.
 
   Args:
     seed: of these moves; None where rows are read in order.
@@ -82,7 +82,7 @@ class Running:
       batch['segment'][row, : len(window)] = 1
     return batch
 
-  def _shift(self, look: int) -> int:
-    if self._seed is None or look == 0:
+  def _shift(self, epoch: int) -> int:
+    if self._seed is None or epoch == 0:
       return 0
-    return int(np.random.default_rng((self._seed, look)).integers(self._T - 1))
+    return int(np.random.default_rng((self._seed, epoch)).integers(self._T - 1))

@@ -63,10 +63,10 @@ def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_leng
     kept = _fit(part, room)
     cut += sum(map(len, kept)) < sum(map(len, part))
     place = 1
-    batch['token'][row, 0] = tokenizer.begin
+    batch['token'][row, 0] = tokenizer.bos
     for number, ids in enumerate(kept):
       stop = place + len(ids)
-      batch['token'][row, place:stop], batch['token'][row, stop] = ids, tokenizer.end
+      batch['token'][row, place:stop], batch['token'][row, stop] = ids, tokenizer.eos
       batch['type'][row, place : stop + 1] = number
       place = stop + 1
     batch['segment'][row, :place] = 1

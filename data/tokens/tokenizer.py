@@ -18,8 +18,8 @@ from data.tokens import word_cache
 
 # What published vocabularies call each role, the first that exists is taken.
 ROLES = {
-  'begin': ('[CLS]', '<s>', '<|endoftext|>', '<|begin_of_text|>', '<bos>'),
-  'end': ('[SEP]', '</s>', '<|endoftext|>', '<|end_of_text|>', '<eos>'),
+  'bos': ('[CLS]', '<s>', '<|endoftext|>', '<|begin_of_text|>', '<bos>'),
+  'eos': ('[SEP]', '</s>', '<|endoftext|>', '<|end_of_text|>', '<eos>'),
   'pad': ('[PAD]', '<pad>', '<|pad|>'),
   'mask': ('[MASK]', '<mask>', '<|mask|>'),
   'unknown': ('[UNK]', '<unk>'),
@@ -35,8 +35,8 @@ class Tokenizer:
 
   Attributes:
     size: number of ids.
-    frames: its own rule puts special tokens around a text; `encode` never does.
-    begin, end: ids that frame a document, or a sentence pair.
+    adds_special_tokens: its own rule puts special tokens around a text; `encode` never does.
+    bos, eos: ids that frame a document, or a sentence pair.
     pad, mask, unknown: ids, None where the vocabulary has none.
     special_V: ids that stand for no text.
     word_start_V: ids that begin a word (or are special); byte-level tokens do where a space
@@ -49,12 +49,12 @@ class Tokenizer:
     self._tokenizer = tokenizer
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     self.size = max(vocabulary.values()) + 1
-    self.frames = tokenizer.num_special_tokens_to_add(is_pair=False) > 0
+    self.adds_special_tokens = tokenizer.num_special_tokens_to_add(is_pair=False) > 0
     self.pad, self.mask, self.unknown = (
       _role(vocabulary, role) for role in ('pad', 'mask', 'unknown')
     )
-    self.begin, self.end = (_role(vocabulary, role) for role in ('begin', 'end'))
-    if self.begin is None or self.end is None:
+    self.bos, self.eos = (_role(vocabulary, role) for role in ('bos', 'eos'))
+    if self.bos is None or self.eos is None:
       raise DataError(
         f'the tokenizer has no token to frame a document with: it needs one of '
         f'{", ".join(ROLES["begin"])} and one of {", ".join(ROLES["end"])}'
@@ -63,7 +63,7 @@ class Tokenizer:
     special = {index for index, token in added.items() if token.special}
     special |= {index for index in (self.pad, self.mask, self.unknown) if index is not None}
     self.special_V = np.zeros(self.size, np.bool_)
-    self.special_V[sorted(special | {self.begin, self.end})] = True
+    self.special_V[sorted(special | {self.bos, self.eos})] = True
     self.word_start_V = _word_starts(vocabulary, self.size) | self.special_V
 
   @functools.cached_property
@@ -132,16 +132,16 @@ class Tokenizer:
     """tokenizer.json, as `save` writes it."""
     return self._tokenizer.to_str(pretty=True)
 
-  def framed_json(self, *, closed: bool) -> str:
-    """tokenizer.json that frames each text by its own rule: begin, text and, where closed, end."""
-    begin, end = self.token(self.begin), self.token(self.end)
-    single, specials = f'{begin} $A', {begin: self.begin}
-    if closed:
-      single, specials = f'{single} {end}', specials | {end: self.end}
+  def framed_json(self, *, add_eos: bool) -> str:
+    """tokenizer.json whose own rule adds bos before each text and, with add_eos, eos after it."""
+    begin, end = self.token(self.bos), self.token(self.eos)
+    single, specials = f'{begin} $A', {begin: self.bos}
+    if add_eos:
+      single, specials = f'{single} {end}', specials | {end: self.eos}
     copy = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
     copy.post_processor = processors.TemplateProcessing(
       single=single,
-      pair=f'{single} $B:1 {end}:1' if closed else None,
+      pair=f'{single} $B:1 {end}:1' if add_eos else None,
       special_tokens=list(specials.items()),
     )
     return copy.to_str(pretty=True)

@@ -99,9 +99,9 @@ def model_nats(
     """Nats of the words, BxT; the row has two more tokens than there are words."""
     shown_BxT = jnp.where(hidden_BxT, tokenizer.mask, token_BxT)
     framed_BxT = (
-      jnp.pad(shown_BxT, ((0, 0), (1, 1)), constant_values=tokenizer.begin)
+      jnp.pad(shown_BxT, ((0, 0), (1, 1)), constant_values=tokenizer.bos)
       .at[:, -1]
-      .set(tokenizer.end)
+      .set(tokenizer.eos)
     )
     ones_BxT = jnp.ones_like(framed_BxT)
     position_BxT = jnp.tile(jnp.arange(1, T + 1)[None], (len(token_BxT), 1))

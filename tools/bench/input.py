@@ -60,7 +60,7 @@ def feed(case: Feed, side: str, corpus: str) -> Callable[[], dict]:
   run = bare(config, mesh)
   state = run.make()
   trained = [batches[index] for index in range(_TRAINED)]
-  placed = [sharding.place(batch, mesh) for batch in trained]
+  placed = [sharding.shard_batch(batch, mesh) for batch in trained]
 
   def train():
     nonlocal state

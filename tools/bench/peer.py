@@ -52,7 +52,7 @@ def generate(case: Generate, folder: Path) -> tuple[Callable[[], dict], dict]:
 
 def train(case: Train, folder: Path) -> tuple[Callable[[], dict], dict]:
   """A round of steps with the faster of eager and torch.compile, each of which is tried first."""
-  allocator.keep_memory()  # what is set for us is set for the peer
+  allocator.disable_malloc_trim()  # what is set for us is set for the peer
   shapes = json.loads((folder / 'shapes.json').read_text())
   batches = _batches(case, folder, shapes)
   model = _model(case, shapes['model']).to(case.device).train()

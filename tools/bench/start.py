@@ -68,7 +68,7 @@ def depth(case: Depth) -> Callable[[], dict]:
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
       run = bare(config, mesh)
-      batch = sharding.place(run.batch, mesh)
+      batch = sharding.shard_batch(run.batch, mesh)
       began = time.perf_counter()
       run.step.lower(run.abstract, batch).compile()
     return time.perf_counter() - began

@@ -48,12 +48,12 @@ def train(case: Train, folder: Path, corpus: str) -> tuple[Callable[[], dict], d
   )
   config.objectives = {case.objective: 1.0}
   _check_device(case)
-  allocator.keep_memory()
+  allocator.disable_malloc_trim()
   mesh = sharding.make_mesh(config.mesh)
   jax.set_mesh(mesh)
   run = bare(config, mesh)
   batches = _real_batches(case, config, folder, corpus) if case.corpus else [run.batch] * case.steps
-  placed = [sharding.place(batch, mesh) for batch in batches]
+  placed = [sharding.shard_batch(batch, mesh) for batch in batches]
   shapes = dict(
     model=config.model.to_dict(),
     V=config.model.vocab_size,
@@ -125,7 +125,7 @@ def _real_batches(case: Train, config, folder: Path, corpus: str) -> list[dict[s
     for index in np.random.default_rng(0).permutation(len(texts))[: case.rows * case.steps]
   ]
   documents = [
-    np.concatenate([[tokenizer.begin], tokens[: case.T - 2], [tokenizer.end]])
+    np.concatenate([[tokenizer.bos], tokens[: case.T - 2], [tokenizer.eos]])
     for tokens in tokenizer.encode(chosen)
   ]
   lengths = [len(document) for document in documents]

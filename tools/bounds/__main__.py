@@ -26,8 +26,8 @@ def main():
   flags = cli.FLAGS
   if not flags.runs:
     raise ConfigError('a run on a synthetic language is needed: python -m tools.bounds runs/mine')
-  directories = [storage.place(name, '--runs') for name in flags.runs.split(',')]
-  out = storage.place(flags.out, '--out') if flags.out else directories[0] / 'bounds'
+  directories = [storage.resolve_path(name, '--runs') for name in flags.runs.split(',')]
+  out = storage.resolve_path(flags.out, '--out') if flags.out else directories[0] / 'bounds'
   if not storage.remote(out) and not out.absolute().parent.is_dir():
     raise ConfigError(f'--out={out}: there is no such folder.')
 

@@ -64,7 +64,7 @@ def answer(asked: str, directory: str | None, *, as_json: bool):
     ClaimError: there is no such claim, or a file of claims is broken.
     ClaimOff, NothingRan: by `tools.claims.schema.conclude`.
   """
-  directory = directory and str(storage.place(directory))
+  directory = directory and str(storage.resolve_path(directory))
   answers = [measure(claim, directory) for claim in published.find(FOLDER, asked)]
   if as_json:
     print(
@@ -187,12 +187,12 @@ def _task(claim: Claim, directory: str | None) -> Answer:
   config, name = config_of(claim), claim.measure['name']
   writer = _writer(name, directory or 'DIR', _SPLITS.get(claim.split, 'test'))
   if writer is None and (
-    directory is None or name not in evaluations.read(storage.place(directory))
+    directory is None or name not in evaluations.read(storage.resolve_path(directory))
   ):
     return published.cannot(claim, f'no program of this repository measures {name}')
   if refused := _other_run(claim, config, directory):
     return dataclasses.replace(refused, command=f'{refused.command} && {writer}')
-  entry = evaluations.read(storage.place(directory)).get(name)
+  entry = evaluations.read(storage.resolve_path(directory)).get(name)
   if entry is None:
     return published.cannot(claim, f'evaluations.json of {directory} has no {name}', writer)
   value = _in_unit(entry, claim)
@@ -228,11 +228,11 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
       sweep + (f', then for each RUN in it {writer}' if writer else ''),
     )
   sides: list[dict[int, float]] = [{}, {}]
-  for run in results.load(storage.place(directory)).runs:
+  for run in results.load(storage.resolve_path(directory)).runs:
     value = run.validation.get(said['name'])
     if value is None:
       value = _in_unit(
-        evaluations.read(storage.place(directory) / run.folder).get(said['name'], {}), claim
+        evaluations.read(storage.resolve_path(directory) / run.folder).get(said['name'], {}), claim
       )
     for side, values in zip((said['higher'], said['lower']), sides):
       if value is not None and all(

@@ -136,7 +136,7 @@ def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list
   plans, counted, started = [], {}, time.monotonic()
   console.begin(0, len(knobs), lambda _: 0.0)
   for number, each in enumerate(knobs, start=1):
-    console.doing(f'compiling {one_plan.command_line(each)}')
+    console.status(f'compiling {one_plan.command_line(each)}')
     changed = one_plan.set_knobs(config, each)
     remat = each['model.remat']
     if remat not in counted:
@@ -144,7 +144,7 @@ def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list
     plans.append(
       one_plan.make_plan(changed, topology, devices, counted=counted[remat]) | dict(knobs=each)
     )
-    console.advance(number, len(knobs), time.monotonic() - started)
+    console.progress(number, len(knobs), time.monotonic() - started)
   console.end()
   return plans
 

@@ -25,11 +25,11 @@ def main():
   from runtime import storage
   from tools.report import markdown, page, pareto, results, tables
 
-  directory = storage.place(flags.sweep, '--sweep')
+  directory = storage.resolve_path(flags.sweep, '--sweep')
   sweep = results.load(directory)
   found = tables.tables(sweep)
   both = pareto.plane(sweep)
-  out = storage.place(flags.out, '--out') if flags.out else directory / 'report'
+  out = storage.resolve_path(flags.out, '--out') if flags.out else directory / 'report'
   out = out.with_suffix('') if out.suffix in ('.md', '.html') else out
   if not storage.remote(out) and not out.absolute().parent.is_dir():
     raise ConfigError(f'--out={flags.out}: there is no such folder.')

