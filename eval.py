@@ -85,10 +85,11 @@ def validate(directory: PathLike, console: Console) -> dict:
 
   import jax  # takes seconds: only now that the flags are known to be good
 
-  from evaluation import suite
+  from evaluation import validation
   from parallel import sharding
   from runtime import workdir
-  from training.experiment import assemble, load_params
+  from training.experiment import build_experiment
+  from training.load import load_params
 
   config = workdir.read_config(directory)
   config_sha256 = check.config_hash(check.resolve(config))
@@ -98,7 +99,7 @@ def validate(directory: PathLike, console: Console) -> dict:
     # the devices here need not be those of the training
     config.mesh.update(data=-1, fsdp=1, tensor=1)
 
-  experiment = assemble(config, console.stage)
+  experiment = build_experiment(config, console.stage)
   prepared = experiment.prepared
   workdir.check_fingerprint(
     directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256)
@@ -107,17 +108,20 @@ def validate(directory: PathLike, console: Console) -> dict:
   with jax.set_mesh(mesh):
     params, step = load_params(config, experiment.network, directory, mesh, step=flags.step)
     batches = experiment.validation(sharding.round_up(config.validation.batch_size, mesh))
-    results = suite.run(
+    evaluate = validation.make_evaluator(
       experiment.network.apply,
-      params,
       experiment.held_out,
-      (batches[i] for i in range(len(batches))),
       seed=config.validation.seed,
-      place=lambda batch: sharding.shard_batch(batch, mesh),
-      report=prepared.report,
+      shard=lambda batch: sharding.shard_batch(batch, mesh),
     )
+    report = prepared.report
+    every_batch = (batches[index] for index in range(len(batches)))
+    results = evaluate(params, every_batch, report['validation'])
+  results['unigram_entropy'] = report['unigram_entropy']
+  results['validation_sha256'] = report['validation']['sha256']
   console.table(
-    f'{config.name} at step {step:,}: {batches.rows:,} validation rows', suite.rows(results)
+    f'{config.name} at step {step:,}: {batches.rows:,} validation rows',
+    validation.rows(results, experiment.held_out.units),
   )
   return dict(step=step, config_sha256=config_sha256, **results)
 

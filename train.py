@@ -55,7 +55,7 @@ def main():
 
   allocator.disable_malloc_trim()
   from runtime import compiler, distributed, membership, workdir
-  from training import loop, plan
+  from training import describe, loop
 
   if flags.compiled:
     compiler.keep_programs(flags.compiled)
@@ -80,7 +80,7 @@ def main():
       )
     else:
       console.say('this run is finished; nothing to do')
-    console.table('result', plan.result_rows(result, directory, config))
+    console.table('result', describe.result_rows(result, directory, config))
 
 
 if __name__ == '__main__':

@@ -1,8 +1,8 @@
 """Who can see whom, proved on the real code before a run: every output against every input.
 
-On a small probe of the configured network, output q depends on input k exactly where the mask that
-the config names says so. What should be visible is written here once more, in numpy, so that a
-mistake in models/masks.py cannot excuse itself.
+On a small copy of the configured network, output q depends on input k exactly where the mask that
+the config names says so. What should be visible is taken from the rule of its kind, pair of
+positions by pair, and from no Mask: a mistake in how masks are built cannot excuse itself.
 """
 
 from collections.abc import Iterable
@@ -16,6 +16,7 @@ import numpy as np
 from models import kv_cache as caching
 from models.attention import KERNELS
 from models.config import ModelConfig
+from models.masks import KINDS
 from models.network import from_paths, make_network, parameter_shapes
 from objectives import clm
 from runtime.errors import LeakError
@@ -76,22 +77,19 @@ def prove(
       f'mask={mask!r}, read with a cache',
     )
   if 'clm' in heads and not answers_seen:
-    _hides_answers(row_TxT, prefix=mask == 'prefix')
+    _hides_answers(row_TxT, prefix=KINDS[mask].prefix)
 
 
 def visible(mask: str, segment_T: np.ndarray, prefix_T: np.ndarray, *, packed: bool) -> np.ndarray:
   """bool TxT, [query, key]: the definition, pair by pair."""
+  rule = KINDS[mask].rule
   visible_TxT = np.zeros((len(segment_T), len(segment_T)), bool)
   for query, key in np.ndindex(visible_TxT.shape):
-    together = (
-      segment_T[query] == segment_T[key]
-      if packed
-      else (segment_T[query] > 0) == (segment_T[key] > 0)
-    )
-    rule = {'bidirectional': True, 'causal': key <= query, 'prefix': key <= query or prefix_T[key]}[
-      mask
-    ]
-    visible_TxT[query, key] = together and rule
+    if packed:
+      together = segment_T[query] == segment_T[key]
+    else:
+      together = (segment_T[query] > 0) == (segment_T[key] > 0)
+    visible_TxT[query, key] = together and rule(query, key, prefix_T[key])
   return visible_TxT
 
 

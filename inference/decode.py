@@ -116,32 +116,30 @@ class Decoder:
 
 
 def decode_layout(params, config: ModelConfig):
-  """Parameters as writing reads them, every token anew: each
-  layer's by themselves, kernels transposed.
+  """Parameters laid out for decoding: layers unstacked, kernels transposed.
 
-  A slice of stacked layers is copied before it is used, and with one or eight columns to multiply a
-  kernel whose target axes come first is read about twice as fast (docs/LOG.md, on writing).
+  `trunk/blocks` becomes a tuple, an entry a layer (one entry where all layers share it). A slice of
+  stacked layers is copied before it is used, and with one or eight columns to multiply a kernel
+  whose target axes come first is read about twice as fast (docs/LOG.md, on writing).
   """
-  flat = {}
-  for path, x in by_path(params).items():
-    inside = path.partition('trunk/blocks/')[2]
-    if not inside:
-      flat[path] = jnp.asarray(x)
-      continue
-    layers = [x] if config.shared_layers else x
-    for layer, of_layer in enumerate(layers):
-      flat[f'trunk/block_{layer}/{inside.replace("kernel", "transposed")}'] = _transposed(
-        inside, jnp.asarray(of_layer)
-      )
-  return from_paths(flat)
+  blocks = by_path(params['trunk']['blocks'])
+  if config.shared_layers:
+    layers = [blocks]
+  else:
+    layers = [{path: x[layer] for path, x in blocks.items()} for layer in range(config.layers)]
+  unstacked = tuple(from_paths(dict(map(_transposed, layer.items()))) for layer in layers)
+  rest = jax.tree.map(jnp.asarray, params)
+  return rest | dict(trunk=rest['trunk'] | dict(blocks=unstacked))
 
 
-def _transposed(path: str, x: jax.Array) -> jax.Array:
-  """A kernel with its target axes first; anything else as it is."""
-  if not path.endswith('/kernel'):
-    return x
+def _transposed(named: tuple[str, jax.Array]) -> tuple[str, jax.Array]:
+  """(path, kernel) as (path of the transposed one, kernel with its target axes first)."""
+  path, x = named
+  if not path.endswith('kernel'):
+    return path, jnp.asarray(x)
   read = 2 if path == 'attention/output/kernel' else 1  # axes HK, else D or F
-  return jnp.moveaxis(x, range(read), range(-read, 0))
+  transposed = jnp.moveaxis(jnp.asarray(x), range(read), range(-read, 0))
+  return path.replace('kernel', 'transposed'), transposed
 
 
 def bucket(length: int) -> int:

@@ -1,7 +1,7 @@
 """The one attention function, its implementations, and the weights it uses."""
 
 import dataclasses
-import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +10,7 @@ from jax.sharding import PartitionSpec
 from models import splash
 from models.dropout import dropout as dropped
 from models.masks import Mask
+from parallel import axes
 
 # Finite, so that a row which sees nothing is uniform instead of NaN (as in jax.nn).
 _INVISIBLE = -0.7 * float(jnp.finfo(jnp.float32).max)
@@ -40,7 +41,7 @@ def attend(
     bias_1xHxTxS: added to the scaled scores.
     scale: of the scores; 1 / sqrt(K) unless given.
     soft_cap: squashes scores into (-soft_cap, soft_cap) with a tanh.
-    dropout: (key, rate) of dropout on the attention probabilities.
+    dropout: (key_B, rate) of dropout on the attention probabilities; a key a row.
     implementation: a name of `IMPLEMENTATIONS`, which never falls back; None tries those of
       `preference` in order, and each raises NotImplementedError for what it cannot do.
 
@@ -131,8 +132,8 @@ def _reference(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, so
     q_BxTxHxK, k_BxSxGxK, mask, bias_1xHxTxS=bias_1xHxTxS, scale=scale, soft_cap=soft_cap
   )
   if dropout is not None:
-    key, rate = dropout
-    weight_BxHxTxS = dropped(key, weight_BxHxTxS, rate)
+    key_B, rate = dropout
+    weight_BxHxTxS = dropped(key_B, weight_BxHxTxS, rate)
   B, H, T, S = weight_BxHxTxS.shape
   G = v_BxSxGxK.shape[2]
   weight_BxGxRTxS = weight_BxHxTxS.astype(v_BxSxGxK.dtype).reshape(B, G, -1, S)
@@ -161,63 +162,97 @@ def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap
   )
 
 
+class CudnnRules(NamedTuple):
+  """How cuDNN is told of a mask.
+
+  Four masks are native to it and passed as flags: none, causal, causal with a left window, right
+  padding as lengths. Any other is passed dense.
+
+  | mask                              | is_causal | left_window | lengths | dense |
+  |-----------------------------------|-----------|-------------|---------|-------|
+  | bidirectional, no segments        |           |             |         |       |
+  | bidirectional, padding            |           |             | yes     |       |
+  | causal, with or without padding   | yes       |             |         |       |
+  | causal, window=(w, 0)             | yes       | w           |         |       |
+  | packed, positions, prefix, others |           |             |         | yes   |
+
+  A causal query sees no padding, which is on the right, so lengths add nothing there.
+  """
+
+  is_causal: bool = False
+  left_window: int | None = None
+  lengths: bool = False
+  dense: bool = False
+
+
+def cudnn_rules(mask: Mask, T: int, S: int) -> CudnnRules:
+  """The cheapest way to tell cuDNN of a mask of T queries and S keys."""
+  packed = mask.packed and mask.q_segment_BxT is not None
+  causal = mask.causal and T == S  # jax aligns causality to the top left
+  unaligned = mask.causal and not causal
+  window = mask.window is not None
+  if packed or not mask.by_index or unaligned or window and not causal:
+    return CudnnRules(dense=True, is_causal=causal and mask.by_index)
+  return CudnnRules(
+    is_causal=causal,
+    left_window=mask.window[0] if window else None,
+    lengths=not causal and mask.q_segment_BxT is not None,
+  )
+
+
 def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
   T, _, K = q_BxTxHxK.shape[1:]
   S = k_BxSxGxK.shape[1]
+  half = q_BxTxHxK.dtype in (jnp.bfloat16, jnp.float16)
   _refuse(
     {
       f'needs an NVIDIA GPU, and this is for {platform()}': platform() != 'gpu',
       'no dropout on attention probabilities': dropout is not None,
       'no soft cap on scores': soft_cap is not None,
-      f'bfloat16 or float16 only, not {q_BxTxHxK.dtype}': q_BxTxHxK.dtype
-      not in (jnp.bfloat16, jnp.float16),
+      f'bfloat16 or float16 only, not {q_BxTxHxK.dtype}': not half,
       f'heads of a multiple of 8 up to 128, not {K}': K % 8 or K > 128,
-      # cuDNN means drawn masks in training, jax means all of training,
-      # and whether it is training nobody knows here.
+      # cuDNN means dense masks in training, jax means all of training, and whether it is training
+      # nobody knows here.
       f'even lengths only, not {T} x {S}': T % 2 or S % 2,
     }
   )
-  causal = mask.causal and mask.by_index and T == S
-  packed = mask.packed and mask.q_segment_BxT is not None
-  native = (
-    mask.by_index and not packed and (causal or not mask.causal) and (causal or mask.window is None)
-  )
+  rules = cudnn_rules(mask, T, S)
 
   def local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
-    rules = {}
-    if not native:
-      # cuDNN does not broadcast a mask over queries (jax issue 28974);
-      # one that was drawn already is only read here.
+    told = {}
+    if rules.dense:
+      # cuDNN does not broadcast a mask over queries (jax issue 28974); one that was drawn already
+      # is only read here.
       visible_BxTxS = jnp.broadcast_to(mask.dense(T, S), (q_BxTxHxK.shape[0], T, S))
-      rules['mask'] = visible_BxTxS[:, None, :, :]
-    elif (
-      mask.q_segment_BxT is not None and not causal
-    ):  # causal queries see no padding, which is on the right
-      rules['query_seq_lengths'], rules['key_value_seq_lengths'] = (
-        # a row of padding only sees itself
-        jnp.maximum(1, (segment_BxT > 0).sum(axis=1, dtype=jnp.int32))
-        for segment_BxT in (mask.q_segment_BxT, mask.kv_segment_BxS)
-      )
-    if native and mask.window is not None:
-      rules['local_window_size'] = (mask.window[0], 0)
+      told['mask'] = visible_BxTxS[:, None, :, :]
+    if rules.lengths:
+      told['query_seq_lengths'] = _lengths(mask.q_segment_BxT)
+      told['key_value_seq_lengths'] = _lengths(mask.kv_segment_BxS)
+    if rules.left_window is not None:
+      told['local_window_size'] = (rules.left_window, 0)
     if bias_1xHxTxS is not None:
-      rules['bias'] = bias_1xHxTxS.astype(q_BxTxHxK.dtype)
+      told['bias'] = bias_1xHxTxS.astype(q_BxTxHxK.dtype)
     return jax.nn.dot_product_attention(
       q_BxTxHxK,
       k_BxSxGxK,
       v_BxSxGxK,
       scale=scale,
-      is_causal=causal,
+      is_causal=rules.is_causal,
       implementation='cudnn',
-      **rules,
+      **told,
     )
 
-  if native:
+  if not rules.dense:
     mask = dataclasses.replace(mask, drawn_BxTxS=None)
   try:
     return _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
   except RuntimeError as error:  # no cuDNN, as with AMD's GPUs
     raise NotImplementedError(str(error)) from error
+
+
+def _lengths(segment_BxT) -> jax.Array:
+  """Tokens of each row; a row of padding sees itself alone."""
+  return jnp.maximum(1, (segment_BxT > 0).sum(axis=1, dtype=jnp.int32))
 
 
 def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
@@ -258,24 +293,16 @@ def _refuse(reasons: dict[str, bool]):
 
 
 def _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
-  """`local` on each device's own rows and heads: the compiler
-  cannot split a kernel, it would gather all of them.
+  """`local` on each device's own rows and heads; where these do not divide, every device has all.
 
-  Rows are split over the mesh axes data and fsdp, heads over tensor;
-  where these do not divide, every device has all.
+  The compiler cannot split a kernel: it would gather all rows and heads for it.
   """
   mesh = jax.sharding.get_abstract_mesh()
   if mesh.size <= 1:
     return local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
   B, _, H, _ = q_BxTxHxK.shape
-  G = k_BxSxGxK.shape[2]
-
-  def over(names, *sizes):
-    names = tuple(name for name in names if name in mesh.axis_names)
-    parts = math.prod(mesh.shape[name] for name in names)
-    return names if all(size % parts == 0 for size in sizes) else ()
-
-  rows, heads = over(('data', 'fsdp'), B), over(('tensor',), H, G)
+  rows = axes.dividing(mesh, axes.ROWS, B)
+  heads = axes.dividing(mesh, axes.HEADS, H, k_BxSxGxK.shape[2])
   by_head = PartitionSpec(rows, None, heads)
   by_row = jax.tree.map(lambda x_Bx: PartitionSpec(rows if x_Bx.shape[0] == B else ()), mask)
   return jax.shard_map(

@@ -1,11 +1,11 @@
-"""What reads the trunk: one module a head, named by what an objective asks for in `HEADS`.
+"""What reads the trunk: an entry of `HEADS` a head, named by what an objective asks for.
 
-A head is given the trunk's output at the places that `places`
-says, so that no layer needs to compute more.
-
-A head that predicts tokens ends in `Projection`, not in logits: V-wide logits are the largest array
-of the whole step, and the loss decides how many of them exist at once.
+An entry says which positions of a row its head reads, so that no layer needs to compute more. A
+head that predicts tokens returns a `Projection` and not logits, which would be V wide.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -13,29 +13,17 @@ import jax.numpy as jnp
 
 from models.config import ModelConfig
 from models.layers import ACTIVATIONS, Linear, Norm, kernel_init
-
-
-def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) -> jax.Array:
-  if config.tie_embeddings:
-    return token_VxE
-  return module.param(
-    'kernel',
-    nn.with_logical_partitioning(kernel_init(config), ('V', 'E')),
-    (config.vocab_size, config.E),
-  )
+from models.projection import Projection
 
 
 class MLMHead(nn.Module):
-  """BERT's: dense, activation and norm at the P predicted
-  positions, then the tied embedding + bias.
-
-  A batch without mlm_position asks for all T positions.
-  """
+  """BERT's: dense, activation and norm, then the tied embedding + bias."""
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxPxD, batch, token_VxE):
+  def __call__(self, hidden_BxPxD, batch, token_VxE) -> Projection:
+    """The projection of the predicted positions."""
     config = self.config
     hidden_BxPxE = Linear(config, 'D', 'E', (config.width, config.E), name='transform')(
       hidden_BxPxD
@@ -44,7 +32,7 @@ class MLMHead(nn.Module):
     bias_V = self.param(
       'bias', nn.with_logical_partitioning(nn.initializers.zeros, ('V',)), (config.vocab_size,)
     )
-    return hidden_BxPxE, _output_table(self, config, token_VxE), bias_V
+    return Projection(hidden_BxPxE, _output_table(self, config, token_VxE), bias_V)
 
 
 class CLMHead(nn.Module):
@@ -53,24 +41,24 @@ class CLMHead(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE):
+  def __call__(self, hidden_BxTxD, batch, token_VxE) -> Projection:
+    """The projection of every position."""
     config = self.config
     if config.E != config.width:
       hidden_BxTxD = Linear(config, 'D', 'E', (config.width, config.E), name='transform')(
         hidden_BxTxD
       )
-    return hidden_BxTxD, _output_table(self, config, token_VxE), None
+    return Projection(hidden_BxTxD, _output_table(self, config, token_VxE), None)
 
 
 class NSPHead(nn.Module):
-  """BERT's pooler (dense + tanh on the first token) and a
-  classifier over {0: next, 1: random or swapped}.
-  """
+  """BERT's pooler (dense + tanh on the first token) and a classifier of sentence pairs."""
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_Bx1xD, batch, token_VxE):
+  def __call__(self, hidden_Bx1xD, batch, token_VxE) -> jax.Array:
+    """float32 logits_Bx2 of {0: next, 1: random or swapped}."""
     config = self.config
     D = config.width
     pooled_Bx1xD = jnp.tanh(Linear(config, 'D', 'D', (D, D), name='pooler')(hidden_Bx1xD))
@@ -84,29 +72,30 @@ class PoolHead(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_Bx1xD, batch, token_VxE):
+  def __call__(self, hidden_Bx1xD, batch, token_VxE) -> jax.Array:
+    """pooled_BxD."""
     D = self.config.width
     return jnp.tanh(Linear(self.config, 'D', 'D', (D, D), name='dense')(hidden_Bx1xD))[:, 0]
 
 
 class SequenceHead(nn.Module):
-  """A classifier of whole rows: dense and activation on the first token, then C classes.
+  """A classifier of whole rows: dense and activation on one vector, then C classes.
 
-  Where the batch has `pool` (BxT, shares that add up to 1 a
-  row), these tokens are read instead of the first.
+  The vector is the first token's, or, where the batch has `pool` (BxT, shares that add up to 1 a
+  row), that mean over the tokens.
   """
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE):
+  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
+    """float32 logits_BxC."""
     config = self.config
     D, C = config.width, config.classes
     read_Bx1xD = hidden_BxTxD  # T is 1
     if 'pool' in batch:
-      read_Bx1xD = jnp.einsum('BT,BTD->BD', batch['pool'].astype(hidden_BxTxD.dtype), hidden_BxTxD)[
-        :, None
-      ]
+      share_BxT = batch['pool'].astype(hidden_BxTxD.dtype)
+      read_Bx1xD = jnp.einsum('BT,BTD->BD', share_BxT, hidden_BxTxD)[:, None]
     pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_Bx1xD)
     pooled_Bx1xD = ACTIVATIONS[config.classifier_activation](pooled_Bx1xD)
     logits_Bx1xC = Linear(config, 'D', 'C', (D, C), name='classifier')(pooled_Bx1xD)
@@ -114,34 +103,107 @@ class SequenceHead(nn.Module):
 
 
 class TokenHead(nn.Module):
-  """A classifier of each token (named entities; the two ends of an answer): logits_BxTxC."""
+  """A classifier of each token (named entities; the two ends of an answer)."""
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE):
+  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
+    """float32 logits_BxTxC."""
     config = self.config
-    logits_BxTxC = Linear(config, 'D', 'C', (config.width, config.classes), name='classifier')(
-      hidden_BxTxD
-    )
+    shape = (config.width, config.classes)
+    logits_BxTxC = Linear(config, 'D', 'C', shape, name='classifier')(hidden_BxTxD)
     return logits_BxTxC.astype(jnp.float32)
 
 
+def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) -> jax.Array:
+  if config.tie_embeddings:
+    return token_VxE
+  init = nn.with_logical_partitioning(kernel_init(config), ('V', 'E'))
+  return module.param('kernel', init, (config.vocab_size, config.E))
+
+
+def _everywhere(batch) -> None:
+  """Every position of a row."""
+  return None
+
+
+def _first(batch) -> jax.Array:
+  """The first position, Bx1."""
+  return jnp.zeros((batch['token'].shape[0], 1), jnp.int32)
+
+
+def _predicted(batch) -> jax.Array | None:
+  """The positions that MLM predicts, BxP; every one where the batch does not say."""
+  return batch['mlm_position'] if 'mlm_position' in batch else None
+
+
+def _pooled(batch) -> jax.Array | None:
+  return None if 'pool' in batch else _first(batch)
+
+
+def _mlm_products(config: ModelConfig, positions: float) -> float:
+  D, E, V = config.width, config.E, config.vocab_size
+  return positions * (D * E + E * V)
+
+
+def _clm_products(config: ModelConfig, positions: float) -> float:
+  D, E, V = config.width, config.E, config.vocab_size
+  return positions * (E * V + (E * D if E != D else 0))
+
+
+def _row_products(config: ModelConfig, positions: float) -> float:
+  """Dense, then classes: two, or as many as the config has; the difference is nothing."""
+  return config.width * config.width + config.width * 2
+
+
+def _token_products(config: ModelConfig, positions: float) -> float:
+  return positions * config.width * config.classes
+
+
+def _all(T: int, P: int) -> int:
+  return T
+
+
+def _one(T: int, P: int) -> int:
+  return 1
+
+
+def _some(T: int, P: int) -> int:
+  return P
+
+
+class Head(NamedTuple):
+  """A head and what it costs.
+
+  Attributes:
+    module: a flax module, made with the ModelConfig; its parameters lie under `owner`.
+    reads: batch -> BxP, the positions of the trunk that it is given; None = all T.
+    positions: (T, P) -> how many those are a row, P being the predictions of MLM.
+    products: (config, positions) -> multiply-adds a row, forward.
+    owner: the head whose parameters it uses; its own name where empty.
+  """
+
+  module: type[nn.Module]
+  reads: Callable[[dict], jax.Array | None]
+  positions: Callable[[int, int], int]
+  products: Callable[[ModelConfig, float], float]
+  owner: str = ''
+
+
 HEADS = dict(
-  mlm=MLMHead,
-  clm=CLMHead,
-  nsp=NSPHead,
-  pool=PoolHead,
-  sequence=SequenceHead,
-  tokens=TokenHead,
-  span=TokenHead,
+  mlm=Head(MLMHead, _predicted, _some, _mlm_products),
+  clm=Head(CLMHead, _everywhere, _all, _clm_products),
+  nsp=Head(NSPHead, _first, _one, _row_products),
+  pool=Head(PoolHead, _first, _one, _row_products),
+  sequence=Head(SequenceHead, _pooled, _all, _row_products),
+  tokens=Head(TokenHead, _everywhere, _all, _token_products),
+  span=Head(TokenHead, _everywhere, _all, _token_products),
 )
 
 
-def places(head: str, batch) -> jax.Array | None:
-  """BxP: where in each row a head reads the trunk; None: everywhere."""
-  if head == 'mlm':
-    return batch.get('mlm_position')
-  if head in ('nsp', 'pool') or head == 'sequence' and 'pool' not in batch:
-    return jnp.zeros((batch['token'].shape[0], 1), jnp.int32)
-  return None
+def head_of(config: ModelConfig, name: str) -> Head:
+  """The head that a network of this config has under a name."""
+  if name == 'clm' and config.shared_head:
+    return Head(MLMHead, _everywhere, _all, _mlm_products, owner='mlm')
+  return HEADS[name]

@@ -1,7 +1,8 @@
-"""The parts of a block: linear maps, norms, the feed-forward network, dropout."""
+"""The parts of a block: linear maps, norms, the feed-forward network."""
 
 from collections.abc import Callable
 import math
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -46,6 +47,7 @@ class Linear(nn.Module):
   Attributes:
     source, target: letters of the axes that are read and written, as in 'D' -> 'HK'.
     shape: sizes of those axes, in that order.
+    residual: the result is added to the residual stream, which some initialisers ask for.
   """
 
   config: ModelConfig
@@ -55,64 +57,90 @@ class Linear(nn.Module):
   residual: bool = False
 
   @nn.compact
-  def __call__(self, x):
-    axes = self.source + self.target
-    if self.has_variable('params', 'transposed'):  # for writing, see inference.decode.decode_layout
-      read = self.source.lower()  # a map from D to D has two axes, not the diagonal of one
-      kernel = self.get_variable('params', 'transposed')
-      out = jnp.einsum(f'{self.target}{read},BT{read}->{self.target}BT', kernel.astype(x.dtype), x)
-      out = jnp.moveaxis(out, (-2, -1), (0, 1))
+  def __call__(self, x: jax.Array) -> jax.Array:
+    """BxT... with the axes `source` last, to BxT... with the axes `target` last."""
+    read = len(self.source)
+    if self.has_variable('params', 'transposed'):  # inference.decode.decode_layout made it
+      out = _multiply_transposed(x, self.get_variable('params', 'transposed'), read)
     else:
-      kernel = self.param(
-        'kernel',
-        nn.with_logical_partitioning(kernel_init(self.config, residual=self.residual), tuple(axes)),
-        self.shape,
-      )
-      # As one matrix each: with more axes a CPU would turn the
-      # activations around for the gradient of the kernel.
-      size = math.prod(self.shape[: len(self.source)])
-      out = x.reshape(-1, size) @ kernel.astype(x.dtype).reshape(size, -1)
-      out = out.reshape(*x.shape[:2], *self.shape[len(self.source) :])
+      init = kernel_init(self.config, residual=self.residual)
+      letters = tuple(self.source + self.target)
+      kernel = self.param('kernel', nn.with_logical_partitioning(init, letters), self.shape)
+      out = _multiply(x, kernel, read)
     if self.config.bias:
-      bias = self.param(
-        'bias',
-        nn.with_logical_partitioning(nn.initializers.zeros, tuple(self.target)),
-        self.shape[len(self.source) :],
-      )
+      zeros = nn.with_logical_partitioning(nn.initializers.zeros, tuple(self.target))
+      bias = self.param('bias', zeros, self.shape[read:])
       out += bias.astype(x.dtype)[(None, None, ...)]
     return out
 
 
-def rms_normalise(x, epsilon: float):
+def _multiply(x: jax.Array, kernel: jax.Array, read: int) -> jax.Array:
+  """x by a kernel whose first `read` axes are those of x, as one matrix each.
+
+  With more axes a CPU would turn the activations around for the gradient of the kernel.
+  """
+  size = math.prod(kernel.shape[:read])
+  out = x.reshape(-1, size) @ kernel.astype(x.dtype).reshape(size, -1)
+  return out.reshape(*x.shape[:2], *kernel.shape[read:])
+
+
+def _multiply_transposed(x: jax.Array, kernel: jax.Array, read: int) -> jax.Array:
+  """x by a kernel whose last `read` axes are those of x: faster where x has a few columns only."""
+  size = math.prod(kernel.shape[-read:])
+  targets = kernel.shape[:-read]
+  out = kernel.astype(x.dtype).reshape(-1, size) @ x.reshape(-1, size).T
+  return out.T.reshape(*x.shape[:2], *targets)
+
+
+def rms_normalise(x: jax.Array, epsilon: float) -> jax.Array:
   """`x` over the root of its mean square along the last axis, computed in float32."""
   x32 = x.astype(jnp.float32)
-  return (x32 * jax.lax.rsqrt(jnp.square(x32).mean(axis=-1, keepdims=True) + epsilon)).astype(
-    x.dtype
-  )
+  mean_square = jnp.square(x32).mean(axis=-1, keepdims=True)
+  return (x32 * jax.lax.rsqrt(mean_square + epsilon)).astype(x.dtype)
+
+
+def standardise(x: jax.Array, epsilon: float) -> jax.Array:
+  """`x` with mean 0 and deviation 1 along the last axis (Ba et al. 2016), computed in float32."""
+  x32 = x.astype(jnp.float32)
+  x32 -= x32.mean(axis=-1, keepdims=True)
+  return rms_normalise(x32, epsilon).astype(x.dtype)
+
+
+class NormKind(NamedTuple):
+  """What a norm does to the last axis before it is scaled.
+
+  Attributes:
+    normalise: (float32 x, epsilon) -> x.
+    bias: it also has a bias, where the config has biases at all.
+  """
+
+  normalise: Callable[[jax.Array, float], jax.Array]
+  bias: bool
+
+
+NORMS = dict(layer=NormKind(standardise, bias=True), rms=NormKind(rms_normalise, bias=False))
 
 
 class Norm(nn.Module):
-  """LayerNorm or RMSNorm over the last axis, computed in float32."""
+  """A norm of `NORMS` over the last axis, with a trained scale, computed in float32.
+
+  Attributes:
+    axis: the letter of the last axis.
+  """
 
   config: ModelConfig
   axis: str = 'D'
 
   @nn.compact
-  def __call__(self, x_BxTxD):
-    epsilon, size = self.config.norm_epsilon, x_BxTxD.shape[-1]
-    x32_BxTxD = x_BxTxD.astype(jnp.float32)
-    if self.config.norm == 'layer':
-      x32_BxTxD -= x32_BxTxD.mean(axis=-1, keepdims=True)
-    x32_BxTxD = rms_normalise(x32_BxTxD, epsilon)
-    scale_D = self.param(
-      'scale', nn.with_logical_partitioning(nn.initializers.ones, (self.axis,)), (size,)
-    )
-    x32_BxTxD *= scale_D[None, None, :]
-    if self.config.norm == 'layer' and self.config.bias:
-      bias_D = self.param(
-        'bias', nn.with_logical_partitioning(nn.initializers.zeros, (self.axis,)), (size,)
-      )
-      x32_BxTxD += bias_D[None, None, :]
+  def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
+    """Of the same shape and type."""
+    kind, size = NORMS[self.config.norm], x_BxTxD.shape[-1]
+    x32_BxTxD = kind.normalise(x_BxTxD.astype(jnp.float32), self.config.norm_epsilon)
+    ones = nn.with_logical_partitioning(nn.initializers.ones, (self.axis,))
+    x32_BxTxD *= self.param('scale', ones, (size,))[None, None, :]
+    if kind.bias and self.config.bias:
+      zeros = nn.with_logical_partitioning(nn.initializers.zeros, (self.axis,))
+      x32_BxTxD += self.param('bias', zeros, (size,))[None, None, :]
     return x32_BxTxD.astype(x_BxTxD.dtype)
 
 
@@ -122,7 +150,8 @@ class FeedForward(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, x_BxTxD):
+  def __call__(self, x_BxTxD: jax.Array) -> jax.Array:
+    """Of the same shape and type."""
     config = self.config
     D, F = config.width, config.feed_forward
     activation = ACTIVATIONS[config.activation]

@@ -1,9 +1,13 @@
 """Which keys a query may see: one description, one definition of "visible"."""
 
+from collections.abc import Callable
 import dataclasses
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+
+from models.gather import gather_positions
 
 
 def _static(default):
@@ -14,6 +18,14 @@ def _static(default):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mask:
   """Which keys a query may see: every rule that is set must agree.
+
+  Two packed documents under a causal mask, and padding, as `dense` draws them (rows are queries):
+
+    segment 1 1 2 2 0      1 . . . .
+                           1 1 . . .
+                           . . 1 . .
+                           . . 1 1 .
+                           . . . . 1
 
   Segment 0 is padding. Padding sees padding, so no row of self-attention is ever empty and every
   implementation stays finite; what it computes there is nobody's business.
@@ -93,18 +105,18 @@ class Mask:
     """The same mask with `dense` computed, so that a scan over layers does it once."""
     return dataclasses.replace(self, drawn_BxTxS=self.dense(T, S))
 
-  def take_queries(self, place_BxT: jax.Array) -> 'Mask':
-    """The mask of the queries alone that stand at T places of each row."""
-    position_BxT = place_BxT
-    if self.q_position_BxT is not None:
-      position_BxT = jnp.take_along_axis(self.q_position_BxT, place_BxT, axis=1)
-    segment_BxT, drawn_BxTxS = self.q_segment_BxT, self.drawn_BxTxS
-    if segment_BxT is not None:
-      segment_BxT = jnp.take_along_axis(segment_BxT, place_BxT, axis=1)
-    if drawn_BxTxS is not None:
-      drawn_BxTxS = jnp.take_along_axis(drawn_BxTxS, place_BxT[:, :, None], axis=1)
+  def take_queries(self, index_BxT: jax.Array) -> 'Mask':
+    """The mask of T queries of each row alone, those at index_BxT."""
+
+    def taken(x_Bx):
+      return None if x_Bx is None else gather_positions(x_Bx, index_BxT)
+
+    position_BxT = index_BxT if self.q_position_BxT is None else taken(self.q_position_BxT)
     return dataclasses.replace(
-      self, q_segment_BxT=segment_BxT, q_position_BxT=position_BxT, drawn_BxTxS=drawn_BxTxS
+      self,
+      q_segment_BxT=taken(self.q_segment_BxT),
+      q_position_BxT=position_BxT,
+      drawn_BxTxS=taken(self.drawn_BxTxS),
     )
 
 
@@ -112,24 +124,50 @@ def _positions(position_BxT: jax.Array | None, length: int) -> jax.Array:
   return jnp.arange(length)[None, :] if position_BxT is None else position_BxT
 
 
-KINDS = ('bidirectional', 'causal', 'prefix')
+class Kind(NamedTuple):
+  """A value of the config's `mask`.
+
+  Attributes:
+    rule: (query, key, key is in the prefix) -> whether the query sees the key, for one pair of
+      positions of a document. It is written by hand and builds nothing: the proof before a run
+      (evaluation/mask_check.py) holds the network to it.
+    causal, window: of the Mask that is built.
+    prefix: a share of each document is seen even from its past.
+  """
+
+  rule: Callable[[int, int, bool], bool]
+  causal: bool = False
+  window: tuple[int, int] | None = None
+  prefix: bool = False
+
+
+KINDS = dict(
+  bidirectional=Kind(lambda query, key, prefix: True),
+  causal=Kind(lambda query, key, prefix: key <= query, causal=True),
+  prefix=Kind(lambda query, key, prefix: key <= query or prefix, causal=True, prefix=True),
+)
 
 
 def self_attention_mask(
-  kind: str, segment_BxT: jax.Array, *, packed: bool, prefix_BxS: jax.Array | None = None
+  name: str, segment_BxT: jax.Array, *, packed: bool, prefix_BxS: jax.Array | None = None
 ) -> Mask:
-  """The mask of a training row: `kind` is the config's `mask`, segments are the batch's.
+  """The mask of a training row: `name` is the config's `mask`, segments are the batch's.
 
   Args:
-    prefix_BxS: for 'prefix', what is seen from its past; without it the whole row is prefix.
+    prefix_BxS: for a kind with a prefix, the tokens in it; without it the whole row is prefix.
+
+  Raises:
+    ValueError: there is no such kind.
   """
-  if kind not in KINDS:
-    raise ValueError(f'mask={kind!r}: choose one of {", ".join(KINDS)}.')
-  prefixed = kind == 'prefix' and prefix_BxS is not None
+  if name not in KINDS:
+    raise ValueError(f'mask={name!r}: choose one of {", ".join(KINDS)}.')
+  kind = KINDS[name]
+  whole_row = kind.prefix and prefix_BxS is None
   return Mask(
-    causal=kind == 'causal' or prefixed,
+    causal=kind.causal and not whole_row,
+    window=kind.window,
     packed=packed,
     q_segment_BxT=segment_BxT,
     kv_segment_BxS=segment_BxT,
-    prefix_BxS=prefix_BxS if prefixed else None,
+    prefix_BxS=prefix_BxS if kind.prefix else None,
   )

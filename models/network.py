@@ -9,12 +9,13 @@ import jax
 import jax.numpy as jnp
 
 from models import attention, positions
-from models import heads as head_modules
 from models.config import ModelConfig
+from models.embeddings import Embeddings
 from models.gather import gather_positions
+from models.heads import head_of
 from models.kv_cache import Cache
-from models.masks import Mask, self_attention_mask
-from models.transformer import Embeddings, Transformer
+from models.masks import KINDS, Mask, self_attention_mask
+from models.transformer import Rows, Transformer
 
 
 class Network(NamedTuple):
@@ -22,9 +23,9 @@ class Network(NamedTuple):
 
   Attributes:
     init: (key, batch) -> params, each leaf boxed with the letters of its axes.
-    apply: (params, batch, key=None, *, cache=None) -> outputs: `hidden`, which is the trunk's,
-      unless the last layer only computes what heads read, and those of the heads. Dropout is on
-      exactly when a key is given.
+    apply: (params, batch, key=None, *, cache=None) -> outputs: those of the heads by name, and
+      `hidden`, BxTxD of the trunk, unless the last layer only computes what heads read. Dropout is
+      on exactly when a key is given.
     inspect: (params, batch) -> (outputs, {'weights': LxBxHxTxT, 'hidden': LxBxTxD}).
   """
 
@@ -40,43 +41,59 @@ class _Network(nn.Module):
   heads: tuple[str, ...]
 
   @nn.compact
-  def __call__(self, batch: dict[str, jax.Array], cache: Cache | None = None) -> dict[str, Any]:
-    token_BxT = batch['token']
-    prefix_BxS = batch['prefix'] if self.mask == 'prefix' and 'prefix' in batch else None
+  def __call__(self, batch: dict[str, jax.Array], cache: Cache | None = None, inspect=False):
+    """(outputs by name, Inside of all layers or None)."""
+    config = self.config
+    rows = self._rows(batch, cache)
+    embeddings = Embeddings(config, name='embeddings')
+    x_BxTxD = embeddings(batch['token'], batch['type'], rows.position_BxS, rows.row_B)
+    heads = {name: head_of(config, name) for name in self.heads}
+    reads = {name: head.reads(batch) for name, head in heads.items()}
+    few = config.selective and reads and not inspect
+    few = few and all(index_BxP is not None for index_BxP in reads.values())
+    read_BxP = jnp.concatenate(list(reads.values()), axis=1) if few else None
+    hidden_BxTxD, cache, inside = Transformer(config, name='trunk')(
+      x_BxTxD, rows, cache, read_BxP, inspect
+    )
+    outputs = {} if few else dict(hidden=hidden_BxTxD)
+    given = _apart(hidden_BxTxD, reads) if few else _gathered(hidden_BxTxD, reads)
+    modules = {}  # by the owner of the parameters: two heads may share them
+    for name, head in heads.items():
+      owner = head.owner or name
+      modules.setdefault(owner, head.module(config, name=owner))
+      outputs[name] = modules[owner](given[name], batch, embeddings.token_VxE)
+    if cache is not None:
+      outputs['cache'] = cache
+    return outputs, inside
+
+  def _rows(self, batch, cache: Cache | None) -> Rows:
+    """Mask, positions and numbers of the batch's rows."""
+    B = batch['token'].shape[0]
+    has_prefix = KINDS[self.mask].prefix and 'prefix' in batch
+    prefix_BxS = batch['prefix'] if has_prefix else None
     if cache is None:
-      position_BxT = positions.in_document(batch['segment'])
-      mask = self_attention_mask(
-        self.mask, batch['segment'], packed=self.packed, prefix_BxS=prefix_BxS
-      )
+      segment_BxT = batch['segment']
+      position_BxT = positions.in_document(segment_BxT)
+      mask = self_attention_mask(self.mask, segment_BxT, packed=self.packed, prefix_BxS=prefix_BxS)
     else:
       position_BxT = batch['position']
       mask = Mask(causal=True, q_position_BxT=position_BxT, prefix_BxS=prefix_BxS)
-    embeddings = Embeddings(self.config, name='embeddings')
-    hidden_BxTxD = embeddings(token_BxT, batch['type'], position_BxT)
-    asked = [
-      ('mlm', {}) if name == 'clm' and self.config.shared_head else (name, batch)
-      for name in self.heads
-    ]
-    places = [head_modules.places(*one) for one in asked]
-    few = (
-      self.config.selective and bool(places) and all(place_BxP is not None for place_BxP in places)
-    )
-    hidden_BxTxD, cache = Transformer(self.config, name='trunk')(
-      hidden_BxTxD, mask, position_BxT, cache, jnp.concatenate(places, axis=1) if few else None
-    )
-    outputs = {} if few else dict(hidden=hidden_BxTxD)
-    heads = {owner: head_modules.HEADS[owner](self.config, name=owner) for owner in dict(asked)}
-    first = 0
-    for name, (owner, of), place_BxP in zip(self.heads, asked, places):
-      if few:
-        own_BxPxD = hidden_BxTxD[:, first : first + place_BxP.shape[1]]
-        first += place_BxP.shape[1]
-      else:
-        own_BxPxD = gather_positions(hidden_BxTxD, place_BxP)
-      outputs[name] = heads[owner](own_BxPxD, of, embeddings.token_VxE)
-    if cache is not None:
-      outputs['cache'] = cache
-    return outputs
+    return Rows(mask, position_BxT, batch['row'] if 'row' in batch else jnp.arange(B))
+
+
+def _gathered(hidden_BxTxD, reads: dict[str, jax.Array | None]) -> dict[str, jax.Array]:
+  """What each head is given of the whole rows."""
+  return {name: gather_positions(hidden_BxTxD, index_BxP) for name, index_BxP in reads.items()}
+
+
+def _apart(hidden_BxPxD, reads: dict[str, jax.Array]) -> dict[str, jax.Array]:
+  """What each head is given, where only what they read was computed, side by side."""
+  given, first = {}, 0
+  for name, index_BxP in reads.items():
+    end = first + index_BxP.shape[1]
+    given[name] = hidden_BxPxD[:, first:end]  # a split would sum the gradient in another order
+    first = end
+  return given
 
 
 def make_network(
@@ -84,15 +101,16 @@ def make_network(
 ) -> Network:
   """The network of a config.
 
+  A batch holds token, segment and type (BxT), for the mlm head mlm_position (BxP), and for cached
+  decoding position (BxT) in place of segment. `row` (B) are the rows' numbers in the global batch,
+  which dropout draws by; 0, 1, ... unless given. Under a mask with a prefix the batch may hold
+  prefix (BxT, BxS where cached), the tokens that are read from both sides; otherwise a row is all
+  prefix, and a cache has none.
+
   Args:
-    mask: 'bidirectional', 'causal' or 'prefix'.
+    mask: a key of `models.masks.KINDS`.
     packed: whether segments of a row are separate documents.
     heads: names of `models.heads.HEADS`, as the objectives ask for them; none gives the bare trunk.
-
-  A batch holds token, segment and type (BxT), for the mlm head mlm_position (BxP), and for cached
-  decoding position (BxT) in place of segment. With mask='prefix' it may hold prefix (BxT, BxS where
-  cached), the tokens that are read from both sides; otherwise
-  a row is all prefix, and a cache has none.
   """
   module = _Network(config, mask, packed, tuple(heads))
 
@@ -101,12 +119,12 @@ def make_network(
 
   def apply(params, batch, key=None, *, cache=None):
     rngs = None if key is None else dict(dropout=key)
-    return module.apply(dict(params=params), batch, cache, rngs=rngs)
+    outputs, _ = module.apply(dict(params=params), batch, cache, rngs=rngs)
+    return outputs
 
   def inspect(params, batch):
-    outputs, variables = module.apply(dict(params=params), batch, mutable='intermediates')
-    blocks = variables['intermediates']['trunk']['blocks']
-    return outputs, dict(weights=blocks['attention']['weights'][0], hidden=blocks['hidden'][0])
+    outputs, inside = module.apply(dict(params=params), batch, inspect=True)
+    return outputs, inside._asdict()
 
   return Network(init, apply, inspect)
 
@@ -121,7 +139,8 @@ def attention_in_use(config: ModelConfig, *, mask: str, packed: bool, T: int) ->
     jax.ShapeDtypeStruct((1, T, heads, config.K), config.dtype)
     for heads in (config.heads, config.G)
   )
-  drop = (jax.random.key(0), config.attention_dropout) if config.attention_dropout else None
+  key_1 = jax.random.split(jax.random.key(0), 1)
+  drop = (key_1, config.attention_dropout) if config.attention_dropout else None
   return attention.chosen(
     q_BxTxHxK,
     k_BxSxGxK,

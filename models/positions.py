@@ -1,4 +1,7 @@
-"""Where a token stands in its document: pure functions, one for each scheme."""
+"""Where a token stands in its document: pure functions, and a table of the schemes."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,25 +16,19 @@ def in_document(segment_BxT: jax.Array) -> jax.Array:
 
 
 def sinusoidal_table(length: int, width: int) -> np.ndarray:
-  """The fixed table of "Attention is all you need" 3.5:
-  sines in even columns, cosines in odd ones.
-  """
-  rate_D = 10_000.0 ** (-2 * (np.arange(width) // 2) / width)
-  angle_TxD = np.arange(length)[:, None] * rate_D[None, :]
-  return np.where(np.arange(width) % 2 == 0, np.sin(angle_TxD), np.cos(angle_TxD)).astype(
-    np.float32
-  )
+  """The fixed table of "Attention is all you need" 3.5, SxE: sines in even columns."""
+  rate_E = 10_000.0 ** (-2 * (np.arange(width) // 2) / width)
+  angle_SxE = np.arange(length)[:, None] * rate_E[None, :]
+  even_E = np.arange(width) % 2 == 0
+  return np.where(even_E, np.sin(angle_SxE), np.cos(angle_SxE)).astype(np.float32)
 
 
 def rotate(x_BxTxHxK: jax.Array, position_BxT: jax.Array, *, base: float) -> jax.Array:
-  """Rotary positions (Su et al. 2021), halves rotated
-  against each other as in GPT-NeoX and Llama.
-  """
+  """Rotary positions (Su et al. 2021), halves rotated against each other as in GPT-NeoX, Llama."""
   half = x_BxTxHxK.shape[-1] // 2
   frequency_W = base ** (-jnp.arange(half, dtype=jnp.float32) / half)
-  angle_BxTx1xW = (
-    position_BxT[:, :, None, None].astype(jnp.float32) * frequency_W[None, None, None, :]
-  )
+  position_BxTx1x1 = position_BxT[:, :, None, None].astype(jnp.float32)
+  angle_BxTx1xW = position_BxTx1x1 * frequency_W[None, None, None, :]
   cos_BxTx1xW, sin_BxTx1xW = jnp.cos(angle_BxTx1xW), jnp.sin(angle_BxTx1xW)
   first_BxTxHxW, second_BxTxHxW = jnp.split(x_BxTxHxK.astype(jnp.float32), 2, axis=-1)
   rotated_BxTxHxK = jnp.concatenate(
@@ -42,3 +39,26 @@ def rotate(x_BxTxHxK: jax.Array, position_BxT: jax.Array, *, base: float) -> jax
     axis=-1,
   )
   return rotated_BxTxHxK.astype(x_BxTxHxK.dtype)
+
+
+class Positions(NamedTuple):
+  """How a network knows positions; a scheme without any of these knows none.
+
+  Attributes:
+    trained: a table of parameters is added to the embeddings.
+    table: (length, width) -> SxE, a fixed table that is added to the embeddings.
+    rotate: (x_BxTxHxK, position_BxT, base=) -> BxTxHxK, of queries and of keys.
+  """
+
+  trained: bool = False
+  table: Callable[[int, int], np.ndarray] | None = None
+  rotate: Callable[..., jax.Array] | None = None
+
+
+# The keywords of an entry are read by configs.schema.names: write them out.
+POSITIONS = dict(
+  learned=Positions(trained=True),
+  sinusoidal=Positions(table=sinusoidal_table),
+  rotary=Positions(rotate=rotate),
+  none=Positions(),
+)

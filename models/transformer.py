@@ -1,29 +1,72 @@
-"""The trunk: embeddings and a stack of blocks. BERT and GPT-2 differ here by config alone."""
+"""The trunk: a stack of blocks. BERT and GPT-2 differ here by config alone."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from models import kv_cache as caching
-from models import positions
+from models import kv_cache
 from models.attention import attend, attention_weights
 from models.config import ModelConfig
-from models.dropout import dropout
-from models.gather import gather_positions, keep_rows
-from models.layers import FeedForward, Linear, Norm, kernel_init, rms_normalise
+from models.dropout import dropout, row_keys
+from models.gather import gather_positions
+from models.layers import FeedForward, Linear, Norm, rms_normalise
 from models.masks import Mask
+from models.positions import POSITIONS
+from parallel.axes import keep_rows
 
-# What a layer keeps for its backward pass where `remat`
-# recomputes the rest of it; None: only what went in.
+# What a layer keeps for its backward pass where `remat` recomputes the rest of it; None: only what
+# went in.
 KEPT = dict(
   full=None,
-  # Products with parameters, and what a kernel would have to
-  # be run again for (models.splash names it).
+  # Products with parameters, and what a kernel would have to be run again for (models.splash names
+  # it).
   dots=jax.checkpoint_policies.save_from_both_policies(
     jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
     jax.checkpoint_policies.save_only_these_names('attention'),
   ),
 )
+
+
+class Rows(NamedTuple):
+  """What every layer is told of the rows that it reads.
+
+  Attributes:
+    position_BxS: of each token in its document.
+    row_B: numbers of the rows in the global batch, which dropout draws by.
+  """
+
+  mask: Mask
+  position_BxS: jax.Array
+  row_B: jax.Array
+
+
+class Inside(NamedTuple):
+  """What one layer did, for people who look: attention weights and its output.
+
+  Attributes:
+    weights: float32 BxHxTxS, each query's over its keys.
+    hidden: BxTxD.
+  """
+
+  weights: jax.Array
+  hidden: jax.Array
+
+
+class Layer(NamedTuple):
+  """What one layer has of its own; stacked along L, or one a layer.
+
+  Attributes:
+    params: of a Block.
+    cache: (key, value), each BxGxSxK; None where nothing is cached.
+    key: of its dropout; None without.
+  """
+
+  params: Any
+  cache: tuple[jax.Array, jax.Array] | None
+  key: jax.Array | None
 
 
 class Attention(nn.Module):
@@ -32,202 +75,217 @@ class Attention(nn.Module):
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, x_BxSxD, cache, mask: Mask, position_BxS, read_BxT):
+  def __call__(self, x_BxSxD, rows: Rows, cache=None, query_index_BxT=None, inspect=False):
+    """(out_BxTxD, cache with the new keys and values, weights_BxHxTxS or None).
+
+    Args:
+      cache: (key, value) of earlier tokens, each BxGxSxK; None: the row is all there is.
+      query_index_BxT: the positions that are queries; None: all of them.
+      inspect: compute the weights too.
+    """
     config = self.config
     D, H, G, K = config.width, config.heads, config.G, config.K
     q_BxTxHxK = Linear(config, 'D', 'HK', (D, H, K), name='query')(
-      gather_positions(x_BxSxD, read_BxT)
+      gather_positions(x_BxSxD, query_index_BxT)
     )
     k_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='key')(x_BxSxD)
     v_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='value')(x_BxSxD)
     if config.qk_norm:
       q_BxTxHxK = rms_normalise(q_BxTxHxK, config.norm_epsilon)
       k_BxSxGxK = rms_normalise(k_BxSxGxK, config.norm_epsilon)
-    if config.positions == 'rotary':
-      q_BxTxHxK = positions.rotate(
-        q_BxTxHxK, gather_positions(position_BxS, read_BxT), base=config.rotary_base
-      )
-      k_BxSxGxK = positions.rotate(k_BxSxGxK, position_BxS, base=config.rotary_base)
+    if rotate := POSITIONS[config.positions].rotate:
+      position_BxT = gather_positions(rows.position_BxS, query_index_BxT)
+      q_BxTxHxK = rotate(q_BxTxHxK, position_BxT, base=config.rotary_base)
+      k_BxSxGxK = rotate(k_BxSxGxK, rows.position_BxS, base=config.rotary_base)
     if cache is not None:
-      cache = tuple(
-        caching.write(cached, new, position_BxS)
-        for cached, new in zip(cache, (k_BxSxGxK, v_BxSxGxK))
-      )
-      k_BxSxGxK, v_BxSxGxK = map(caching.read, cache)
-    if self.is_mutable_collection('intermediates'):
-      self.sow('intermediates', 'weights', attention_weights(q_BxTxHxK, k_BxSxGxK, mask))
-    drop = None
-    if config.attention_dropout and self.has_rng('dropout'):
-      drop = (self.make_rng('dropout'), config.attention_dropout)
-    # A name is for rows of the right length: not for the few
-    # tokens of `init`, nor for what a cache gives back.
-    whole = cache is None and read_BxT is None and not self.is_initializing()
-    named = config.attention if whole and config.attention != 'auto' else None
-    out_BxTxHxK = attend(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, dropout=drop, implementation=named)
+      key, value = cache
+      key = kv_cache.write(key, k_BxSxGxK, rows.position_BxS)
+      value = kv_cache.write(value, v_BxSxGxK, rows.position_BxS)
+      cache = key, value
+      k_BxSxGxK, v_BxSxGxK = kv_cache.read(key), kv_cache.read(value)
+    mask = rows.mask if query_index_BxT is None else rows.mask.take_queries(query_index_BxT)
+    # A named implementation applies to full training rows only; `init` and cached decoding choose
+    # automatically.
+    whole = cache is None and query_index_BxT is None and not self.is_initializing()
+    out_BxTxHxK = attend(
+      q_BxTxHxK,
+      k_BxSxGxK,
+      v_BxSxGxK,
+      mask,
+      dropout=self._dropout(rows.row_B),
+      implementation=config.attention if whole and config.attention != 'auto' else None,
+    )
     out_BxTxD = Linear(config, 'HK', 'D', (H, K, D), residual=True, name='output')(out_BxTxHxK)
-    return out_BxTxD, cache
+    weights_BxHxTxS = attention_weights(q_BxTxHxK, k_BxSxGxK, mask) if inspect else None
+    return out_BxTxD, cache, weights_BxHxTxS
 
-
-def _thinned(module: nn.Module, x_BxTxD):
-  """After dropout, which is on exactly when the network was applied with a key."""
-  rate = module.config.dropout
-  return (
-    dropout(module.make_rng('dropout'), x_BxTxD, rate)
-    if rate and module.has_rng('dropout')
-    else x_BxTxD
-  )
+  def _dropout(self, row_B) -> tuple[jax.Array, float] | None:
+    """(key_B, rate) of dropout on the probabilities, where it is on."""
+    rate = self.config.attention_dropout
+    if not rate or not self.has_rng('dropout'):
+      return None
+    return row_keys(self.make_rng('dropout'), row_B), rate
 
 
 class Block(nn.Module):
-  """Attention, then feed-forward, each around a residual; the norm comes before or after.
-
-  With read_BxT, the outputs of these positions alone: of the
-  others only keys and values are computed.
-  """
+  """Attention, then feed-forward, each around a residual; the norm comes before or after."""
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, x_BxSxD, cache, mask: Mask, position_BxS, read_BxT=None):
+  def __call__(self, x_BxSxD, cache, rows: Rows, query_index_BxT=None, inspect=False):
+    """(x_BxTxD, (cache, Inside or None)).
+
+    Args:
+      cache: as of Attention.
+      query_index_BxT: the only positions whose output is wanted: of the others only keys and values
+        are computed.
+    """
     config = self.config
     attention = Attention(config, name='attention')
     feed_forward = FeedForward(config, name='feed_forward')
     attention_norm = Norm(config, name='attention_norm')
     feed_forward_norm = Norm(config, name='feed_forward_norm')
-    x_BxTxD = gather_positions(x_BxSxD, read_BxT)
-    if config.norm_position == 'pre':
-      update_BxTxD, cache = attention(attention_norm(x_BxSxD), cache, mask, position_BxS, read_BxT)
-      x_BxTxD += _thinned(self, update_BxTxD)
-      x_BxTxD += _thinned(self, feed_forward(feed_forward_norm(x_BxTxD)))
-    else:
-      update_BxTxD, cache = attention(x_BxSxD, cache, mask, position_BxS, read_BxT)
-      x_BxTxD = attention_norm(x_BxTxD + _thinned(self, update_BxTxD))
-      update_BxTxD = feed_forward(x_BxTxD)
-      x_BxTxD = feed_forward_norm(x_BxTxD + _thinned(self, update_BxTxD))
-    x_BxTxD = keep_rows(x_BxTxD)
-    self.sow('intermediates', 'hidden', x_BxTxD)
-    return x_BxTxD, cache
+    pre = config.norm_position == 'pre'
 
-
-class Embeddings(nn.Module):
-  """Token + position + sentence-type embeddings, summed; projected to D when they are narrower."""
-
-  config: ModelConfig
-
-  def setup(self):
-    config = self.config
-    table = lambda name, letter, rows, init: self.param(
-      name, nn.with_logical_partitioning(init, (letter, 'E')), (rows, config.E)
+    x_BxTxD = gather_positions(x_BxSxD, query_index_BxT)
+    update_BxTxD, cache, weights_BxHxTxS = attention(
+      attention_norm(x_BxSxD) if pre else x_BxSxD, rows, cache, query_index_BxT, inspect
     )
-    self.token_VxE = table('token', 'V', config.vocab_size, kernel_init(config))
-    if config.positions == 'learned':
-      self.position_SxE = table('position', 'S', config.max_length, kernel_init(config))
-    if config.segment_types:
-      self.type_CxE = table('type', 'C', config.segment_types, kernel_init(config))
-    if config.embedding_norm:
-      self.norm = Norm(config, 'E')
-    if config.E != config.width:
-      self.projection = Linear(config, 'E', 'D', (config.E, config.width))
+    x_BxTxD += self._drop(update_BxTxD, rows.row_B)
+    if not pre:
+      x_BxTxD = attention_norm(x_BxTxD)
+    update_BxTxD = feed_forward(feed_forward_norm(x_BxTxD) if pre else x_BxTxD)
+    x_BxTxD += self._drop(update_BxTxD, rows.row_B)
+    if not pre:
+      x_BxTxD = feed_forward_norm(x_BxTxD)
+    x_BxTxD = keep_rows(x_BxTxD)
+    return x_BxTxD, (cache, Inside(weights_BxHxTxS, x_BxTxD) if inspect else None)
 
-  def __call__(self, token_BxT, type_BxT, position_BxT):
-    config = self.config
-    x_BxTxE = self.token_VxE[token_BxT]
-    if config.positions == 'learned':
-      x_BxTxE += self.position_SxE[position_BxT + config.position_offset]
-    elif config.positions == 'sinusoidal':
-      table_SxE = jnp.asarray(positions.sinusoidal_table(config.max_length, config.E))
-      x_BxTxE += table_SxE[position_BxT + config.position_offset]
-    if config.segment_types:
-      x_BxTxE += self.type_CxE[type_BxT]
-    if config.embedding_norm:
-      x_BxTxE = self.norm(x_BxTxE)
-    x_BxTxE = keep_rows(_thinned(self, x_BxTxE.astype(config.dtype)))
-    return self.projection(x_BxTxE) if config.E != config.width else x_BxTxE
+  def _drop(self, x_BxTxD, row_B):
+    """Applies dropout; on if and only if `apply` was given a key."""
+    rate = self.config.dropout
+    if not rate or not self.has_rng('dropout'):
+      return x_BxTxD
+    return dropout(row_keys(self.make_rng('dropout'), row_B), x_BxTxD, rate)
 
 
 class Transformer(nn.Module):
-  """The stack of blocks, their parameters stacked along L:
-  one scanned body, or a layer after the other.
-
-  With read_BxT, the outputs of these positions alone; where there is
-  no loop, the last layer computes nothing else.
-  """
+  """The stack of blocks, their parameters stacked along L: one body, scanned or looped over."""
 
   config: ModelConfig
 
   @nn.compact
   def __call__(
-    self, x_BxTxD, mask: Mask, position_BxT, cache: caching.Cache | None = None, read_BxT=None
+    self, x_BxTxD, rows: Rows, cache: kv_cache.Cache | None = None, read_BxP=None, inspect=False
   ):
+    """(x_BxPxD, cache with the new tokens or None, Inside stacked along L or None).
+
+    Args:
+      cache: what every layer has read so far; its arrays are stacked as the parameters are.
+      read_BxP: the positions whose output is wanted; None: all of them. Where layers are looped
+        over, the last one computes no other.
+    """
     config = self.config
-    S = x_BxTxD.shape[1] if cache is None else cache.S
-    mask = mask.draw(x_BxTxD.shape[1], S)
-    layers = None if cache is None else (cache.key, cache.value)
-    looked_into = self.is_initializing() or self.is_mutable_collection('intermediates')
-    if self.has_variable('params', 'block_0'):
-      x_BxTxD, layers = self._with_cache(x_BxTxD, layers, mask, position_BxT)
-    elif config.scan or cache is not None or looked_into:
-      x_BxTxD, layers = self._scanned()(x_BxTxD, layers, mask, position_BxT)
+    T = x_BxTxD.shape[1]
+    rows = rows._replace(mask=rows.mask.draw(T, T if cache is None else cache.S))
+    if self.is_initializing():
+      x_BxTxD, (cached, inside) = self._init_blocks(x_BxTxD, rows)
     else:
-      x_BxTxD, read_BxT = self._one_by_one(x_BxTxD, mask, position_BxT, read_BxT), None
-    x_BxTxD = gather_positions(x_BxTxD, read_BxT)
+      params = self.get_variable('params', 'blocks')
+      keys = None
+      if self.has_rng('dropout'):
+        keys = jax.random.split(self.make_rng('dropout'), config.layers)
+      run = _scan if _is_stacked(config, params, cache) else _loop
+      body = _body(config, _shared(config, params), rows, inspect)
+      x_BxTxD, (cached, inside) = run(config, body, x_BxTxD, params, cache, keys, read_BxP)
     if config.final_norm:
       x_BxTxD = Norm(config, name='final_norm')(x_BxTxD)
-    return x_BxTxD, None if cache is None else caching.Cache(*layers)
+    return x_BxTxD, None if cached is None else kv_cache.Cache(*cached), inside
 
-  def _block(self):
-    config = self.config
-    if config.remat not in KEPT:
-      return Block
-    return nn.remat(Block, prevent_cse=not config.scan, policy=KEPT[config.remat])
-
-  def _scanned(self):
-    config, shared = self.config, self.config.shared_layers
-    return nn.scan(
-      self._block(),
-      variable_axes={'intermediates': 0} if shared else {'params': 0, 'intermediates': 0},
+  def _init_blocks(self, x_BxTxD, rows: Rows):
+    """Makes the parameters, by flax's own scan: initial bits are part of what a seed means."""
+    shared = self.config.shared_layers
+    scanned = nn.scan(
+      Block,
+      variable_axes={} if shared else {'params': 0},
       variable_broadcast='params' if shared else False,
-      split_rngs={'params': not shared, 'dropout': True},
-      in_axes=(0, nn.broadcast, nn.broadcast),
-      length=config.layers,
+      split_rngs={'params': not shared},
+      in_axes=(0, nn.broadcast),
+      length=self.config.layers,
       metadata_params={} if shared else {nn.PARTITION_NAME: 'L'},
-    )(config, name='blocks')
+    )
+    return scanned(self.config, name='blocks')(x_BxTxD, None, rows)
 
-  def _one_by_one(self, x_BxTxD, mask: Mask, position_BxT, read_BxT):
-    """The stacked layers without a loop."""
-    config, params = self.config, self.get_variable('params', 'blocks')
-    if config.shared_layers:
-      layers = [params] * config.layers
-    else:
-      # Not x[i]: the gradient of a split is one
-      # concatenation, that of a slice as large as the stack.
-      stacks, tree = jax.tree.flatten(params)
-      apart = zip(*(jax.lax.split(x, (1,) * config.layers) for x in stacks))
-      layers = [jax.tree.unflatten(tree, [x[0] for x in layer]) for layer in apart]
-    block = self._block()(config, parent=None)
-    for index, layer in enumerate(layers):
-      last = index + 1 == config.layers and read_BxT is not None
-      rngs = dict(dropout=self.make_rng('dropout')) if self.has_rng('dropout') else None
-      x_BxTxD, _ = block.apply(
-        dict(params=layer),
-        x_BxTxD,
-        None,
-        mask.take_queries(read_BxT) if last else mask,
-        position_BxT,
-        read_BxT if last else None,
-        rngs=rngs,
-      )
-    return x_BxTxD
 
-  def _with_cache(self, x_BxTxD, layers, mask: Mask, position_BxT):
-    """For parameters and a cache that are not stacked: as `decode_layout` gives them."""
-    count = self.config.layers
-    blocks = [
-      Block(self.config, name=f'block_{i}')
-      for i in range(1 if self.config.shared_layers else count)
-    ]
-    written = []
-    for index, layer in enumerate(zip(*layers)):
-      x_BxTxD, layer = blocks[index % len(blocks)](x_BxTxD, layer, mask, position_BxT)
-      written.append(layer)
-    return x_BxTxD, tuple(zip(*written))
+def _is_stacked(config: ModelConfig, params, cache: kv_cache.Cache | None) -> bool:
+  """Whether layers are scanned: parameters and cache lie along L, and nothing asks for a loop."""
+  if isinstance(params, tuple):
+    return False
+  return config.scan or cache is not None
+
+
+def _shared(config: ModelConfig, params):
+  """The parameters that all layers use; None where each has its own."""
+  if not config.shared_layers:
+    return None
+  return params[0] if isinstance(params, tuple) else params
+
+
+def _body(config: ModelConfig, shared_params, rows: Rows, inspect: bool) -> Callable:
+  """What one layer does: (x_BxTxD, Layer, read_BxP) -> (x, (cache, Inside or None))."""
+  block = Block(config, parent=None)
+
+  def body(x_BxTxD, layer: Layer, read_BxP=None):
+    params = layer.params if shared_params is None else shared_params
+    rngs = None if layer.key is None else dict(dropout=layer.key)
+    return block.apply(
+      dict(params=params), x_BxTxD, layer.cache, rows, read_BxP, inspect, rngs=rngs
+    )
+
+  if config.remat not in KEPT:
+    return body
+  return jax.checkpoint(body, prevent_cse=not config.scan, policy=KEPT[config.remat])
+
+
+def _scan(config: ModelConfig, body, x_BxTxD, params, cache, keys, read_BxP):
+  """All layers as one compiled body: compile time flat in depth."""
+  layers = Layer(
+    None if config.shared_layers else params,
+    None if cache is None else (cache.key, cache.value),
+    keys,
+  )
+  x_BxTxD, results = jax.lax.scan(body, x_BxTxD, layers, length=config.layers)
+  return gather_positions(x_BxTxD, read_BxP), results
+
+
+def _loop(config: ModelConfig, body, x_BxTxD, params, cache, keys, read_BxP):
+  """One layer after the other; the last one computes only the positions that are read."""
+  caches, insides = [], []
+  for index, layer in enumerate(_unstack(config, params, cache, keys)):
+    last = index == config.layers - 1
+    x_BxTxD, (cached, inside) = body(x_BxTxD, layer, read_BxP if last else None)
+    caches.append(cached)
+    insides.append(inside)
+  inspected = insides[0] is not None
+  return x_BxTxD, (
+    None if cache is None else tuple(zip(*caches)),
+    jax.tree.map(lambda *each: jnp.stack(each), *insides) if inspected else None,
+  )
+
+
+def _unstack(config: ModelConfig, params, cache, keys) -> list[Layer]:
+  """What each layer has of its own."""
+  L = config.layers
+  if config.shared_layers:
+    own_params = [None] * L
+  elif isinstance(params, tuple):  # as inference.decode.decode_layout gives them
+    own_params = list(params)
+  else:
+    # Not x[i]: the gradient of a split is one concatenation, that of a slice as large as the stack.
+    stacks, tree = jax.tree.flatten(params)
+    parts = zip(*(jax.lax.split(x, (1,) * L) for x in stacks))
+    own_params = [jax.tree.unflatten(tree, [x[0] for x in part]) for part in parts]
+  own_caches = [None] * L if cache is None else list(zip(cache.key, cache.value))
+  own_keys = [None] * L if keys is None else list(keys)
+  return [Layer(*own) for own in zip(own_params, own_caches, own_keys)]

@@ -1,13 +1,41 @@
-"""Several objectives on one network, weighted: what `config.objectives` names."""
+"""Several objectives on one network, weighted: what `config.objectives` names.
+
+An objective is a module of this package, and nothing else names objectives one by one. It has
+
+  HEADS        names of models.heads.HEADS that the network must provide
+  ROWS         rows that it reads: packed | sentence_pairs | labelled
+  PREDICTS     tokens | rows: what one prediction is of
+  UNITS        {kind: unit in words} of its results
+  predictions  (T, masking, progress, *, prefix) -> float: predicted tokens of a full row
+  prepare      (key_B, batch, setup) -> batch: corruption, on the device; each row has its own key
+  weight       (batch) -> how much counts, from the prepared batch alone
+  terms        (outputs, batch, setup) -> {kind: Term}, `loss` among them
+
+and, where it needs them,
+
+  NEEDS        of the tokenizer: mask_token
+  DRAWS        names of arrays of the prepared batch that say what was drawn of a row
+  WRONG_PAIRS  random | swapped: how half of the sentence pairs are wrong
+  BLIND        masks under which it cannot see what it asks about: refused
+  ANSWERS_SEEN masks that show it its answers: refused, except as a negative control
+  ALONE        no other objective may read the same rows
+  CHANCE       nats of a guess, drawn beside its loss
+  scores       as terms, with more kinds, for evaluation: no gradient is taken
+  targets      (batch) -> (position_BxP, token_BxP, weight_BxP): what is predicted, for people
+
+HEADS, ROWS, WRONG_PAIRS, BLIND, ANSWERS_SEEN and ALONE are literals: configs.schema.names reads
+them without running the module.
+"""
 
 from collections.abc import Callable, Iterable
 import importlib
-from typing import Any, NamedTuple
+from types import ModuleType
+from typing import NamedTuple
 
 import jax
 
 from objectives import prefix
-from objectives.projection import Setup, Term
+from objectives.term import Setup, Term
 
 
 class Objective(NamedTuple):
@@ -16,41 +44,60 @@ class Objective(NamedTuple):
   Attributes:
     weights: how much each objective counts in the loss.
     heads: what the network must provide.
-    prepare: (key, batch, index_B, progress) -> batch: corruption, on device; row i draws from (key,
-      index_B[i]), and progress, 0 to 1, is the share of the steps that are done.
+    draws: names of arrays of a prepared batch that say what was drawn of its rows.
+    token_names: those of the objectives that predict tokens.
+    units: {name in results, as mlm_loss: unit in words}.
+    prepare: (key, batch, index_B, progress) -> batch: corruption, on the device; row i draws from
+      (key, index_B[i]), and progress, 0 to 1, is the share of the steps that are done.
     counts: batch -> {name: how much counts}; depends on the prepared batch alone.
     terms: (outputs, batch) -> {name: {'loss': Term, 'accuracy': Term}}.
-    scores: the same without a gradient, for evaluation, where an objective may have more to say.
+    scores: the same for evaluation, where an objective may have more to say.
   """
 
   weights: dict[str, float]
   heads: tuple[str, ...]
+  draws: tuple[str, ...]
+  token_names: tuple[str, ...]
+  units: dict[str, str]
   prepare: Callable[..., dict[str, jax.Array]]
   counts: Callable[..., dict[str, jax.Array]]
   terms: Callable[..., dict[str, dict[str, Term]]]
   scores: Callable[..., dict[str, dict[str, Term]]]
 
 
+def module_of(name: str) -> ModuleType:
+  """The module of an objective."""
+  return importlib.import_module(f'objectives.{name}')
+
+
 def heads_of(names: Iterable[str]) -> tuple[str, ...]:
   """What the network must provide for these objectives."""
-  return tuple(
-    head for name in sorted(names) for head in importlib.import_module(f'objectives.{name}').HEADS
-  )
+  return tuple(head for name in sorted(names) for head in module_of(name).HEADS)
+
+
+def optional(name: str, attribute: str, default=None):
+  """An attribute that an objective need not have."""
+  return getattr(module_of(name), attribute, default)
+
+
+def needs_mask_token(names: Iterable[str]) -> list[str]:
+  """The objectives among these that mask tokens."""
+  return sorted(name for name in names if 'mask_token' in optional(name, 'NEEDS', ()))
 
 
 def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
   """The mix of `weights`: each name is a module of this package."""
-  modules: dict[str, Any] = {
-    name: importlib.import_module(f'objectives.{name}') for name in sorted(weights)
-  }
+  modules = {name: module_of(name) for name in sorted(weights)}
 
   def prepare(key, batch, index_B, progress=0.0):
-    now = setup._replace(rate=setup.masking.rate_at(progress))
+    now = setup
+    if setup.masking is not None:
+      now = setup._replace(rate=setup.masking.rate_at(progress))
     if setup.prefix:
-      key_B = jax.vmap(jax.random.fold_in, in_axes=(None, 0))(jax.random.fold_in(key, 1), index_B)
+      key_B = _row_keys(jax.random.fold_in(key, 1), index_B)
       batch = batch | dict(prefix=prefix.draw(key_B, batch['segment']))
     for module in modules.values():
-      batch = module.prepare(key, batch, index_B, now)
+      batch = module.prepare(_row_keys(key, index_B), batch, now)
     return batch
 
   def counts(batch):
@@ -61,8 +108,25 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
 
   def scores(outputs, batch):
     return {
-      name: getattr(module, 'scores', module.terms)(outputs, batch, setup)
+      name: optional(name, 'scores', module.terms)(outputs, batch, setup)
       for name, module in modules.items()
     }
 
-  return Objective(dict(weights), heads_of(weights), prepare, counts, terms, scores)
+  draws = {drawn for name in modules for drawn in optional(name, 'DRAWS', ())}
+  return Objective(
+    weights=dict(weights),
+    heads=heads_of(weights),
+    draws=tuple(sorted(draws | ({'prefix'} if setup.prefix else set()))),
+    token_names=tuple(name for name in modules if modules[name].PREDICTS == 'tokens'),
+    units={
+      f'{name}_{kind}': unit for name in modules for kind, unit in modules[name].UNITS.items()
+    },
+    prepare=prepare,
+    counts=counts,
+    terms=terms,
+    scores=scores,
+  )
+
+
+def _row_keys(key, index_B):
+  return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, index_B)

@@ -1,126 +1,75 @@
-"""A loss before averaging, and the cross-entropy that every token objective shares."""
+"""Cross-entropy over the vocabulary without V-wide logits of a whole batch: a chunk at a time."""
 
 from functools import partial
-import math
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from objectives.corrupt import Masking
+from models.projection import Projection
+from objectives.term import Term, loss_and_accuracy, score_logits
+from parallel import axes
 
 
-class Term(NamedTuple):
-  """A loss before averaging: nothing is divided until the whole batch has been summed.
-
-  Attributes:
-    total: summed over what counts; nats for losses, a count for accuracies.
-    weight: how much counted.
-  """
-
-  total: jax.Array
-  weight: jax.Array
-
-
-class Setup(NamedTuple):
-  """What objectives know besides the batch.
-
-  Attributes:
-    special_V: token ids that are never masked, for the V of the tokenizer.
-    word_start_V: token ids that begin a word.
-    mask_id: the [MASK] token; -1 where the tokenizer has none.
-    masking: how MLM hides tokens.
-    chunk: predictions whose V-wide logits exist at once, on a device.
-    rate: share of a row that MLM hides now; `Objective.prepare` sets it.
-    prefix: rows have a prefix that is read from both sides.
-  """
-
-  special_V: jax.Array
-  word_start_V: jax.Array
-  mask_id: int
-  masking: Masking
-  chunk: int
-  rate: float | jax.Array = 0.0
-  prefix: bool = False
-
-
-def cross_entropy(logits_BxPxV, target_BxP, weight_BxP) -> dict[str, Term]:
-  """Loss and accuracy of whole logits.
-  `projected_cross_entropy` gives the same without having them.
-  """
-  nats_BxP, hit_BxP, _ = _score(logits_BxPxV, target_BxP)
-  return _terms((nats_BxP * weight_BxP).sum(), (hit_BxP * weight_BxP).sum(), weight_BxP)
-
-
-def projected_cross_entropy(projection, target_BxP, weight_BxP, *, chunk: int) -> dict[str, Term]:
-  """Loss and accuracy of hidden @ table.T + bias, a chunk of positions at a time.
+def projected_cross_entropy(
+  projection: Projection, target_BxP, weight_BxP, *, chunk: int
+) -> dict[str, Term]:
+  """Loss (nats) and accuracy of the logits that a projection stands for.
 
   The gradient is taken while a chunk's logits exist, so nothing V-wide is kept for the backward
   pass or computed twice (as in "Liger Kernel", Hsu et al. 2024).
 
   Args:
-    projection: (hidden_BxPxE, table_VxE, bias_V or None).
     chunk: predictions whose logits exist at once, on a device.
   """
-  hidden_BxPxE, table_VxE, bias_V = projection
-  if bias_V is None:
-    bias_V = jnp.zeros(table_VxE.shape[0])
+  hidden_BxPxE, table_VxE, bias_V = _with_bias(projection)
   B = hidden_BxPxE.shape[0]
-  R, pinned = _parts(B)
+  R, row_axes = axes.row_parts(B)
   if R == 1:
     total, hits = _projected(hidden_BxPxE, table_VxE, bias_V, target_BxP, weight_BxP, chunk)
-    return _terms(total, hits, weight_BxP)
-  # Each part has the table and sums by itself: else every chunk would
-  # gather the table and sum gradients over devices.
-  rows = lambda x_Bx: pinned(x_Bx.reshape(R, B // R, *x_Bx.shape[1:]))
-  own = lambda x: pinned(jnp.broadcast_to(x[None], (R, *x.shape)))
-  total_R, hits_R = jax.vmap(lambda *args: _projected(*args, chunk))(
-    rows(hidden_BxPxE), own(table_VxE), own(bias_V), rows(target_BxP), rows(weight_BxP)
+    return loss_and_accuracy(total, hits, weight_BxP)
+
+  # Each part has the table and sums by itself: else every chunk would gather the table and sum
+  # gradients over devices.
+  pin = axes.pin_first_axis(row_axes)
+
+  def rows_of_each(x_Bx):
+    return pin(x_Bx.reshape(R, B // R, *x_Bx.shape[1:]))
+
+  def copy_for_each(x):
+    return pin(jnp.broadcast_to(x[None], (R, *x.shape)))
+
+  total_R, hits_R = jax.vmap(lambda *arrays: _projected(*arrays, chunk))(
+    rows_of_each(hidden_BxPxE),
+    copy_for_each(table_VxE),
+    copy_for_each(bias_V),
+    rows_of_each(target_BxP),
+    rows_of_each(weight_BxP),
   )
-  return _terms(total_R.sum(), hits_R.sum(), weight_BxP)
+  return loss_and_accuracy(total_R.sum(), hits_R.sum(), weight_BxP)
 
 
-def projected_nats(projection, target_BxP, *, chunk: int) -> tuple[jax.Array, jax.Array]:
+def projected_nats(
+  projection: Projection, target_BxP, *, chunk: int
+) -> tuple[jax.Array, jax.Array]:
   """(nats_BxP, hit_BxP) of each target by itself; for scoring, not for training."""
-  hidden_BxPxE, table_VxE, bias_V = projection
-  if bias_V is None:
-    bias_V = jnp.zeros(table_VxE.shape[0])
+  hidden_BxPxE, table_VxE, bias_V = _with_bias(projection)
+
+  def score(part):
+    part_BxCxE, target_BxC = part
+    nats_BxC, hit_BxC, _ = score_logits(_project(part_BxCxE, table_VxE, bias_V), target_BxC)
+    return nats_BxC, hit_BxC
+
   chunks = _split(chunk, hidden_BxPxE, target_BxP)
-  nats_NxBxC, hit_NxBxC = jax.lax.map(
-    lambda args: _score(_project(args[0], table_VxE, bias_V), args[1])[:2], chunks
-  )
+  nats_NxBxC, hit_NxBxC = jax.lax.map(score, chunks)
   P = target_BxP.shape[1]
   return _join(nats_NxBxC)[:, :P], _join(hit_NxBxC)[:, :P]
 
 
-def _parts(B: int):
-  """(R, pin): into how many parts (R) devices split B rows, and what
-  keeps an array with such a first axis split so.
-  """
-  mesh = jax.sharding.get_abstract_mesh()
-  axes = tuple(
-    name for name in ('data', 'fsdp') if name in mesh.axis_names and mesh.shape[name] > 1
-  )
-  R = math.prod(mesh.shape[name] for name in axes)
-  free = jax.sharding.PartitionSpec.UNCONSTRAINED
-  pin = lambda x_Rx: jax.lax.with_sharding_constraint(
-    x_Rx, jax.sharding.PartitionSpec(axes, *(free,) * (x_Rx.ndim - 1))
-  )
-  return (1, None) if B % R else (R, pin)
-
-
-def _terms(total, hits, weight_BxP) -> dict[str, Term]:
-  weight = weight_BxP.sum()
-  return dict(loss=Term(total, weight), accuracy=Term(hits, weight))
-
-
-def _score(logits_BxCxV, target_BxC):
-  """Nats and hit of each target, and the log-normaliser. A tie for the first place is a hit."""
-  logits_BxCxV = logits_BxCxV.astype(jnp.float32)
-  normaliser_BxCx1 = jax.nn.logsumexp(logits_BxCxV, axis=-1, keepdims=True)
-  chosen_BxC = jnp.take_along_axis(logits_BxCxV, target_BxC[:, :, None], axis=-1)[:, :, 0]
-  hit_BxC = chosen_BxC >= logits_BxCxV.max(axis=-1)
-  return normaliser_BxCx1[:, :, 0] - chosen_BxC, hit_BxC, normaliser_BxCx1
+def _with_bias(projection: Projection) -> Projection:
+  hidden_BxPxE, table_VxE, bias_V = projection
+  if bias_V is None:
+    bias_V = jnp.zeros(table_VxE.shape[0])
+  return Projection(hidden_BxPxE, table_VxE, bias_V)
 
 
 def _project(hidden_BxCxE, table_VxE, bias_V):
@@ -155,7 +104,7 @@ def _join(x_NxBxCx: jax.Array) -> jax.Array:
 def _projected(hidden_BxPxE, table_VxE, bias_V, target_BxP, weight_BxP, chunk):
   def add(carry, args):
     hidden_BxCxE, target_BxC, weight_BxC = args
-    nats_BxC, hit_BxC, _ = _score(_project(hidden_BxCxE, table_VxE, bias_V), target_BxC)
+    nats_BxC, hit_BxC, _ = score_logits(_project(hidden_BxCxE, table_VxE, bias_V), target_BxC)
     return (carry[0] + (nats_BxC * weight_BxC).sum(), carry[1] + (hit_BxC * weight_BxC).sum()), None
 
   chunks = _split(chunk, hidden_BxPxE, target_BxP, weight_BxP)
@@ -167,7 +116,7 @@ def _projected_forward(hidden_BxPxE, table_VxE, bias_V, target_BxP, weight_BxP, 
     hidden_BxCxE, target_BxC, weight_BxC = args
     total, hits, table_gradient_VxE, bias_gradient_V = carry
     logits_BxCxV = _project(hidden_BxCxE, table_VxE, bias_V)
-    nats_BxC, hit_BxC, normaliser_BxCx1 = _score(logits_BxCxV, target_BxC)
+    nats_BxC, hit_BxC, normaliser_BxCx1 = score_logits(logits_BxCxV, target_BxC)
     is_target_BxCxV = target_BxC[:, :, None] == jnp.arange(table_VxE.shape[0])[None, None, :]
     probability_BxCxV = jnp.exp(logits_BxCxV - normaliser_BxCx1)
     gradient_BxCxV = (probability_BxCxV - is_target_BxCxV) * weight_BxC[:, :, None]

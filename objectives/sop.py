@@ -1,11 +1,17 @@
-"""Sentence-order prediction (Lan et al. 2020, 3.1): are A
-and B in order? 1 = swapped (as published).
+"""Sentence-order prediction (Lan et al. 2020, 3.1): are A and B in order? 1 = swapped.
 
-What the data draws as a wrong pair is all that tells it from
-next-sentence prediction; head and loss are the same.
+The data's wrong pairs are all that tells it from next-sentence prediction; head and loss are the
+same.
 """
 
 from objectives import nsp
 
-HEADS = nsp.HEADS
-prepare, weight, terms = nsp.prepare, nsp.weight, nsp.terms
+HEADS = ('nsp',)
+ROWS = 'sentence_pairs'
+PREDICTS = 'rows'
+WRONG_PAIRS = 'swapped'
+UNITS = nsp.UNITS
+BLIND = ('causal', 'prefix')
+CHANCE = nsp.CHANCE
+
+predictions, prepare, weight, terms = nsp.predictions, nsp.prepare, nsp.weight, nsp.terms

@@ -9,18 +9,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
 from configs.schema import meshes
+from parallel.axes import ROWS, RULES
 from runtime.errors import DeviceError
-
-# A letter that is not here is not split. An array uses each mesh axis once: the first letter wins.
-RULES: dict[str, tuple[str, ...]] = dict(
-  B=('data', 'fsdp'),
-  V=('tensor',),
-  H=('tensor',),
-  G=('tensor',),
-  F=('tensor',),
-  D=('fsdp',),
-  E=('fsdp',),
-)
 
 
 def find_devices(platform: str = 'auto') -> list[jax.Device]:
@@ -123,7 +113,7 @@ def bytes_a_device(tree) -> int:
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
   """Rows are split over data and fsdp, whatever else a batch's arrays hold."""
-  return NamedSharding(mesh, PartitionSpec(RULES['B']))
+  return NamedSharding(mesh, PartitionSpec(ROWS))
 
 
 def rows_here(mesh: Mesh, B: int) -> np.ndarray:

@@ -18,7 +18,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from configs import base
-from configs.schema.check import OBJECTIVES, ConfigError, check
+from configs.schema import names
+from configs.schema.check import ConfigError, check
 from configs.schema.upgrade import renamed
 
 FLAGS = flags.FLAGS
@@ -125,7 +126,7 @@ def _plain(error: Exception) -> str:
       f' Did you mean configs/{close[0]}?' if close else ''
     )
   if isinstance(error, AttributeError | KeyError) and (wrong := re.fullmatch(r'\W*(\w+)\W*', text)):
-    if wrong[1] in OBJECTIVES:
+    if wrong[1] in names.objectives():
       return (
         f'this config has no objective {wrong[1]}. They are replaced together: '
         f'--config.objectives="{{\'{wrong[1]}\': 1.0}}".'

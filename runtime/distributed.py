@@ -98,6 +98,19 @@ def gathered(text: str) -> list[str]:
   return [_get(f'onemask/all/{call}/{each}') for each in range(runtime.global_state.num_processes)]
 
 
+def collect(key: str, text: str) -> list[str]:
+  """What each process says under a key, in their order, for process 0; nothing for the others.
+
+  Unlike `gathered` it may be called by any thread: keys tell the calls apart, not their order.
+  """
+  if not several():
+    return [text]
+  runtime.global_state.client.key_value_set(f'onemask/{key}/{index()}', text)
+  if index():
+    return []
+  return [_get(f'onemask/{key}/{each}') for each in range(runtime.global_state.num_processes)]
+
+
 def agree(facts: dict[str, Any]):
   """Raises StateError, in every process, unless all have the same facts."""
   first, *others = map(json.loads, gathered(json.dumps(facts)))

@@ -2,7 +2,7 @@
 
 FAULT=die_at_step:7     kill -9 before step 7 is dispatched
 FAULT=die_in_save:2     kill -9 in the middle of the second save
-FAULT=nan_at:5          the loss of step 5 is NaN
+FAULT=nan_at:5          the parameters before step 5 are NaN
 FAULT=sleep_at:3        step 3 takes an hour
 FAULT=oom_at:3          the device has no memory for step 3
 """
@@ -26,6 +26,14 @@ def armed(kind: str) -> int | None:
 def maybe_die(kind: str, number: int):
   if armed(kind) == number:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def maybe_poison(step: int, tree):
+  """The arrays of a tree, of which no number is one before the step that a test names."""
+  if armed('nan_at') != step:
+    return tree
+  poison = lambda x: x * jax.numpy.nan if jax.numpy.issubdtype(x.dtype, jax.numpy.floating) else x
+  return jax.tree.map(poison, tree)
 
 
 def maybe_sleep(step: int):

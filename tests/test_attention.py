@@ -245,7 +245,8 @@ def test_the_weights_shown_are_the_ones_used(name):
 
 
 def test_what_is_asked_for_by_name_never_falls_back():
-  drop = (jax.random.key(0), 0.5)
+  q, *_ = grid.qkv(T)
+  drop = (jax.random.split(jax.random.key(0), q.shape[0]), 0.5)
   with pytest.raises(NotImplementedError, match='xla: no dropout'):
     attend(*grid.qkv(T), Mask(), dropout=drop, implementation='xla')
   chosen = attend(*grid.qkv(T), Mask(), dropout=drop)
@@ -258,8 +259,8 @@ def test_what_is_asked_for_by_name_never_falls_back():
 
 def test_dropout_of_probabilities_keeps_their_expectation():
   q, k, v = grid.qkv(T)
-  keys = jax.random.split(jax.random.key(1), 4_000)
-  mean = jax.vmap(lambda key: attend(q, k, v, Mask(), dropout=(key, 0.3)))(keys).mean(0)
+  keys = jax.random.split(jax.random.key(1), (4_000, q.shape[0]))
+  mean = jax.vmap(lambda key_B: attend(q, k, v, Mask(), dropout=(key_B, 0.3)))(keys).mean(0)
   np.testing.assert_allclose(mean, attend(q, k, v, Mask()), atol=0.06)  # five standard errors
 
 

@@ -14,7 +14,7 @@ from configs import base
 from models.attention import attend, chosen
 from models.masks import Mask
 from parallel import sharding
-from training.bare import bare
+from training.experiment import build_step
 
 pytestmark = pytest.mark.skipif(
   jax.default_backend() != 'gpu', reason='cuDNN attention needs an NVIDIA GPU'
@@ -88,7 +88,7 @@ def test_steps_with_cudnn_follow_steps_with_the_reference(cell, remat):
     )
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
-      run = bare(config, mesh)
+      run = build_step(config, mesh)
       state, losses[attention] = run.make(), []
       for _ in range(8):
         state, measured = run.step(state, sharding.shard_batch(run.batch, mesh))

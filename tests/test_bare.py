@@ -9,7 +9,7 @@ import pytest
 
 from configs import base
 from parallel import sharding
-from training.bare import bare
+from training.experiment import build_step
 
 
 def config_of(**changes):
@@ -50,7 +50,7 @@ def test_any_cell_has_a_step_that_learns(cell):
   config = config_of(**cell)
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
-    run = bare(config, mesh)
+    run = build_step(config, mesh)
     state, losses = run.make(), []
     for _ in range(8):
       state, measured = run.step(state, sharding.shard_batch(run.batch, mesh))
@@ -74,7 +74,7 @@ def test_steps_in_bfloat16_follow_float32_and_keep_their_parameters_in_it(cell):
     config.model.update(dtype=dtype, dropout=0.0, attention_dropout=0.0)
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
-      run = bare(config, mesh)
+      run = build_step(config, mesh)
       batch = sharding.shard_batch(run.batch, mesh)
       program = run.step.lower(run.abstract, batch).as_text()
       state, losses[dtype] = run.make(), []

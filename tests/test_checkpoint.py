@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import NumericalError, StateError
-from training import checkpoint
+from training import checkpoint, saver
 from training.state import State
 
 
@@ -39,7 +39,7 @@ def saved(tmp_path_factory) -> Path:
   """Checkpoints of steps 1 and 2; copied, never changed."""
   folder = tmp_path_factory.mktemp('saved') / 'checkpoints'
   for step in (1, 2):
-    checkpoint.save(folder, step, make_state(step), dict(tokens=100 * step), keep=2)
+    saver.save(folder, step, make_state(step), dict(tokens=100 * step), keep=2)
   return folder
 
 
@@ -59,7 +59,41 @@ def test_what_comes_back_has_the_same_bits_and_is_the_newest(folder):
   assert step == 2 and extra['tokens'] == 200
   assert bits(state) == bits(make_state(2))
   assert jax.tree.structure(state) == jax.tree.structure(make_state(2))
-  assert extra['digest'] == checkpoint.digest(state) != checkpoint.digest(make_state(1))
+
+
+def test_the_digest_is_that_of_the_bits(folder):
+  digest_of = lambda step: json.loads((folder / f'step_{step:08d}/extra.json').read_text())[
+    'digest'
+  ]
+  first, second = digest_of(1), digest_of(2)
+  saver.save(folder, 3, make_state(2), {}, keep=3)
+  assert first != second == digest_of(3)
+
+
+@pytest.mark.parametrize('devices', [1, 4])
+def test_a_state_may_be_donated_as_soon_as_its_save_has_begun(devices, tmp_path):
+  mesh = jax.make_mesh((devices,), ('data',), devices=jax.devices()[:devices])
+  split = jax.sharding.NamedSharding(mesh, jax.sharding.PartitionSpec('data'))
+  state = State(jnp.int32(0), dict(x=jax.device_put(jnp.arange(64_000.0), split)), {}, None)
+  before = bits(state)
+  step = jax.jit(lambda x: jax.tree.map(lambda x: x + 1, x), donate_argnums=0)
+  writing = saver.Saver(tmp_path, keep=2)
+  writing.save(1, state, {})
+  for _ in range(5):
+    state = step(state)
+  writing.finish()
+  writing.close()
+  restored, _ = checkpoint.restore(tmp_path, 1, abstract(state))
+  assert bits(restored) == before
+
+
+def test_a_save_that_failed_is_heard_of_at_the_next(folder):
+  writing = saver.Saver(folder, keep=1)
+  writing.save(3, State(jnp.int32(3), dict(x=jnp.array([jnp.inf])), {}, None), {})
+  with pytest.raises(NumericalError, match='params.x is not finite'):
+    writing.save(4, make_state(4), {})
+  writing.close()
+  assert checkpoint.available(folder) == [1, 2]
 
 
 def test_a_workdir_without_checkpoints_has_nothing_to_restore(tmp_path):
@@ -128,7 +162,7 @@ def test_a_damaged_file_is_named_and_the_older_checkpoint_used(name, damage, fol
     assert 'cut off' in said[0]
   else:
     assert 'WARNING' in said[0] and set_aside.exists()
-  checkpoint.save(folder, 2, make_state(2), {}, keep=2)
+  saver.save(folder, 2, make_state(2), {}, keep=2)
   assert restore(folder)[2] == 2
 
 
@@ -169,7 +203,7 @@ def test_a_torn_checkpoint_is_removed_and_its_step_saved_again(folder):
   said = []
   assert restore(folder, said)[2] == 2
   assert not torn.exists() and 'step_00000003 was cut off' in said[0]
-  checkpoint.save(folder, 3, make_state(3), {}, keep=9)
+  saver.save(folder, 3, make_state(3), {}, keep=9)
   assert restore(folder)[2] == 3
 
 
@@ -181,17 +215,15 @@ def test_a_state_that_is_not_finite_is_not_saved_and_costs_no_older_one(where, f
   leaves[0] = leaves[0].at[0].set(jnp.nan)
   fields = {name: getattr(state, name) for name in ('step', 'params', 'opt_state')}
   with pytest.raises(NumericalError, match=where):
-    checkpoint.save(
-      folder, 3, State(**fields | {where: jax.tree.unflatten(tree, leaves)}), {}, keep=1
-    )
+    saver.save(folder, 3, State(**fields | {where: jax.tree.unflatten(tree, leaves)}), {}, keep=1)
   assert checkpoint.available(folder) == [1, 2]
   assert restore(folder)[2] == 2
 
 
 def test_only_the_newest_are_kept(folder):
-  checkpoint.save(folder, 10, make_state(10), {}, keep=2)
+  saver.save(folder, 10, make_state(10), {}, keep=2)
   assert checkpoint.available(folder) == [2, 10]
-  checkpoint.save(folder, 11, make_state(11), {}, keep=1)
+  saver.save(folder, 11, make_state(11), {}, keep=1)
   assert checkpoint.available(folder) == [11]
 
 
@@ -221,10 +253,10 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
     'import resource, sys\n'
     'sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]\n'
     'import test_checkpoint as t\n'
-    'from configs import cli\n'
+    'from runtime import cli\n'
     'state = t.make_state(3, width=200_000)\n'
     'resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\n'
-    'cli.run(lambda: t.checkpoint.save(sys.argv[2], 3, state, {}, keep=1), ["save"])\n'
+    'cli.run(lambda: t.saver.save(sys.argv[2], 3, state, {}, keep=1), ["save"])\n'
   )
   root = Path(__file__).resolve().parents[1]
   result = subprocess.run(
@@ -246,7 +278,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
 def test_a_save_that_fails_for_another_reason_leaves_nothing_behind(folder, monkeypatch):
   monkeypatch.setattr(checkpoint, '_manifest', lambda folder: 1 / 0)
   with pytest.raises(ZeroDivisionError):
-    checkpoint.save(folder, 3, make_state(3), {}, keep=1)
+    saver.save(folder, 3, make_state(3), {}, keep=1)
   assert sorted(path.name for path in folder.iterdir()) == ['step_00000001', 'step_00000002']
 
 
@@ -270,7 +302,7 @@ def test_the_digest_sees_every_bit_name_shape_and_type():
     jax.tree.map(lambda x: np.asarray(x).view(np.int32), state.params),
   ]
   states = [State(state.step, params, state.opt_state) for params in [state.params, *changed]]
-  digests = {checkpoint.digest(other) for other in states}
+  digests = {saver.digest(other) for other in states}
   assert len(digests) == 5
 
 

@@ -160,7 +160,7 @@ def program(body: str, folder: Path, *args: str) -> subprocess.CompletedProcess:
   path = folder / 'program.py'
   path.write_text(
     f'import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom configs import check, cli\n'
-    'from data.errors import DataError\nfrom training import errors\n'
+    'from data.errors import DataError\nfrom runtime import errors\n'
     f'def main():\n  {body}\ncli.run(main)\n'
   )
   return call(*args, program=str(path))

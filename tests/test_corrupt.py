@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from models.dropout import row_keys
 from objectives import mlm
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
-from objectives.projection import Setup
+from objectives.term import Setup, Vocabulary
 
 V, MASK = 200, 4
 SPECIAL = np.arange(V) < 5
@@ -29,9 +30,7 @@ def setup(**changes) -> Setup:
     random_from_specials=True,
   )
   return Setup(
-    jnp.asarray(SPECIAL),
-    jnp.asarray(WORD_START),
-    MASK,
+    Vocabulary(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK),
     Masking(**masking | changes),
     64,
     rate=(masking | changes)['rate'],
@@ -53,7 +52,7 @@ def corrupted(index=None, **changes):
   token, segment, length = rows()
   index = np.arange(ROWS) if index is None else index
   batch = dict(token=jnp.asarray(token[index]), segment=jnp.asarray(segment[index]))
-  out = jax.jit(lambda b, i: mlm.prepare(jax.random.key(7), b, i, setup(**changes)))(
+  out = jax.jit(lambda b, i: mlm.prepare(row_keys(jax.random.key(7), i), b, setup(**changes)))(
     batch, jnp.asarray(index)
   )
   return {name: np.asarray(x) for name, x in out.items()}, token[index], length[index]

@@ -12,7 +12,7 @@ from models.config import ModelConfig
 from models.network import example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
-from objectives.projection import Setup
+from objectives.term import Setup, Vocabulary
 from parallel import sharding
 from training import budget, cost, plan
 
@@ -28,7 +28,7 @@ def test_the_closed_form_of_flops_agrees_with_the_compiler(text):
   masking = Masking(**config.mlm.to_dict())
   objective = make_objective(
     dict(cell.weights),
-    Setup(jnp.zeros(V, bool), jnp.ones(V, bool), 4, masking, B * T, prefix=cell.mask == 'prefix'),
+    Setup(Vocabulary.any_of(V), masking, B * T, prefix=cell.mask == 'prefix'),
   )
   network = make_network(
     ModelConfig(**config.model.to_dict()), mask=cell.mask, packed=False, heads=objective.heads

@@ -8,11 +8,12 @@ import pytest
 import runs
 
 from configs import base, bert_tiny, gpt_tiny
-from configs.schema.grid import OBJECTIVES, PAIRED
-from evaluation import suite
+from configs.schema import grid, names
 from evaluation.validation import make_evaluator, perplexity
+from evaluation.validation import rows as result_rows
+from objectives.mix import module_of
 from parallel import sharding
-from training.experiment import assemble, make_run_state, phases_of
+from training.experiment import build_experiment, make_run_state
 
 CELLS = dict(bert=bert_tiny, gpt=gpt_tiny)
 
@@ -35,7 +36,7 @@ def experiment(request, tmp_path_factory):
       **({'mlm.rate': 0.4} if request.param == 'bert' else {}),
     }
   )
-  return assemble(config)
+  return build_experiment(config)
 
 
 def score(experiment, batch_size, params=None):
@@ -50,7 +51,7 @@ def score(experiment, batch_size, params=None):
       experiment.network.apply,
       experiment.held_out,
       seed=experiment.config.validation.seed,
-      place=lambda batch: sharding.shard_batch(batch, mesh),
+      shard=lambda batch: sharding.shard_batch(batch, mesh),
     )
     batches = experiment.validation(batch_size)
     return evaluate(
@@ -118,11 +119,13 @@ def test_bert_trains_short_before_it_trains_long(short, share, phases):
   config = base.get_config()
   config.steps = 1_000
   config.data.update(sequence_length=512, short_length=short, short_share=share)
-  assert phases_of(config) == phases
+  assert grid.phases(config) == phases
 
 
-@pytest.mark.parametrize('name', OBJECTIVES)
+@pytest.mark.parametrize('name', names.objectives())
 def test_every_number_of_every_objective_has_words(name):
-  kinds = ['loss', 'accuracy'] + ['perplexity'] * (name not in PAIRED)
-  words = suite.rows({f'{name}_{kind}': 1.0 for kind in kinds})
+  module = module_of(name)
+  kinds = ['loss', 'accuracy'] + ['perplexity'] * (module.PREDICTS == 'tokens')
+  units = {f'{name}_{kind}': unit for kind, unit in module.UNITS.items()}
+  words = result_rows({f'{name}_{kind}': 1.0 for kind in kinds}, units)
   assert len(words) == len(kinds) and all(len(text) > len('1.0000  ') for text in words.values())

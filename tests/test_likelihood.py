@@ -16,7 +16,8 @@ from evaluation.likelihood import Scorer, choose, kinds_of, summarize
 from evaluation.validation import make_evaluator
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
-from objectives.projection import Setup
+from objectives.term import Setup
+from training.experiment import vocabulary_of
 
 # float32 logits of another batch shape: their sums are in another order.
 CLOSE = dict(rtol=0, atol=2e-5)
@@ -234,16 +235,14 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
     span_max=1,
     random_from_specials=True,
   )
-  setup = Setup(
-    jnp.asarray(tokenizer.special_V), jnp.asarray(tokenizer.word_start_V), -1, masking, 2_048
-  )
+  setup = Setup(vocabulary_of(tokenizer), masking, 2_048)
   objective = make_objective(dict(clm=1.0), setup)
   network, params = small.network(
     'gpt2_small', mask='causal', packed=True, heads=('clm',), vocab_size=tokenizer.size
   )
   size = sum(len(text.encode()) for text in texts)
   held_out = make_evaluator(
-    network.apply, objective, seed=0, place=lambda x: jax.tree.map(jnp.asarray, x)
+    network.apply, objective, seed=0, shard=lambda x: jax.tree.map(jnp.asarray, x)
   )(params, [batch], dict(bytes=size, words=11))
   mine = summarize('causal', scorer(models, tokenizer, 'causal')(ids), size)
   assert math.isclose(mine['causal_bits_per_byte'], held_out['bits_per_byte'], rel_tol=1e-5)

@@ -86,7 +86,7 @@ def test_two_depths_give_the_flops_of_any_depth(scan, computed):
       'model.last_layer': computed,
     }
   )
-  run = compile.bare(by_hand, one := sharding.make_mesh(compile.ONE_AXIS, jax.devices()[:1]))
+  run = compile.build_step(by_hand, one := sharding.make_mesh(compile.ONE_AXIS, jax.devices()[:1]))
   whole = run.step.lower(run.abstract, compile.abstract_batch(run, one)).cost_analysis()['flops']
   assert compile.count_flops(config) == pytest.approx(whole, rel=1e-3)
   # what is computed again is counted

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from test_corrupt import rows, setup
 
+from models.dropout import row_keys
 from objectives import clm, mlm, mntp, prefix
 
 SEGMENT = np.array([[1, 1, 1, 1, 1, 2, 2, 2, 3, 0], [1, 1, 2, 2, 2, 2, 2, 2, 2, 2]], np.int32)
@@ -47,7 +48,7 @@ def test_mntp_asks_for_the_same_tokens_one_position_earlier():
   token, segment, _ = rows()
   batch = dict(token=jnp.asarray(token), segment=jnp.asarray(segment))
   one, other = (
-    module.prepare(jax.random.key(7), batch, jnp.arange(len(token)), setup())
+    module.prepare(row_keys(jax.random.key(7), jnp.arange(len(token))), batch, setup())
     for module in (mlm, mntp)
   )
   np.testing.assert_array_equal(one['token'], other['token'])
@@ -66,9 +67,8 @@ def test_mntp_never_predicts_from_another_document():
   token = random.integers(5, 120, (200, 10)).astype(np.int32)
   segment = np.tile(SEGMENT[:1], (200, 1))
   asked = (
-    jax.random.key(1),
+    row_keys(jax.random.key(1), jnp.arange(200)),
     dict(token=jnp.asarray(token), segment=jnp.asarray(segment)),
-    jnp.arange(200),
     setup(rate=0.5),
   )
   batch = mntp.prepare(*asked)

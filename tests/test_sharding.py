@@ -9,7 +9,7 @@ import pytest
 
 from configs import base
 from parallel import sharding
-from training.bare import bare
+from training.experiment import build_step
 
 B, T, V, D = 32, 64, 4_096, 128
 
@@ -23,7 +23,7 @@ def made(name: str, mesh_name: str, scan: bool = True):
   config.data.update(sequence_length=T, short_length=0, short_share=0.0)
   config.update(batch_size=B, steps=100, loss_chunk=64)
   mesh = sharding.make_mesh(config.mesh)
-  return mesh, bare(config, mesh)
+  return mesh, build_step(config, mesh)
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def test_of_two_that_take_over_the_slower_gives_the_lock_back(dead, tmp_path, mo
 
 def test_a_process_that_lost_its_lock_ends(tmp_path):
   code = (
-    'import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom training import workdir\n'
+    'import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom runtime import workdir\n'
     'workdir._HEARTBEAT_S = 0.05\nwith workdir.locked(sys.argv[2]):\n  print("held", flush=True)\n'
     '  time.sleep(60)\n'
   )

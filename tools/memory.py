@@ -22,11 +22,11 @@ def main():
   import jax
 
   from parallel import sharding
-  from training.bare import bare
+  from training.experiment import build_step
 
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
-    run = bare(config, mesh)
+    run = build_step(config, mesh)
     batch = sharding.shard_batch(run.batch, mesh)
     planned = run.step.lower(run.abstract, batch).compile().memory_analysis()
     _, metrics = run.step(run.make(), batch)

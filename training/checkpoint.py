@@ -9,13 +9,11 @@ A folder without a manifest was cut off while it was written: it is no checkpoin
 be saved again. This needs no rename of a folder, which object stores do not have.
 """
 
-from collections.abc import Callable, Iterator
-import contextlib
+from collections.abc import Callable
 import errno
 import hashlib
 import json
 import logging
-import os
 import re
 import shutil
 
@@ -24,61 +22,32 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from parallel import sharding
-from runtime import distributed, faults, storage
-from runtime.errors import NumericalError, StateError
+from runtime import distributed, storage
+from runtime.errors import StateError
 
 _STEP = re.compile(r'step_\d{8,}')
-_saves = 0  # of this process, for the fault hook
 
 
-def save(directory: epath.PathLike, step: int, state, extra: dict, *, keep: int):
-  """Writes a checkpoint of `step`, then removes all but the newest `keep`.
+def begin_writing(folder: epath.Path, plain: dict[str, jax.Array]) -> ocp.AsyncCheckpointer:
+  """Begins to write arrays by name; returns what must be waited for and closed.
 
-  Raises:
-    NumericalError: an array is not finite; nothing is written or removed.
-    OSError: it could not be written; what was is removed, older checkpoints stay.
+  The arrays may be donated as soon as this returns.
   """
-  global _saves
-  _saves += 1
-  sha = hashlib.sha256()
-  for name, array in _on_host(state):
-    if not np.isfinite(array).all():
-      raise NumericalError(
-        f'step {step}: {name} is not finite; no checkpoint was written, older ones stay.'
-      )
-    _add(sha, name, array)
-  folder = folder_of(directory, step)
-  try:
-    distributed.from_first(lambda: _make_room(folder))
-    with _checkpointer() as checkpointer:
-      checkpointer.save(folder / 'state', args=ocp.args.PyTreeSave(_plain(state)))
-    faults.maybe_die('die_in_save', _saves)
-    distributed.from_first(lambda: _commit(folder, extra | {'digest': sha.hexdigest()}, keep))
-  except Exception as error:
-    # the writer's threads may still add files; it has no manifest
-    with contextlib.suppress(OSError):
-      folder.rmtree(missing_ok=True)
-    if storage.remote(directory):
-      reason = ' '.join(str(error).split())[:300]
-      raise OSError(f'checkpoint of step {step} not written, older ones stay. {reason}') from error
-    if number := _errno(error):
-      needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(state))
-      reason = f'{os.strerror(number)}: it needs {needed:,} bytes, {_free(directory):,} are free'
-      raise OSError(
-        number, f'checkpoint of step {step} not written, older ones stay. {reason}'
-      ) from error
-    raise
+  _be_quiet()
+  writing = ocp.AsyncCheckpointer(ocp.PyTreeCheckpointHandler())
+  writing.save(folder / 'state', args=ocp.args.PyTreeSave(plain))
+  return writing
 
 
-def _make_room(folder: epath.Path):
+def make_room(folder: epath.Path):
+  """An empty folder for a checkpoint; one of that step is removed."""
   if folder.exists():
     _remove(folder)
   folder.mkdir(parents=True)
 
 
-def _commit(folder: epath.Path, extra: dict, keep: int):
-  """Makes a checkpoint of what was written, and removes the oldest ones."""
+def commit(folder: epath.Path, extra: dict, keep: int):
+  """Makes a checkpoint of what was written, and removes all but the newest `keep`."""
   (folder / 'extra.json').write_text(json.dumps(extra, indent=1))
   storage.write(folder / 'manifest.json', json.dumps(_manifest(folder), indent=1))
   for old in available(folder.parent)[:-keep]:
@@ -146,8 +115,9 @@ def _newest(directory: epath.Path, say: Callable[[str], None]) -> int | None:
 def restore(directory: epath.PathLike, step: int, abstract_state):
   """(state, extra) of one checkpoint, with its arrays where the abstract state says."""
   folder = folder_of(directory, step)
-  abstract = _plain(abstract_state)
-  with _checkpointer() as checkpointer:
+  abstract = by_name(abstract_state)
+  _be_quiet()
+  with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
     stored = checkpointer.metadata(folder / 'state').item_metadata.tree
     _same_tree(stored, abstract, folder)
     plain = checkpointer.restore(
@@ -187,34 +157,14 @@ def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
   """
   if storage.remote(directory):
     return
-  needed, free = (keep + 1 - min(keep, len(available(directory)))) * state_bytes, _free(directory)
+  there = min(keep, len(available(directory)))
+  needed, free = (keep + 1 - there) * state_bytes, free_bytes(directory)
   if free < needed:
     raise OSError(
       errno.ENOSPC,
       f'{directory}: {keep} checkpoints (checkpoint.keep), and one being written, need {needed:,} '
       f'bytes more; {free:,} are free',
     )
-
-
-def digest(state) -> str:
-  """SHA-256 over every array of a state: path, type, shape,
-  bytes. All processes must ask together.
-  """
-  sha = hashlib.sha256()
-  for name, array in _on_host(state):
-    _add(sha, name, array)
-  return sha.hexdigest()
-
-
-def _on_host(state) -> Iterator[tuple[str, np.ndarray]]:
-  """(path, whole array), one at a time, in the order of the paths."""
-  for name, leaf in sorted(_plain(state).items()):
-    yield name, sharding.to_host(leaf)
-
-
-def _add(sha, name: str, array: np.ndarray):
-  sha.update(f'{name} {array.dtype} {array.shape}'.encode())
-  sha.update(np.ascontiguousarray(array).tobytes())
 
 
 def folder_of(directory: epath.PathLike, step: int) -> epath.Path:
@@ -229,20 +179,12 @@ def _remove(folder: epath.Path):
   folder.rmtree()
 
 
-@contextlib.contextmanager
-def _checkpointer():
-  """Orbax's; what fails is raised, so its log would only say it twice, with tracebacks."""
-  log = logging.getLogger('absl')
-  level = log.level
-  log.setLevel(logging.CRITICAL)
-  try:
-    with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
-      yield checkpointer
-  finally:
-    log.setLevel(level)
+def _be_quiet():
+  """Orbax's log says twice, with tracebacks, what it raises."""
+  logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 
-def _plain(state):
+def by_name(state):
   """A state as {path: array}: what is on disk names every
   array, and depends on none of our classes.
   """
@@ -276,7 +218,7 @@ def _walk(folder: epath.Path):
     yield from _walk(child) if child.is_dir() else [child]
 
 
-def _errno(error: Exception) -> int | None:
+def errno_of(error: Exception) -> int | None:
   """What the operating system said; tensorstore wraps it in the text of a ValueError."""
   if isinstance(error, OSError):
     return error.errno
@@ -284,7 +226,7 @@ def _errno(error: Exception) -> int | None:
   return int(found[1]) if found else None
 
 
-def _free(directory: epath.PathLike) -> int:
+def free_bytes(directory: epath.PathLike) -> int:
   """Bytes free on the disk of a folder that need not exist yet."""
   path = epath.Path(directory).absolute()
   while not path.exists():

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from models.config import ModelConfig
+from models.heads import head_of
 
 # On a CPU a micro-batch stays under this, so that a laptop shows progress within a long step. A
 # constant and not a measured speed: the choice must be the same
@@ -29,29 +30,18 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
     heads: names of `models.heads.HEADS` that run.
     predictions: P, predictions of the mlm head a row.
   """
-  D, E, H, G, K, F, V = (
-    config.width,
-    config.E,
-    config.heads,
-    config.G,
-    config.K,
-    config.feed_forward,
-    config.vocab_size,
-  )
-  projections = D * H * K * 2 + D * G * K * 2
-  feed_forward = D * F * (3 if config.gated else 2)
-  attention = 2 * T * H * K
-  forward = config.layers * (projections + feed_forward + attention) + (E * D if E != D else 0)
-  few = dict(mlm=predictions, nsp=1)
-  if config.selective and heads and set(heads) <= set(few):
-    unread = 1 - min(1, sum(few[name] for name in heads) / T)
-    forward -= unread * (projections - 2 * D * G * K + feed_forward + attention)
-  if 'mlm' in heads:
-    forward += predictions / T * (D * E + E * V)
-  if 'clm' in heads:
-    forward += E * V + (E * D if E != D or config.shared_head else 0)
-  if 'nsp' in heads:
-    forward += (D * D + 2 * D) / T
+  D, E, H, G, K, F = config.width, config.E, config.heads, config.G, config.K, config.feed_forward
+  own = {name: head_of(config, name) for name in heads}
+  positions = {name: head.positions(T, predictions) for name, head in own.items()}
+
+  keys_and_values = D * G * K * 2
+  rest_of_layer = D * H * K * 2 + D * F * (3 if config.gated else 2) + 2 * T * H * K
+  forward = config.layers * (keys_and_values + rest_of_layer) + (E * D if E != D else 0)
+  read = sum(positions.values())
+  if config.selective and heads and all(count < T for count in positions.values()):
+    forward -= (1 - min(1, read / T)) * rest_of_layer  # of the last layer
+  for name, head in own.items():
+    forward += head.products(config, positions[name]) / T
   return 3 * 2 * forward
 
 

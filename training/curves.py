@@ -1,10 +1,11 @@
 """The curves of a run, as one picture."""
 
 import io
-import math
 import os
 
 from etils import epath
+
+from objectives.mix import optional
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
@@ -12,8 +13,6 @@ _INK, _SOFT, _GRID = '#222222', '#777777', '#e9e9e9'
 _OTHER, _RATE, _NORM = '#d9822b', '#4a8f4a', '#8a5aa8'
 # a colour an objective, again after the last
 _TOKENS = ('#1f6fb4', '#c8452d', '#2a9d8f', '#b8860b', '#5f6b7a')
-# of few classes: what guessing costs
-_CHANCE = dict.fromkeys(('nsp', 'sop'), ('chance', math.log(2)))
 
 
 def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float):
@@ -27,8 +26,8 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
   names = sorted(
     {name.partition('/')[2][:-5] for row in rows for name in row if name.endswith('_loss')}
   )
-  tokens = [name for name in names if _objective(name) not in _CHANCE]
-  others = [name for name in names if _objective(name) in _CHANCE]
+  tokens = [name for name in names if _chance(name) is None]
+  others = [name for name in names if _chance(name) is not None]
   heights = ([4.5] if tokens else []) + [1.4] * len(others) + [1, 1]
   figure, panels = plt.subplots(
     len(heights),
@@ -50,7 +49,7 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
     losses[0].set_ylabel('loss\n(nats a prediction)')
   for axes, name in zip(losses[-len(others) :] if others else [], others):
     _losses(axes, rows, name, _OTHER)
-    _line(axes, *_CHANCE[_objective(name)])
+    _line(axes, 'chance', _chance(name))
     axes.set_ylabel(f'{name} loss\n(nats)')
   rate.plot(*_series(rows, 'learning_rate'), color=_RATE, linewidth=1.6)
   rate.set_ylabel('learning\nrate')
@@ -112,6 +111,11 @@ def _losses(axes, rows: list[dict], name: str, color: str):
       fontweight='bold',
       annotation_clip=False,
     )
+
+
+def _chance(name: str) -> float | None:
+  """Nats of a guess, where an objective has few classes; None where it predicts tokens."""
+  return optional(_objective(name), 'CHANCE')
 
 
 def _objective(name: str) -> str:

@@ -1,13 +1,11 @@
-"""From a config to everything a step needs: data, network,
-objective. The one place where they meet.
-"""
+"""From a config to everything a step needs: network, objectives, data. The one way there is."""
 
 from collections.abc import Callable
 import dataclasses
 from typing import Any, NamedTuple
 
-from etils import epath
 import jax.numpy as jnp
+import numpy as np
 
 from configs.schema import grid
 from configs.schema.check import ConfigError
@@ -16,21 +14,21 @@ from data import pipeline
 from data.rows import documents
 from data.tokens.tokenizer import Tokenizer
 from models.config import ModelConfig
+from models.masks import KINDS
 from models.network import Network, attention_in_use, example_batch, make_network
 from objectives.corrupt import Masking
-from objectives.mix import Objective, heads_of, make_objective
-from objectives.projection import Setup
-from runtime.errors import StateError
-from training import checkpoint
-from training.budget import phases_of
+from objectives.mix import Objective, heads_of, make_objective, needs_mask_token
+from objectives.term import Setup, Vocabulary
 from training.optimizer import make_optimizer
-from training.state import scored_params
-from training.step import Work, make_state
+from training.step import CellStep, jit_step, make_state, make_train_step
 
 
-class Made(NamedTuple):
-  """A cell of the grid, made real; held_out is its objective
-  with the masking that validation always uses.
+class BuiltCell(NamedTuple):
+  """A cell of the grid, ready to run.
+
+  Attributes:
+    apply: of its network.
+    held_out: its objective with the masking that validation always uses.
   """
 
   apply: Callable
@@ -40,25 +38,23 @@ class Made(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-  """A config, made real.
+  """A config, ready to run.
 
   Attributes:
     network: with every head that some cell trains; its mask is that of the cell the run is for.
     cells: every cell that trains or is scored.
     main: the cell that the run is for.
-    pairs: in which way sentence pairs are wrong, if an objective asks about sentences.
     phases: (first step, T) of each stretch of steps with one sequence length.
+    prepared: the rows; None where there is no corpus, as for planning.
   """
 
   config: Any
-  prepared: pipeline.Prepared
   model: ModelConfig
   network: Network
-  cells: dict[Cell, Made]
+  cells: dict[Cell, BuiltCell]
   main: Cell
-  masking: Masking
-  pairs: str | None
   phases: tuple[tuple[int, int], ...]
+  prepared: pipeline.Prepared | None = None
 
   @property
   def objective(self) -> Objective:
@@ -68,26 +64,47 @@ class Experiment:
   def held_out(self) -> Objective:
     return self.cells[self.main].held_out
 
+  @property
+  def pairs(self) -> str | None:
+    """How sentence pairs are wrong, if rows are sentence pairs."""
+    return grid.wrong_pairs(self.config)
+
   def attention(self) -> str:
     """The implementation of attention that reads full rows on the mesh in context."""
     config = self.config
+    packed = not self.pairs
     return attention_in_use(
-      self.model, mask=config.mask, packed=not self.pairs, T=config.data.sequence_length
+      self.model, mask=config.mask, packed=packed, T=config.data.sequence_length
     )
 
   def length_at(self, step: int) -> int:
     """T of a step."""
     return [T for first, T in self.phases if first <= step][-1]
 
-  def works(self, stage: grid.Stage) -> tuple[Work, ...]:
+  def cell_steps(self, stage: grid.Stage) -> tuple[CellStep, ...]:
     """What trains in a stage."""
+    built = [self.cells[share.cell] for share in stage.shares]
     return tuple(
-      Work(part, self.cells[part.cell].apply, self.cells[part.cell].objective)
-      for part in stage.parts
+      CellStep(share, cell.apply, cell.objective) for share, cell in zip(stage.shares, built)
     )
 
-  def batches(self, T: int, **place):
-    """Training batches of T tokens by step; `place` says which process reads."""
+  def train_step(self, stage: grid.Stage, tx, schedule, *, accumulate: int, tick=None) -> Callable:
+    """The pure step of a stage; `training.step.jit_step` compiles it."""
+    config = self.config
+    return make_train_step(
+      self.cell_steps(stage),
+      tx,
+      schedule,
+      seed=config.seed,
+      steps=config.steps,
+      fixed_maskings=config.mlm.fixed_maskings,
+      accumulate=accumulate,
+      average=config.optimizer.average,
+      tick=tick,
+    )
+
+  def batches(self, T: int, **where):
+    """Training batches of T tokens by step; `where` says which rows belong to this process."""
     config = self.config
     return pipeline.batches(
       self.prepared,
@@ -96,10 +113,10 @@ class Experiment:
       pairs=self.pairs,
       batch_size=config.batch_size,
       seed=config.seed,
-      **place,
+      **where,
     )
 
-  def validation(self, batch_size: int, **place):
+  def validation(self, batch_size: int, **where):
     """The whole validation set, in order."""
     config = self.config
     return pipeline.batches(
@@ -109,81 +126,95 @@ class Experiment:
       pairs=self.pairs,
       batch_size=batch_size,
       seed=config.validation.seed,
-      **place,
+      **where,
     )
+
+
+def build(config, vocabulary: Vocabulary, prepared: pipeline.Prepared | None = None) -> Experiment:
+  """Network and objectives of a config, around a vocabulary.
+
+  Args:
+    config: checked by `configs.schema.check`.
+    prepared: the rows that it trains on, where there are any.
+  """
+  model = model_config(config)
+  packed, heads = not grid.paired(config), trained_heads(config)
+
+  def objective_of(cell: Cell, masking: Masking) -> Objective:
+    prefix = KINDS[cell.mask].prefix
+    return make_objective(
+      dict(cell.weights), Setup(vocabulary, masking, config.loss_chunk, prefix=prefix)
+    )
+
+  def built(cell: Cell) -> BuiltCell:
+    network = make_network(model, mask=cell.mask, packed=packed, heads=heads)
+    held_out = objective_of(cell, _validation_masking(config))
+    return BuiltCell(network.apply, objective_of(cell, masking_of(config)), held_out)
+
+  return Experiment(
+    config=config,
+    model=model,
+    network=make_network(model, mask=config.mask, packed=packed, heads=heads),
+    cells={cell: built(cell) for cell in grid.wanted(config)},
+    main=grid.main_cell(config),
+    phases=grid.phases(config),
+    prepared=prepared,
+  )
+
+
+def build_experiment(config, progress=pipeline.silent) -> Experiment:
+  """Prepares the data (the slow part, once) and builds the experiment around its tokenizer.
+
+  Args:
+    config: checked by `configs.schema.check`.
+    progress: called with (stage, done, total or None).
+
+  Raises:
+    ConfigError: the tokenizer lacks what an objective needs.
+    DataError: the corpus cannot be used as asked.
+  """
+  prepared = prepare_data(config, progress)
+  masking = needs_mask_token({name for cell in grid.wanted(config) for name in cell.names})
+  if masking and prepared.tokenizer.mask is None:
+    raise ConfigError(
+      f'config.data.tokenizer={config.data.tokenizer!r} has no mask token, which '
+      f'{" and ".join(masking)} needs to mask tokens: use another, or train one (wordpiece or bpe).'
+    )
+  return build(config, vocabulary_of(prepared.tokenizer), prepared)
 
 
 def prepare_data(
   config, progress=pipeline.silent, tokenise=documents.tokenise
 ) -> pipeline.Prepared:
   """The rows that a config trains on; `tokenise` as in `pipeline.prepare`."""
-  asked = {name for cell in grid.wanted(config) for name in cell.names}
+  lengths = {T for _, T in grid.phases(config)} | {config.data.sequence_length}
   return pipeline.prepare(
     config.data,
     vocab_size=config.model.vocab_size,
     progress=progress,
     tokenise=tokenise,
-    pairs='random' if 'nsp' in asked else 'swapped' if 'sop' in asked else None,
-    sequence_lengths=tuple({T for _, T in phases_of(config)} | {config.data.sequence_length}),
+    pairs=grid.wrong_pairs(config),
+    sequence_lengths=tuple(lengths),
   )
 
 
-def assemble(config, progress=pipeline.silent) -> Experiment:
-  """Prepares the data (the slow part, once) and builds network and objectives around its tokenizer.
-
-  Args:
-    config: checked by `configs.schema.check`.
-    progress: called with (stage, done, total or None).
-  """
-  main, wanted = grid.main_cell(config), grid.wanted(config)
-  asked = {name for cell in wanted for name in cell.names}
-  prepared = prepare_data(config, progress)
-  pairs = prepared.pairs
-  model = ModelConfig(**config.model.to_dict())
-  masking = Masking(**config.mlm.to_dict())
-  frozen = Masking(
-    rate=config.validation.rate,
-    final_rate=0.0,
-    fixed_maskings=0,
-    masked=0.8,
-    random=0.1,
-    unit='token',
-    span_mean=1.0,
-    span_max=1,
-    random_from_specials=True,
+def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
+  """What the objectives need to know of a tokenizer."""
+  return Vocabulary(
+    special_V=jnp.asarray(tokenizer.special_V),
+    word_start_V=jnp.asarray(tokenizer.word_start_V),
+    mask_id=-1 if tokenizer.mask is None else tokenizer.mask,
   )
-  if prepared.tokenizer.mask is None and {'mlm', 'mntp'} & asked:
-    raise ConfigError(
-      f'config.data.tokenizer={config.data.tokenizer!r} has no mask token, which '
-      f'{" and ".join(sorted(asked))} needs to hide tokens: use another, or train one (wordpiece '
-      'or bpe).'
-    )
-  heads = trained_heads(config)
 
-  def make(cell: Cell) -> Made:
-    objective, held_out = (
-      make_objective(
-        dict(cell.weights),
-        setup_of(prepared.tokenizer, hiding, config.loss_chunk, prefix=cell.mask == 'prefix'),
-      )
-      for hiding in (masking, frozen)
-    )
-    return Made(
-      make_network(model, mask=cell.mask, packed=not pairs, heads=heads).apply, objective, held_out
-    )
 
-  network = make_network(model, mask=config.mask, packed=not pairs, heads=heads)
-  return Experiment(
-    config,
-    prepared,
-    model,
-    network,
-    {cell: make(cell) for cell in wanted},
-    main,
-    masking,
-    pairs,
-    phases_of(config),
-  )
+def model_config(config) -> ModelConfig:
+  """The network's part of a config, frozen."""
+  return ModelConfig(**config.model.to_dict())
+
+
+def masking_of(config) -> Masking:
+  """MLM's part of a config, frozen."""
+  return Masking(**config.mlm.to_dict())
 
 
 def trained_heads(config) -> tuple[str, ...]:
@@ -195,49 +226,69 @@ def trained_heads(config) -> tuple[str, ...]:
 def make_run_state(config, network: Network, mesh):
   """(abstract state, function that makes it, transformation, schedule) of a config's run."""
   tx, schedule = make_optimizer(config.optimizer, config.steps)
-  T, P = (
-    config.data.sequence_length,
-    Masking(**config.mlm.to_dict()).predictions(config.data.sequence_length),
-  )
+  T = config.data.sequence_length
   abstract, make = make_state(
     network,
     tx,
     seed=config.seed,
     mesh=mesh,
     average=bool(config.optimizer.average),
-    batch=example_batch(1, T, P),
+    batch=example_batch(1, T, masking_of(config).predictions(T)),
   )
   return abstract, make, tx, schedule
 
 
-def load_params(config, network: Network, directory: epath.PathLike, mesh, *, step: int | None):
-  """(parameters, step) of a checkpoint: the averaged ones where the run kept an average.
+class BareStep(NamedTuple):
+  """What `train.py` would jit, with nothing read from a disk: for planning and timing.
 
-  Raises:
-    StateError: there is no such checkpoint, or it is damaged.
+  Attributes:
+    abstract: the state at step 0 as ShapeDtypeStructs with shardings.
+    make: makes that state.
+    step: jitted and donating, (state, batch) -> (state, metrics).
+    batch: one global batch of random ordinary tokens, no padding, as numpy arrays.
   """
-  abstract, *_ = make_run_state(config, network, mesh)
-  folder = epath.Path(directory) / 'checkpoints'
-  steps = checkpoint.available(folder)
-  if not steps or step is not None and step not in steps:
-    wanted = 'checkpoint' if step is None else f'checkpoint of step {step}'
-    raise StateError(f'{folder} has no {wanted}; there are {steps or "none"}.')
-  step = steps[-1] if step is None else step
-  if problem := checkpoint.damage(checkpoint.folder_of(folder, step)):
-    raise StateError(
-      f'checkpoint of step {step} is damaged: {problem}. Try --step with one of {steps}.'
-    )
-  state, _ = checkpoint.restore(folder, step, abstract)
-  return scored_params(state), step
+
+  abstract: Any
+  make: Callable[[], Any]
+  step: Callable
+  batch: dict[str, np.ndarray]
 
 
-def setup_of(tokenizer: Tokenizer, masking: Masking, chunk: int, *, prefix: bool) -> Setup:
-  """What the objectives need to know of a tokenizer."""
-  return Setup(
-    jnp.asarray(tokenizer.special_V),
-    jnp.asarray(tokenizer.word_start_V),
-    -1 if tokenizer.mask is None else tokenizer.mask,
-    masking,
-    chunk,
-    prefix=prefix,
+def build_step(config, mesh) -> BareStep:
+  """The first stage of a config's run at its full sequence length, without its corpus.
+
+  Args:
+    config: checked by `configs.schema.check`; `accumulate` 0 counts as 1.
+    mesh: its devices need not be there (jax.experimental.topologies), unless something is made or
+      run.
+  """
+  B, T, V = config.batch_size, config.data.sequence_length, config.model.vocab_size
+  experiment = build(config, Vocabulary.any_of(V))
+  abstract, make, tx, schedule = make_run_state(config, experiment.network, mesh)
+  step = experiment.train_step(
+    grid.stages(config)[0], tx, schedule, accumulate=max(1, config.accumulate)
+  )
+  batch = dict(
+    token=np.random.default_rng(0).integers(0, V, (B, T), np.int32),
+    segment=np.ones((B, T), np.int32),
+    type=np.zeros((B, T), np.int32),
+    label=np.zeros(B, np.int32),
+    id=np.arange(B, dtype=np.int32),
+    epoch=np.zeros(B, np.int32),
+  )
+  return BareStep(abstract, make, jit_step(step, mesh), batch)
+
+
+def _validation_masking(config) -> Masking:
+  """How validation masks, whatever training does: frozen token-level 80/10/10."""
+  return Masking(
+    rate=config.validation.rate,
+    final_rate=0.0,
+    fixed_maskings=0,
+    masked=0.8,
+    random=0.1,
+    unit='token',
+    span_mean=1.0,
+    span_max=1,
+    random_from_specials=True,
   )

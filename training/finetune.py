@@ -1,8 +1,8 @@
 """Fine-tuning a trunk with a new head on a labelled task: many seeds as one program.
 
 Every seed has its own head, its own order of the examples and its own dropout, and nothing else:
-parameters and optimiser states are stacked along a leading axis (seeds, written S here), and
-`jax.vmap` turns the update of one seed into the update of all.
+states are stacked along a leading axis (seeds, written S here), and `jax.vmap` turns the one step
+that everything here trains with into the step of all seeds.
 """
 
 from collections.abc import Callable
@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs import base
+from configs.schema import grid
 from configs.schema.check import ConfigError
 from data.tasks import rows
 from data.tasks.labelled import Task
@@ -24,8 +25,11 @@ from evaluation import labels
 from models.config import ModelConfig
 from models.heads import HEADS
 from models.network import Network, make_network, make_params
-from objectives.projection import cross_entropy
+from objectives.mix import make_objective
+from objectives.term import Setup
 from training.optimizer import make_optimizer
+from training.state import State
+from training.step import CellStep, make_train_step
 
 POOLINGS = ('mean', 'last', 'first')
 
@@ -215,12 +219,52 @@ def example_order(seed: int, examples: int, steps: int, batch_size: int) -> np.n
 def _train(
   network: Network, head: str, params, data: dict[str, jax.Array], recipe: Recipe, progress
 ):
-  """(parameters, final loss in nats) of every seed, stacked along the first axis."""
-  examples, seeds = len(data['label']), recipe.seeds
+  """(parameters, final loss in nats) of every seed, stacked along the first axis.
+
+  The update of one seed is that of every run (training/step.py); `jax.vmap` makes it that of all.
+  """
+  examples, seeds = len(data['label']), jnp.array(recipe.seeds, jnp.uint32)
   steps = recipe.updates(examples)
+  tx, schedule = make_optimizer(_optimizer(recipe, steps), steps)
+  name = {'sequence': 'classify', 'tokens': 'tag'}[head]
+  objective = make_objective({name: 1.0}, Setup(None, None, 0))
+  whole = grid.BatchShare(grid.Cell(recipe.mask, ((name, 1.0),)), 0, 1, 1)
+  cell = CellStep(whole, network.apply, objective)
+  trunk = {part: jax.tree.map(np.asarray, params[part]) for part in params if part not in HEADS}
+
+  def start(seed, trunk) -> State:
+    own_head = make_params(network, jax.random.fold_in(jax.random.key(seed), 0))[head]
+    begun = trunk | {head: own_head}
+    return State(jnp.zeros((), jnp.int32), begun, tx.init(begun))
+
+  def update(seed, state: State, chosen_B, data):
+    train_step = make_train_step([cell], tx, schedule, seed=seed, steps=steps)
+    state, metrics = train_step(state, {name: x[chosen_B] for name, x in data.items()})
+    return state, metrics['train/loss']
+
+  state = jax.jit(jax.vmap(start, in_axes=(0, None)))(seeds, trunk)
+  update_all = jax.jit(jax.vmap(update, in_axes=(0, 0, 0, None)), donate_argnums=1)
+  orders = [example_order(seed, examples, steps, recipe.batch_size) for seed in recipe.seeds]
+  order = np.stack(orders, axis=1)
+  tokens = float((data['segment'] > 0).sum()) / examples * recipe.batch_size * len(seeds)
+  started, loss_S = time.monotonic(), None
+  for step in range(steps):
+    before = loss_S
+    state, loss_S = update_all(seeds, state, order[step], data)
+    # Of the step before: the host never waits on the device.
+    if progress is not None and before is not None:
+      progress(step, steps, float(before.mean()), time.monotonic() - started, tokens)
+  losses = [float(loss) for loss in loss_S]
+  if progress is not None:
+    progress(steps, steps, statistics.fmean(losses), time.monotonic() - started, tokens)
+  return state.params, losses
+
+
+def _optimizer(recipe: Recipe, steps: int):
+  """The optimiser's part of a config, as fine-tuning has it."""
   optimizer = base.get_config().optimizer
-  # Bias correction: without it the first updates are too long
-  # and more runs fail (Mosbach et al. 2021).
+  # Bias correction: without it the first updates are too long and more runs fail (Mosbach et al.
+  # 2021).
   optimizer.update(
     learning_rate=recipe.learning_rate,
     schedule='linear',
@@ -228,51 +272,7 @@ def _train(
     warmup_steps=round(recipe.warmup_share * steps),
     weight_decay=recipe.weight_decay,
   )
-  tx, _ = make_optimizer(optimizer, steps)
-  trunk = {
-    name: jax.tree.map(np.asarray, part) for name, part in params.items() if name not in HEADS
-  }
-
-  def start(key, trunk):
-    begun = trunk | {head: make_params(network, key)[head]}
-    return begun, tx.init(begun)
-
-  def loss_of(params, batch, key):
-    logits, label = network.apply(params, batch, key)[head], batch['label']
-    if head == 'sequence':
-      logits, label = logits[:, None], label[:, None]
-    term = cross_entropy(
-      logits, jnp.maximum(label, 0), (label != rows.NOT_SCORED).astype(jnp.float32)
-    )['loss']
-    return term.total / jnp.maximum(term.weight, 1)
-
-  def update(params, opt_state, key, step, chosen_B, data):
-    batch = {name: x[chosen_B] for name, x in data.items()}
-    loss, gradient = jax.value_and_grad(loss_of)(params, batch, jax.random.fold_in(key, step))
-    updates, opt_state = tx.update(gradient, opt_state, params)
-    return jax.tree.map(jnp.add, params, updates), opt_state, loss
-
-  keys = [jax.random.key(seed) for seed in seeds]
-  head_keys, dropout_keys = (
-    jnp.stack([jax.random.fold_in(key, use) for key in keys]) for use in (0, 1)
-  )
-  state = jax.jit(jax.vmap(start, in_axes=(0, None)))(head_keys, trunk)
-  step_all = jax.jit(jax.vmap(update, in_axes=(0, 0, 0, None, 0, None)), donate_argnums=(0, 1))
-  order = np.stack(
-    [example_order(seed, examples, steps, recipe.batch_size) for seed in seeds], axis=1
-  )
-  tokens = float((data['segment'] > 0).sum()) / examples * recipe.batch_size * len(seeds)
-  started, loss_S = time.monotonic(), None
-  for step in range(steps):
-    before = loss_S
-    *state, loss_S = step_all(*state, dropout_keys, step, order[step], data)
-    # that of the step before: the host never waits on the device
-    if progress is not None and before is not None:
-      progress(step, steps, float(before.mean()), time.monotonic() - started, tokens)
-  losses = [float(loss) for loss in loss_S]
-  if progress is not None:
-    progress(steps, steps, statistics.fmean(losses), time.monotonic() - started, tokens)
-  return state[0], losses
+  return optimizer
 
 
 def _predict(

@@ -18,8 +18,10 @@ from models.network import Network, by_path, from_paths, make_network, parameter
 from parallel import sharding
 from runtime import storage, workdir
 from runtime.cli import FLAGS
-from runtime.errors import WeightsError
-from training.experiment import load_params, trained_heads
+from runtime.errors import StateError, WeightsError
+from training import checkpoint
+from training.experiment import make_run_state, model_config, trained_heads
+from training.state import scored_params
 
 
 def flag() -> Path | epath.Path:
@@ -103,7 +105,7 @@ def save(model: Model, directory: Path):
 
 def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
   config = workdir.read_config(directory)
-  model = ModelConfig(**config.model.to_dict())
+  model = model_config(config)
   imported = (directory / 'weights.json').exists()
   about = files.read_json(directory / 'weights.json') if imported else {}
   heads = tuple(about.get('heads', ())) if imported else trained_heads(config)
@@ -132,6 +134,30 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     source,
     int(shifted),
   )
+
+
+def load_params(config, network: Network, directory: epath.PathLike, mesh, *, step: int | None):
+  """(parameters, step) of a checkpoint: the averaged ones where the run kept an average.
+
+  Args:
+    step: which checkpoint; None: the newest.
+
+  Raises:
+    StateError: there is no such checkpoint, or it is damaged.
+  """
+  abstract, *_ = make_run_state(config, network, mesh)
+  folder = epath.Path(directory) / 'checkpoints'
+  steps = checkpoint.available(folder)
+  if not steps or step is not None and step not in steps:
+    wanted = 'checkpoint' if step is None else f'checkpoint of step {step}'
+    raise StateError(f'{folder} has no {wanted}; there are {steps or "none"}.')
+  step = steps[-1] if step is None else step
+  if problem := checkpoint.damage(checkpoint.folder_of(folder, step)):
+    raise StateError(
+      f'checkpoint of step {step} is damaged: {problem}. Try --step with one of {steps}.'
+    )
+  state, _ = checkpoint.restore(folder, step, abstract)
+  return scored_params(state), step
 
 
 def _own_tensors(directory: Path, network: Network):

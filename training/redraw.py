@@ -1,6 +1,4 @@
-"""Any batch of a past run, drawn again from what the run
-recorded: its config, its data and its seed.
-"""
+"""Any batch of a past run, drawn again from what the run recorded: config, data and seed."""
 
 from typing import Any
 
@@ -12,10 +10,10 @@ import numpy as np
 from configs.schema import grid
 from configs.schema.check import ConfigError
 from data.tokens.tokenizer import Tokenizer
-from objectives import clm
+from objectives.mix import optional
 from runtime import workdir
 from training import metrics
-from training.experiment import Experiment, assemble
+from training.experiment import Experiment, build_experiment
 from training.step import mask_hash, prepare
 
 
@@ -34,7 +32,7 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
   config = workdir.read_config(directory)
   if not 0 <= step < config.steps:
     raise ConfigError(f'--step={step}: this run has steps 0 to {config.steps - 1}.')
-  experiment = assemble(config, progress)
+  experiment = build_experiment(config, progress)
   prepared = experiment.prepared
   workdir.check_fingerprint(
     directory, dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256)
@@ -42,11 +40,11 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
   batch = experiment.batches(experiment.length_at(step))[step]
   stage = grid.stage_at(grid.stages(config), step)
   rows, masks = [], 0
-  for work in experiment.works(stage):
+  for cell_step in experiment.cell_steps(stage):
     # Compiled, as in the run: a rate that falls is a number of 32 bits there.
     seen = jax.jit(
-      lambda batch, step, work=work: prepare(
-        work,
+      lambda batch, step, cell_step=cell_step: prepare(
+        cell_step,
         batch,
         seed=config.seed,
         step=step,
@@ -54,8 +52,10 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
         fixed_maskings=config.mlm.fixed_maskings,
       )
     )(batch, jnp.int32(step))
-    masks += int(mask_hash(seen))
-    rows += _rows(experiment, work.part, {name: np.asarray(x) for name, x in seen.items()}, batch)
+    masks += int(mask_hash(seen, cell_step.objective.draws))
+    rows += _rows(
+      experiment, cell_step.share, {name: np.asarray(x) for name, x in seen.items()}, batch
+    )
   logged = [row for row in metrics.read(directory) if row['step'] == step and 'batch_hash' in row]
   return dict(
     step=step,
@@ -67,12 +67,12 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
 
 
 def _rows(
-  experiment: Experiment, part: grid.Part, seen: dict[str, np.ndarray], batch
+  experiment: Experiment, share: grid.BatchShare, seen: dict[str, np.ndarray], batch
 ) -> list[dict[str, Any]]:
   place_B = [
     row
     for row in range(len(batch['id']))
-    if part.first <= row % part.period < part.first + part.share
+    if share.first <= row % share.period < share.first + share.share
   ]
   rows = []
   for index, place in enumerate(place_B):
@@ -81,40 +81,35 @@ def _rows(
       dict(
         row=place,
         id=int(row['id']),
-        cell=str(part.cell),
-        **_words(experiment.prepared.tokenizer, part.cell, row, batch['token'][place]),
+        cell=str(share.cell),
+        **_as_text(experiment.prepared.tokenizer, share.cell, row, batch['token'][place]),
       )
     )
   return rows
 
 
-def _words(
+def _as_text(
   tokenizer: Tokenizer, cell: grid.Cell, row: dict[str, np.ndarray], original_T
 ) -> dict[str, Any]:
   """The row as text, tokens that were replaced as
-  shown[hidden], documents apart; and what is asked for.
+  shown[original], documents apart; and what is asked for.
   """
   segment_T, written, before = row['segment'], [], 0
   for position in np.flatnonzero(segment_T > 0):
     if segment_T[position] != before and before:
       written.append('|')
     before = segment_T[position]
-    shown, hidden = (
+    shown, original = (
       tokenizer.readable(row['token'][position]),
       tokenizer.readable(original_T[position]),
     )
-    word = shown if shown == hidden else f'{shown}[{hidden}]'
+    word = shown if shown == original else f'{shown}[{original}]'
     written.append(f'_{word}_' if 'prefix' in row and row['prefix'][position] else word)
   targets = {}
-  if 'mlm_position' in row:
-    ahead = int('mntp' in cell.names)
-    for position, target, weight in zip(row['mlm_position'], row['mlm_target'], row['mlm_weight']):
+  for targets_of in filter(None, (optional(name, 'targets') for name in cell.names)):
+    arrays = targets_of({name: x[None] for name, x in row.items()})
+    for position, token, weight in zip(*(np.asarray(x_1xP)[0] for x_1xP in arrays)):
       if weight:
-        targets[int(position) + ahead] = tokenizer.readable(target)
-  if 'clm' in cell.names:
-    target_1xT, weight_1xT = clm.targets({name: x[None] for name, x in row.items()})
-    targets = {
-      int(at) + 1: tokenizer.readable(target_1xT[0, at]) for at in np.flatnonzero(weight_1xT[0])
-    }
+        targets[int(position)] = tokenizer.readable(token)
   label = dict(label=int(row['label'])) if 'label' in row else {}
   return dict(text=' '.join(written), targets=dict(sorted(targets.items())), **label)

@@ -1,7 +1,11 @@
-"""One update: corrupt, forward, backward over micro-batches, optimise; jitted as one program."""
+"""One update: corrupt, forward, backward over micro-batches, optimise; jitted as one program.
+
+Three named parts: `cell_gradient` (of one cell's rows, summed over micro-batches), `apply_update`,
+and the metrics. All are pure; `jit_step` compiles them.
+"""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -12,14 +16,14 @@ from configs.schema import grid
 from models.network import Network
 from objectives.mix import Objective
 from parallel.sharding import shardings
+from runtime import compiler
 from training.state import State
 
 
 def make_state(
   network: Network, tx: optax.GradientTransformation, *, seed: int, batch, mesh, average: bool
 ):
-  """(the state at step 0 in the abstract, with shardings; a
-  function that makes it, born where it will live).
+  """(the abstract state at step 0, with shardings; a function that makes it where it will live).
 
   Args:
     batch: abstract or real arrays with the shapes of a prepared batch; values are not used.
@@ -28,12 +32,8 @@ def make_state(
 
   def init(key):
     params = network.init(key, jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), batch))
-    return State(
-      jnp.zeros((), jnp.int32),
-      params,
-      tx.init(params),
-      jax.tree.map(jnp.copy, params) if average else None,
-    )
+    averaged = jax.tree.map(jnp.copy, params) if average else None
+    return State(jnp.zeros((), jnp.int32), params, tx.init(params), averaged)
 
   key = jax.random.key(seed)
   boxed = jax.eval_shape(init, key)
@@ -46,16 +46,37 @@ def make_state(
   return abstract, lambda: jax.jit(lambda key: nn.unbox(init(key)), out_shardings=where)(key)
 
 
-class Work(NamedTuple):
-  """A cell at work in a step: which rows are its own, and how they are read and scored."""
+class CellStep(NamedTuple):
+  """A cell at work in a step: which rows are its own, and how they are read and scored.
 
-  part: grid.Part
+  Attributes:
+    share: its rows of each batch.
+    apply: of its network.
+  """
+
+  share: grid.BatchShare
   apply: Callable
   objective: Objective
 
 
+class Measured(NamedTuple):
+  """What a batch said to the parameters; those of several cells add up.
+
+  Attributes:
+    loss: nats, each objective's mean times its weight, times the cell's share of the rows.
+    gradient: of that loss, a tree like the parameters.
+    predictions: tokens that were predicted.
+    mask_hash: uint32 of what was drawn of the rows.
+  """
+
+  loss: jax.Array
+  gradient: Any
+  predictions: jax.Array
+  mask_hash: jax.Array
+
+
 def make_train_step(
-  works: Sequence[Work],
+  cells: Sequence[CellStep],
   tx: optax.GradientTransformation,
   schedule: Callable,
   *,
@@ -65,169 +86,185 @@ def make_train_step(
   accumulate: int = 1,
   average: float = 0.0,
   tick: Callable | None = None,
-  nan_at: int | None = None,
-  options: dict | None = None,
 ) -> Callable:
-  """The jitted, donating (state, batch) -> (state, metrics).
+  """The pure (state, batch) -> (state, metrics) of one update; see `jit_step`.
 
   Denominators depend on the prepared batch and not on the parameters, so they are known before the
-  first micro-batch and micro-batches are summed: `accumulate` does not change the gradient. Nor do
-  cells that share a batch meet: each counts by its share of the rows.
+  first micro-batch, and micro-batches are summed. Every random draw belongs to a row of the global
+  batch. So `accumulate` changes no gradient and no metric, with dropout on or off.
 
   Args:
-    works: the cells of this stage of the schedule; together their parts are the batch.
+    cells: those of this stage of the schedule; together their shares are the batch.
     steps: of the whole run, for what changes with its progress.
     fixed_maskings: `config.mlm.fixed_maskings`.
-    accumulate: micro-batches an update; must divide the rows of each part.
+    accumulate: micro-batches an update; must divide the rows of each share.
     average: decay of the parameter average; 0 where the state has none.
     tick: called on the host with the number of each micro-batch that is done.
-    nan_at: for tests: the step whose loss becomes NaN.
-    options: of the compiler, as `runtime.compiler.options` gives them.
 
   Returns:
     A function whose metrics are scalars: train/loss, train/<objective>_loss and _accuracy (behind
     the cell's name, where there are several), tokens, predictions, mask_hash, norms, learning_rate,
-    finite; and block_gradient_norm, a tree by part of the network. If
-    anything is not finite the state keeps its parameters.
+    finite; and block_gradient_norm, a tree by part of the network. If anything is not finite the
+    state keeps its parameters.
   """
 
   def train_step(state: State, batch):
-    _, dropout_key = _keys(seed, state.step)
-
-    def measure(number, work):
-      prepared = prepare(
-        work, batch, seed=seed, step=state.step, steps=steps, fixed_maskings=fixed_maskings
+    _, dropout_key = step_keys(seed, state.step)
+    parts, means = [], {}
+    for cell in cells:
+      rows = prepare(
+        cell, batch, seed=seed, step=state.step, steps=steps, fixed_maskings=fixed_maskings
       )
-      counted = work.objective.counts(prepared)
-      counts = {name: jnp.maximum(count, 1) for name, count in counted.items()}
-      share = work.part.share / work.part.period
+      part, cell_means = cell_gradient(cell, state.params, rows, dropout_key, accumulate, tick)
+      parts.append(part)
+      means |= _named(cell_means, '' if len(cells) == 1 else f'{cell.share.cell}/')
+    measured = jax.tree.map(lambda *each: sum(each), *parts)
+    new, updates = apply_update(state, measured.gradient, tx, average)
+    metrics = _metrics(state, batch, measured, updates) | means
+    metrics['learning_rate'] = schedule(state.step)
+    kept = jax.tree.map(lambda new, old: jnp.where(metrics['finite'], new, old), new, state)
+    return State(state.step + 1, kept.params, kept.opt_state, kept.average), metrics
 
-      def loss_of(params, micro, index):
-        key = jax.random.fold_in(dropout_key, number * accumulate + index)
-        terms = work.objective.terms(work.apply(params, micro, key), micro)
-        means = {
-          name: {kind: term.total / counts[name] for kind, term in parts.items()}
-          for name, parts in terms.items()
-        }
-        loss = share * sum(
-          weight * means[name]['loss'] for name, weight in work.objective.weights.items()
-        )
-        if nan_at is not None:
-          loss *= jnp.where(state.step == nan_at, jnp.nan, 1.0)
-        return loss, means
-
-      loss, means, gradient = _summed(loss_of, state.params, prepared, accumulate, tick)
-      under = '' if len(works) == 1 else f'{work.part.cell}/'
-      means = {
-        f'train/{under}{name}_{kind}': value
-        for name, kinds in means.items()
-        for kind, value in kinds.items()
-      }
-      predictions = sum(count for name, count in counted.items() if name not in grid.PAIRED)
-      return dict(
-        loss=loss, gradient=gradient, predictions=predictions, mask_hash=mask_hash(prepared)
-      ), means
-
-    sums, means = measure(0, works[0])
-    for number, work in enumerate(works[1:], start=1):
-      more, more_means = measure(number, work)
-      sums, means = jax.tree.map(jnp.add, sums, more), means | more_means
-    loss, gradient = sums['loss'], sums['gradient']
-    gradient_norm = optax.global_norm(gradient)
-    finite = jnp.isfinite(loss) & jnp.isfinite(gradient_norm)
-    updates, opt_state = tx.update(gradient, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    averaged = state.average
-    if average:
-      averaged = jax.tree.map(
-        lambda old, new: average * old + (1 - average) * new, averaged, params
-      )
-    new = State(state.step, params, opt_state, averaged)
-    new = jax.tree.map(lambda new, old: jnp.where(finite, new, old), new, state)
-    metrics = {
-      'train/loss': loss,
-      **means,
-      'tokens': (batch['segment'] > 0).sum(),
-      'predictions': sums['predictions'],
-      'mask_hash': sums['mask_hash'],
-      'learning_rate': schedule(state.step),
-      'gradient_norm': gradient_norm,
-      'update_norm': optax.global_norm(updates),
-      'parameter_norm': optax.global_norm(state.params),
-      'finite': finite,
-      'block_gradient_norm': block_norms(gradient),
-    }
-    return State(state.step + 1, new.params, new.opt_state, new.average), metrics
-
-  return jax.jit(train_step, donate_argnums=0, compiler_options=options)
+  return train_step
 
 
-def prepare(work: Work, batch, *, seed: int, step, steps: int, fixed_maskings: int):
-  """The rows of a part as its network reads them at a step: a pure function of what a run records.
+def jit_step(train_step: Callable, mesh) -> Callable:
+  """The step as one compiled program that reuses the memory of the state that it is given."""
+  return jax.jit(train_step, donate_argnums=0, compiler_options=compiler.options(mesh))
 
-  What a row hides is drawn by its place in the global batch; with static masking by which row it
-  is, and by how often it was read before, modulo `fixed_maskings`.
+
+def prepare(cell: CellStep, batch, *, seed: int, step, steps: int, fixed_maskings: int):
+  """A cell's rows as its network reads them at a step: a pure function of what a run records.
+
+  Masks are drawn by a row's number in the global batch; with fixed maskings by which row of the
+  corpus it is and by the epoch, modulo `fixed_maskings`. The number stays with the rows as `row`.
   """
-  index_B = _own(jnp.arange(batch['token'].shape[0]), work.part)
-  rows = {name: _own(x_Bx, work.part) for name, x_Bx in batch.items()}
+  rows = {name: _own(x_Bx, cell.share) for name, x_Bx in batch.items()}
+  rows['row'] = _own(jnp.arange(batch['token'].shape[0]), cell.share)
   if fixed_maskings:
     key = jax.random.key(seed)
     index_B = rows['id'] * fixed_maskings + rows['epoch'] % fixed_maskings
   else:
-    key, _ = _keys(seed, step)
-  return work.objective.prepare(key, rows, index_B, step / max(1, steps - 1))
+    key, _ = step_keys(seed, step)
+    index_B = rows['row']
+  return cell.objective.prepare(key, rows, index_B, step / max(1, steps - 1))
 
 
-def _keys(seed: int, step):
-  """(key of what is hidden, key of dropout) of a step."""
-  return jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+def cell_gradient(
+  cell: CellStep, params, rows, dropout_key, accumulate: int, tick: Callable | None = None
+) -> tuple[Measured, dict[str, dict[str, jax.Array]]]:
+  """(what a cell's prepared rows say, {objective: {kind: mean}}), summed over micro-batches."""
+  objective = cell.objective
+  counted = objective.counts(rows)
+  denominators = {name: jnp.maximum(count, 1) for name, count in counted.items()}
+  share = cell.share.share / cell.share.period
+
+  def loss_of(params, micro):
+    terms = objective.terms(cell.apply(params, micro, dropout_key), micro)
+    means = {
+      name: {kind: term.total / denominators[name] for kind, term in kinds.items()}
+      for name, kinds in terms.items()
+    }
+    weighted = [weight * means[name]['loss'] for name, weight in objective.weights.items()]
+    return share * sum(weighted), means
+
+  def gradient_of(micro):
+    (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, micro)
+    return loss, means, gradient
+
+  loss, means, gradient = _over_micro_batches(gradient_of, rows, accumulate, tick)
+  predictions = sum(counted[name] for name in objective.token_names)
+  return Measured(loss, gradient, predictions, mask_hash(rows, objective.draws)), means
 
 
-def mask_hash(prepared) -> jax.Array:
-  """uint32 that depends on what of which row is hidden or read from
-  both sides; for a certificate, not for secrets.
-  """
+def apply_update(
+  state: State, gradient, tx: optax.GradientTransformation, average: float
+) -> tuple[State, Any]:
+  """(the state with new parameters, moments and average at the same step, the updates)."""
+  updates, opt_state = tx.update(gradient, state.opt_state, state.params)
+  params = optax.apply_updates(state.params, updates)
+  averaged = state.average
+  if average:
+    averaged = jax.tree.map(lambda old, new: average * old + (1 - average) * new, averaged, params)
+  return State(state.step, params, opt_state, averaged), updates
+
+
+def step_keys(seed: int, step) -> tuple[jax.Array, jax.Array]:
+  """(key of corruption, key of dropout) of a step; rows fold in their numbers."""
+  masking_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
+  return masking_key, dropout_key
+
+
+def mask_hash(rows, draws: Sequence[str]) -> jax.Array:
+  """uint32 that depends on what was drawn of which row; for a certificate, not for secrets."""
   total = jnp.uint32(0)
-  for number, name in enumerate(('mlm_position', 'mlm_weight', 'prefix')):
-    if name in prepared:
-      x_BxP = prepared[name]
-      value_BxP = (x_BxP.astype(jnp.uint32) + jnp.uint32(number + 1)) * jnp.uint32(2654435761)
-      place_BxP = jnp.arange(x_BxP.size, dtype=jnp.uint32).reshape(x_BxP.shape)
-      mixed_BxP = (value_BxP ^ (value_BxP >> 15)) * (2 * place_BxP + 1)
-      total += (mixed_BxP ^ (mixed_BxP >> 13)).sum(dtype=jnp.uint32)
+  for name in draws:
+    x_BxP = rows[name]
+    value_BxP = (x_BxP.astype(jnp.uint32) + _number_of(name)) * jnp.uint32(2654435761)
+    place_BxP = jnp.arange(x_BxP.size, dtype=jnp.uint32).reshape(x_BxP.shape)
+    mixed_BxP = (value_BxP ^ (value_BxP >> 15)) * (2 * place_BxP + 1)
+    total += (mixed_BxP ^ (mixed_BxP >> 13)).sum(dtype=jnp.uint32)
   return total
 
 
-def _own(x_Bx, part: grid.Part):
-  """The rows of a part; every period has some, so that they stay on the devices that hold them."""
-  if part.period == 1:
+# What sets equal arrays of different names apart; more names need more numbers.
+_NUMBERS = dict(mlm_position=1, mlm_weight=2, prefix=3)
+
+
+def _number_of(name: str) -> jax.Array:
+  return jnp.uint32(_NUMBERS[name] if name in _NUMBERS else sum(name.encode()))
+
+
+def _named(means: dict[str, dict[str, jax.Array]], before: str) -> dict[str, jax.Array]:
+  """{mlm: {loss: x}} as {train/mlm_loss: x}."""
+  return {
+    f'train/{before}{name}_{kind}': value
+    for name, kinds in means.items()
+    for kind, value in kinds.items()
+  }
+
+
+def _metrics(state: State, batch, measured: Measured, updates) -> dict[str, Any]:
+  gradient_norm = optax.global_norm(measured.gradient)
+  return {
+    'train/loss': measured.loss,
+    'tokens': (batch['segment'] > 0).sum(),
+    'predictions': measured.predictions,
+    'mask_hash': measured.mask_hash,
+    'gradient_norm': gradient_norm,
+    'update_norm': optax.global_norm(updates),
+    'parameter_norm': optax.global_norm(state.params),
+    'finite': jnp.isfinite(measured.loss) & jnp.isfinite(gradient_norm),
+    'block_gradient_norm': block_norms(measured.gradient),
+  }
+
+
+def _own(x_Bx, share: grid.BatchShare):
+  """The rows of a share; every period has some, so that they stay on the devices that hold them."""
+  if share.period == 1:
     return x_Bx
   B = x_Bx.shape[0]
-  grouped_NxMx = x_Bx.reshape(B // part.period, part.period, *x_Bx.shape[1:])
-  own_NxMx = grouped_NxMx[:, part.first : part.first + part.share]
-  return own_NxMx.reshape(B // part.period * part.share, *x_Bx.shape[1:])
+  grouped_NxMx = x_Bx.reshape(B // share.period, share.period, *x_Bx.shape[1:])
+  own_NxMx = grouped_NxMx[:, share.first : share.first + share.share]
+  return own_NxMx.reshape(B // share.period * share.share, *x_Bx.shape[1:])
 
 
-def _summed(loss_of: Callable, params, batch, accumulate: int, tick: Callable | None):
-  """(loss, means, gradient) of a batch, the sum over its micro-batches."""
-
-  def gradient_of(index, micro):
-    (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, micro, index)
-    return loss, means, gradient
-
+def _over_micro_batches(gradient_of: Callable, batch, accumulate: int, tick: Callable | None):
+  """The sum of what `gradient_of` returns over the micro-batches of a batch."""
   if accumulate == 1:
-    return gradient_of(0, batch)
+    return gradient_of(batch)
   micros = jax.tree.map(lambda x: _micro_batches(x, accumulate), batch)
 
   def add(sums, numbered):
     index, micro = numbered
-    sums = jax.tree.map(jnp.add, sums, gradient_of(index, micro))
+    sums = jax.tree.map(jnp.add, sums, gradient_of(micro))
     if tick is not None:
       jax.debug.callback(tick, index)
     return sums, None
 
   first = jax.tree.map(lambda x: x[0], micros)
-  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(gradient_of, 0, first))
+  shapes = jax.eval_shape(gradient_of, first)
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
   return jax.lax.scan(add, zeros, (jnp.arange(accumulate), micros))[0]
 
 

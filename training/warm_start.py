@@ -12,11 +12,11 @@ import jax
 from safetensors import numpy as safetensors
 
 from data.tokens import tokenizer as tokenizers
-from models.config import ModelConfig
 from models.network import by_path, from_paths, make_network
 from runtime import storage, workdir
 from runtime.errors import StateError
-from training.experiment import Experiment, load_params, trained_heads
+from training.experiment import Experiment, model_config, trained_heads
+from training.load import load_params
 
 _SHOWN = 6
 
@@ -39,7 +39,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
     theirs, origin = safetensors.load((folder / 'model.safetensors').read_bytes()), str(folder)
   else:
     network = make_network(
-      ModelConfig(**config.model.to_dict()),
+      model_config(config),
       mask=config.mask,
       packed=False,
       heads=trained_heads(config),

@@ -9,8 +9,7 @@ import re
 import ml_collections
 
 from configs import base
-from configs.schema import grid
-from configs.schema.grid import MASKS, OBJECTIVES
+from configs.schema import cells, grid, names
 from configs.schema.upgrade import renamed
 
 
@@ -24,15 +23,15 @@ class ConfigError(ValueError):
 
 CHOICES = {
   'platform': ('auto', 'cpu', 'gpu', 'tpu'),
-  'mask': MASKS,
+  'mask': names.masks(),
   'budget': ('steps', 'tokens', 'flops', 'predictions'),
   'data.split': ('hash', 'tail'),
   'mlm.unit': ('token', 'word', 'span'),
-  'model.positions': ('learned', 'sinusoidal', 'rotary', 'none'),
-  'model.norm': ('layer', 'rms'),
+  'model.positions': tuple(names.positions()),
+  'model.norm': names.norms(),
   'model.norm_position': ('post', 'pre'),
-  'model.activation': ('gelu', 'gelu_tanh', 'relu', 'relu_squared', 'silu'),
-  'model.classifier_activation': ('tanh', 'relu'),
+  'model.activation': names.activations(),
+  'model.classifier_activation': names.activations(),
   'model.attention': ('auto', 'reference', 'xla', 'cudnn', 'splash'),
   'model.dtype': ('float32', 'bfloat16'),
   'model.last_layer': ('whole', 'read'),
@@ -121,7 +120,7 @@ def check(config: ml_collections.ConfigDict):
     'it names a folder: letters, digits, _, - and dots',
   )
   try:
-    grid.check(config)
+    cells.check(config)
   except ValueError as error:
     raise ConfigError(str(error)) from error
   _require(
@@ -229,13 +228,14 @@ def _meant(name: str, known) -> str:
   return f' Did you mean config.{close[0]}?' if close else ''
 
 
-def _objective_names(names: list[str]):
-  _require(bool(names), 'objectives', {}, f'name at least one of {", ".join(OBJECTIVES)}')
-  for name in names:
-    if name not in OBJECTIVES:
-      close = difflib.get_close_matches(name, OBJECTIVES, 1, 0.3)
+def _objective_names(named: list[str]):
+  known = ', '.join(names.objectives())
+  _require(bool(named), 'objectives', {}, f'name at least one of {known}')
+  for name in named:
+    if name not in names.objectives():
+      close = difflib.get_close_matches(name, names.objectives(), 1, 0.3)
       hint = f' Did you mean {close[0]}?' if close else ''
-      raise ConfigError(f'config.objectives: {name!r} is none of {", ".join(OBJECTIVES)}.{hint}')
+      raise ConfigError(f'config.objectives: {name!r} is none of {known}.{hint}')
 
 
 def _shapes(config):
@@ -256,12 +256,12 @@ def _shapes(config):
   )
   width = model.head_width or model.width // model.heads
   _require(
-    model.positions != 'rotary' or width % 2 == 0,
+    'rotate' not in names.positions()[model.positions] or width % 2 == 0,
     'model.head_width',
     width,
     'rotary positions need an even one',
   )
-  if model.positions in ('learned', 'sinusoidal'):
+  if {'table', 'trained'} & names.positions()[model.positions]:
     rows = model.max_length - model.position_offset
     _require(
       rows >= T,

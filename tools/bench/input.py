@@ -18,7 +18,7 @@ from parallel import sharding
 from tools.bench.cases import CASES, Feed, Tokenise
 from tools.bench.train import CACHE, config_of, documents_of
 from tools.bench.worker import serve
-from training.bare import bare
+from training.experiment import build_step
 
 _BATCHES = 200
 _TRAINED = 20
@@ -57,7 +57,7 @@ def feed(case: Feed, side: str, corpus: str) -> Callable[[], dict]:
     return read
   mesh = sharding.make_mesh(config.mesh)
   jax.set_mesh(mesh)
-  run = bare(config, mesh)
+  run = build_step(config, mesh)
   state = run.make()
   trained = [batches[index] for index in range(_TRAINED)]
   placed = [sharding.shard_batch(batch, mesh) for batch in trained]

@@ -14,7 +14,7 @@ from parallel import sharding
 from tools.bench.cases import CASES, Depth, Start
 from tools.bench.train import CACHE, config_of
 from tools.bench.worker import serve
-from training.bare import bare
+from training.experiment import build_step
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 120
@@ -67,7 +67,7 @@ def depth(case: Depth) -> Callable[[], dict]:
     config.objectives = dict(mlm=1.0)
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
-      run = bare(config, mesh)
+      run = build_step(config, mesh)
       batch = sharding.shard_batch(run.batch, mesh)
       began = time.perf_counter()
       run.step.lower(run.abstract, batch).compile()

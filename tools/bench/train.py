@@ -23,7 +23,7 @@ from runtime.errors import DeviceError
 from tools.bench.cases import CASES, STATED_PEAKS, Train
 from tools.bench.worker import serve
 from training import cost
-from training.bare import bare
+from training.experiment import build_step
 
 CACHE = Path.home() / '.cache' / 'onemask'
 
@@ -51,7 +51,7 @@ def train(case: Train, folder: Path, corpus: str) -> tuple[Callable[[], dict], d
   allocator.disable_malloc_trim()
   mesh = sharding.make_mesh(config.mesh)
   jax.set_mesh(mesh)
-  run = bare(config, mesh)
+  run = build_step(config, mesh)
   batches = _real_batches(case, config, folder, corpus) if case.corpus else [run.batch] * case.steps
   placed = [sharding.shard_batch(batch, mesh) for batch in batches]
   shapes = dict(

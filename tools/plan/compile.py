@@ -15,7 +15,7 @@ from models.network import attention_in_use
 from parallel import sharding
 from tools.plan.collectives import Collective, collectives
 from tools.plan.hlo import Program
-from training.bare import bare
+from training.experiment import build_step
 
 ONE_AXIS = base.get_config().mesh  # all devices along data
 
@@ -59,7 +59,7 @@ def compile_step(config, mesh) -> Compiled:
     DoesNotFit: by the compiler's own plan of its memory.
   """
   started = time.monotonic()
-  run = bare(config, mesh)
+  run = build_step(config, mesh)
   batch = abstract_batch(run, mesh)
   platform = mesh.devices.flat[0].platform
   with jax.set_mesh(mesh):
@@ -115,7 +115,7 @@ def count_flops(config, *, remat: str | None = None) -> float:
   mesh = sharding.make_mesh(ONE_AXIS, jax.devices('cpu')[:1])
   layers = model.layers
   for model.layers in depths:
-    run = bare(config, mesh)
+    run = build_step(config, mesh)
     counts.append(run.step.lower(run.abstract, abstract_batch(run, mesh)).cost_analysis()['flops'])
   return counts[0] + (layers - 1) * (counts[-1] - counts[0])
 

@@ -14,7 +14,7 @@ from parallel import sharding
 from tools.plan.chips import Topology
 from tools.plan.compile import ONE_AXIS
 from training import budget, cost
-from training.bare import bare
+from training.experiment import build_step
 
 # Of the forward pass, what each policy repeats in the backward pass.
 _REPEATED = dict(none=0.0, dots=0.05, full=1.0)
@@ -106,7 +106,7 @@ def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: boo
 def parameters(config) -> int:
   """How many a config has."""
   mesh = sharding.make_mesh(ONE_AXIS, jax.devices('cpu')[:1])
-  return sum(math.prod(x.shape) for x in jax.tree.leaves(bare(config, mesh).abstract.params))
+  return sum(math.prod(x.shape) for x in jax.tree.leaves(build_step(config, mesh).abstract.params))
 
 
 def _divisors(number: int) -> list[int]:

@@ -1,0 +1,135 @@
+"""Whether every cell of a config can train or be scored, by what its objectives say of it."""
+
+from collections.abc import Iterator
+
+from configs.schema import names
+from configs.schema.grid import (
+  Cell,
+  answers_seen,
+  extra_cells,
+  main_cell,
+  period,
+  trained,
+  wanted,
+)
+
+# What train.py can read.
+_ROWS = ('packed', 'sentence_pairs')
+
+
+def check(config):
+  """Raises ValueError, with the first rule that is broken, unless all cells make sense."""
+  try:
+    every = wanted(config)
+  except ValueError as error:
+    raise ValueError(
+      f'config.schedule={config.schedule!r}, '
+      f'config.validation.extra_cells={config.validation.extra_cells!r}: {error}.'
+    ) from error
+  for problem in _problems(config, every):
+    raise ValueError(problem)
+
+
+def _problems(config, every: tuple[Cell, ...]) -> Iterator[str]:
+  """What is wrong, one rule after the other."""
+  for cell in every:
+    yield from _problems_of_cell(cell, config.negative_control)
+  if config.negative_control and not any(map(answers_seen, every)):
+    yield (
+      "config.negative_control=True is for a cell that sees its answers, as mask='bidirectional' "
+      'with clm; this one sees none.'
+    )
+  if len(set(map(str, every))) < len(every):
+    yield (
+      f'config.objectives: {main_cell(config)} is also in config.schedule or '
+      'config.validation.extra_cells, where each objective counts 1: give them weight 1 here, too.'
+    )
+  yield from _problems_of_rows(config, every)
+  yield from _problems_of_heads(config)
+  if config.batch_size % period(config):
+    yield (
+      f'config.batch_size={config.batch_size}: config.schedule divides each batch '
+      f'by {period(config)}.'
+    )
+
+
+def _problems_of_cell(cell: Cell, negative_control: bool) -> Iterator[str]:
+  facts = names.objectives()
+  for name in answers_seen(cell):
+    if not negative_control:
+      others = [mask for mask in names.masks() if mask not in facts[name].ANSWERS_SEEN]
+      yield (
+        f'config.mask={cell.mask!r} with {name}: each token sees the answer it must predict. Use '
+        f'config.mask={" or ".join(map(repr, others))}, or objectives=dict(mlm=1.0); or, to see '
+        'its loss collapse, config.negative_control=True.'
+      )
+  for name in cell.names:
+    if facts[name].ROWS not in _ROWS:
+      yield (
+        f'config.objectives: {name} reads {facts[name].ROWS} rows, which train.py does not have: '
+        'python -m tools.finetune trains it on a labelled task.'
+      )
+  yield from _problems_of_shared_head('config.objectives', cell.names)
+  for name in cell.names:
+    if facts[name].ALONE and len(cell.names) > 1:
+      yield (
+        f'config.objectives: {name} beside others would predict from masked tokens: name it alone, '
+        'or give it rows of its own, as in config.schedule='
+        f"'1 {cell.mask}+{name} & 7 bidirectional+mlm'."
+      )
+    if cell.mask in facts[name].BLIND:
+      yield (
+        f'config.mask={cell.mask!r} with {name}: it reads the first token, which sees only itself '
+        f"or a prefix. Leave {name} out or use config.mask='bidirectional'."
+      )
+
+
+def _problems_of_rows(config, every: tuple[Cell, ...]) -> Iterator[str]:
+  facts = names.objectives()
+  wrong = {name: facts[name].WRONG_PAIRS for cell in every for name in cell.names}
+  paired = sorted(name for name, kind in wrong.items() if kind)
+  if len({bool({*paired} & {*cell.names}) for cell in every}) > 1:
+    yield (
+      f'config.schedule={config.schedule!r}: {" and ".join(paired)} need rows that are sentence '
+      'pairs, for every cell or for none.'
+    )
+  if len({wrong[name] for name in paired}) > 1:
+    yield (
+      f'config.objectives: {" and ".join(paired)} draw different wrong pairs: name one of them.'
+    )
+  if config.mlm.fixed_maskings and paired:
+    yield (
+      f'config.mlm.fixed_maskings={config.mlm.fixed_maskings}: sentence pairs are drawn anew each '
+      f'epoch, so their masks cannot be the same; use 0, or leave {" and ".join(paired)} out.'
+    )
+
+
+def _problems_of_heads(config) -> Iterator[str]:
+  sources = trained(config)
+  everything = dict.fromkeys(name for cell in sources for name in cell.names)
+  yield from _problems_of_shared_head(f'config.schedule={config.schedule!r}', everything)
+  heads = {head for name in everything for head in _heads(config, name)}
+  for cell in (main_cell(config), *extra_cells(config)):
+    missing = [name for name in cell.names if not heads.issuperset(_heads(config, name))]
+    if missing:
+      yield (
+        f'{cell} is to be scored, and nothing that trains has the head of {" or ".join(missing)}: '
+        'train it at some step, or let clm and mlm share one with config.model.shared_head=True.'
+      )
+
+
+def _problems_of_shared_head(where: str, objectives) -> Iterator[str]:
+  """Two objectives that read packed rows with one head ask for different positions of it."""
+  facts = names.objectives()
+  by_heads: dict[tuple[str, ...], list[str]] = {}
+  for name in sorted(objectives):
+    if facts[name].ROWS == 'packed':
+      by_heads.setdefault(facts[name].HEADS, []).append(name)
+  for same in by_heads.values():
+    if len(same) > 1:
+      yield f'{where}: {" and ".join(same)} read one head at different positions: name one of them.'
+
+
+def _heads(config, name: str) -> set[str]:
+  shared = dict(clm='mlm') if config.model.shared_head else {}
+  return {shared.get(head, head) for head in names.objectives()[name].HEADS}

@@ -1,0 +1,80 @@
+"""A loss before averaging, what every objective knows, and the cross-entropy of whole logits."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from objectives.corrupt import Masking
+
+
+class Term(NamedTuple):
+  """A loss before averaging: nothing is divided until the whole batch has been summed.
+
+  Attributes:
+    total: summed over what counts; nats for losses, a count for accuracies.
+    weight: how much counted.
+  """
+
+  total: jax.Array
+  weight: jax.Array
+
+
+class Vocabulary(NamedTuple):
+  """What objectives know of a tokenizer.
+
+  Attributes:
+    special_V: ids that are never masked.
+    word_start_V: ids that begin a word.
+    mask_id: the [MASK] token; -1 where the tokenizer has none.
+  """
+
+  special_V: jax.Array
+  word_start_V: jax.Array
+  mask_id: int
+
+  @classmethod
+  def any_of(cls, size: int) -> 'Vocabulary':
+    """A vocabulary of ordinary words, for steps that are planned or timed on random tokens."""
+    return cls(jnp.zeros(size, bool), jnp.ones(size, bool), 0)
+
+
+class Setup(NamedTuple):
+  """What an objective knows besides the batch.
+
+  Attributes:
+    vocabulary, masking: of the tokenizer, and how MLM masks; None where nothing is masked.
+    chunk: predictions whose V-wide logits exist at once, on a device.
+    prefix: rows have a prefix that is read from both sides.
+    rate: share of a row that MLM masks now; `Objective.prepare` sets it.
+  """
+
+  vocabulary: Vocabulary | None
+  masking: Masking | None
+  chunk: int
+  prefix: bool = False
+  rate: float | jax.Array = 0.0
+
+
+def cross_entropy(logits_BxPxC, target_BxP, weight_BxP) -> dict[str, Term]:
+  """Loss (nats) and accuracy of whole logits over C classes.
+
+  `objectives.projection.projected_cross_entropy` gives the same without V-wide logits.
+  """
+  nats_BxP, hit_BxP, _ = score_logits(logits_BxPxC, target_BxP)
+  return loss_and_accuracy((nats_BxP * weight_BxP).sum(), (hit_BxP * weight_BxP).sum(), weight_BxP)
+
+
+def loss_and_accuracy(nats, hits, weight_BxP) -> dict[str, Term]:
+  """The two terms that every classification has, from its sums."""
+  weight = weight_BxP.sum()
+  return dict(loss=Term(nats, weight), accuracy=Term(hits, weight))
+
+
+def score_logits(logits_BxCxV, target_BxC):
+  """(nats_BxC, hit_BxC, normaliser_BxCx1) of each target; a tie for the first place is a hit."""
+  logits_BxCxV = logits_BxCxV.astype(jnp.float32)
+  normaliser_BxCx1 = jax.nn.logsumexp(logits_BxCxV, axis=-1, keepdims=True)
+  chosen_BxC = jnp.take_along_axis(logits_BxCxV, target_BxC[:, :, None], axis=-1)[:, :, 0]
+  hit_BxC = chosen_BxC >= logits_BxCxV.max(axis=-1)
+  return normaliser_BxCx1[:, :, 0] - chosen_BxC, hit_BxC, normaliser_BxCx1

@@ -1,0 +1,223 @@
+"""What happens between steps: validating, saving, logging. Each is called with (step, state)."""
+
+from collections.abc import Callable
+import dataclasses
+import time
+from typing import NamedTuple
+
+import jax
+
+from configs.schema import check, grid
+from evaluation.validation import make_evaluator
+from parallel import sharding
+from runtime import distributed, faults
+from training import metrics, result
+from training.certificate import RunDigest
+from training.saver import Saver
+from training.session import Session
+from training.start import Started
+from training.state import State, scored_params
+
+
+class Pending(NamedTuple):
+  """A step that was dispatched and whose metrics were not read yet.
+
+  Attributes:
+    row: of metrics.jsonl, as far as it is known.
+    batch: the rows of this process.
+    told: waits for the other processes; the hash of the whole batch.
+    measured: the step's metrics, on the devices.
+    compiled: the step had to be compiled first, so its time says nothing about others.
+  """
+
+  row: dict
+  batch: dict
+  told: Callable[[], int]
+  measured: dict
+  compiled: bool
+
+
+class Validate:
+  """Scores the whole validation set under every cell that is asked for."""
+
+  def __init__(self, session: Session):
+    self._session = session
+    config, cells = session.config, session.experiment.cells
+    wanted = dict.fromkeys((session.experiment.main, *grid.extra_cells(config)))
+    self._evaluators = {
+      cell: make_evaluator(
+        cells[cell].apply,
+        cells[cell].held_out,
+        seed=config.validation.seed,
+        shard=lambda batch: sharding.shard_batch(batch, session.mesh),
+        to_host=sharding.to_host,
+      )
+      for cell in wanted
+    }
+
+  def due(self, step: int) -> bool:
+    """Whether the config asks for it before this step."""
+    config = self._session.config
+    every = step % config.validation.every == 0 and (step > 0 or config.validation.first)
+    return every or step == config.steps
+
+  def __call__(self, step: int, state: State) -> dict:
+    """{'val/...': value}; nothing if a stop is requested in between."""
+    session = self._session
+    session.console.status('evaluating')
+    faults.mark(session.directory, 'eval')
+    with session.clock.set_aside():
+      row = {}
+      for cell, evaluate in self._evaluators.items():
+        main = cell == session.experiment.main
+        what = '' if main else f', {cell}'
+        scores = evaluate(scored_params(state), self._batches(what), self._report)
+        before = 'val/' if main else f'val/{cell}/'
+        row |= {f'{before}{name}': value for name, value in scores.items()}
+    session.console.status('training')
+    return {} if session.consensus.stopping else row
+
+  @property
+  def _report(self) -> dict:
+    return self._session.experiment.prepared.report['validation']
+
+  def _batches(self, what: str):
+    """The validation set, until a stop is requested."""
+    session = self._session
+    size = sharding.round_up(session.config.validation.batch_size, session.mesh)
+    local_rows = sharding.rows_here(session.mesh, size)
+    batches = session.experiment.validation(size, local_rows=local_rows)
+    of = len(batches)
+    for index in range(of):
+      compiling = index == 0
+      session.watchdog.now(f'evaluating, batch {index + 1:,} of {of:,}', patient=compiling)
+      if session.consensus.ask():
+        return
+      session.console.substep(index + 1, of, f'batches of the validation set{what}')
+      yield batches[index]
+
+
+class Save:
+  """Writes checkpoints, in the background: a save blocks for a copy of the state.
+
+  Attributes:
+    saved: the step of the newest checkpoint that was begun.
+  """
+
+  def __init__(self, session: Session, started: Started):
+    self._session, self.saved = session, started.saved
+    self._saver = Saver(session.directory / 'checkpoints', session.config.checkpoint.keep)
+    self._config_hash = check.config_hash(check.resolve(session.config))
+
+  def due(self, step: int) -> bool:
+    """Whether the config asks for it before this step."""
+    config = self._session.config
+    return step % config.checkpoint.every == 0 or step == config.steps
+
+  def __call__(self, step: int, state: State, digest: RunDigest):
+    """Begins a checkpoint of the state before this step."""
+    session = self._session
+    session.console.status('saving')
+    session.watchdog.now('saving', patient=True)
+    faults.mark(session.directory, 'save')
+    extra = dict(step=step, trail=dataclasses.asdict(digest), config_hash=self._config_hash)
+    with session.clock.set_aside():
+      self._saver.save(step, state, extra)
+    self.saved = step
+    session.console.status('training')
+
+  def finish(self):
+    """Waits until the checkpoint that was begun is there, and raises what went wrong with it."""
+    self._session.watchdog.now('saving', patient=True)
+    self._saver.finish()
+
+  def close(self):
+    """Waits too, whatever came of it."""
+    self._saver.close()
+
+
+class Log:
+  """Reads what steps measured, and writes a row each.
+
+  Attributes:
+    digest: of what was read and spent up to the last step that was read.
+  """
+
+  def __init__(self, session: Session, started: Started):
+    self._session, self.digest, self._first = session, started.digest, started.first
+    self._config_hash = check.config_hash(check.resolve(session.config))
+    self._log = distributed.only_first(
+      lambda: metrics.MetricsLog(
+        session.directory,
+        resume_step=started.first,
+        tensorboard=session.config.log.tensorboard,
+      )
+    )
+
+  def finish(self, pending: Pending, saved: int | None) -> None:
+    """Reads what a step measured, which waits for it, and writes its row.
+
+    Raises:
+      NumericalError: it is not finite.
+    """
+    session, row, step = self._session, pending.row, pending.row['step']
+    measured = jax.device_get(pending.measured)
+    row['batch_hash'] = f'{pending.told():016x}'
+    if not measured.pop('finite'):
+      result.explain_nan(session.directory, step, pending.batch, measured, saved=saved)
+    del measured['block_gradient_norm']
+    seconds = session.clock.lap()
+    tokens, predictions = int(measured.pop('tokens')), int(measured.pop('predictions'))
+    row |= dict(mask_hash=f'{int(measured.pop("mask_hash")):08x}', predictions=predictions)
+    numbers = {name: float(value) for name, value in measured.items()}
+    row |= self._common() | numbers | dict(tokens_per_second=tokens / seconds)
+    self.digest = self.digest.after(
+      tokens=tokens,
+      predictions=predictions,
+      batch_hash=row['batch_hash'],
+      mask_hash=row['mask_hash'],
+    )
+    if step % session.config.log.every == 0 or 'val/loss' in row:
+      self._log.write(row)
+    if not pending.compiled:
+      session.watchdog.stepped(seconds)
+    # A step that waited for the compiler says nothing about those to come.
+    session.console.stepped(
+      step + 1,
+      None if pending.compiled else seconds,
+      session.clock.aside / (step + 1 - self._first),
+      numbers['train/loss'],
+      tokens / seconds,
+    )
+
+  def result(self, row: dict) -> dict:
+    """The last row, curves.png and result.json."""
+    session = self._session
+    session.watchdog.now('writing the result', patient=True)
+    self._log.write(row | self._common())
+    self._log.flush()
+    written = distributed.from_first(
+      lambda: result.write_result(
+        session.directory,
+        session.experiment,
+        row,
+        self.digest,
+        time.monotonic() - session.console.started,
+      )
+    )
+    faults.mark(session.directory, 'done')
+    return written
+
+  def flush(self):
+    """To be called before a checkpoint: no row from before it is then lost."""
+    self._log.flush()
+
+  def close(self):
+    self._log.close()
+
+  def _common(self) -> dict:
+    return dict(
+      tokens=self.digest.tokens,
+      seconds=time.monotonic() - self._session.console.started,
+      config_hash=self._config_hash[:16],
+    )
