@@ -19,6 +19,7 @@ from etils import epath
 import fsspec
 
 from configs.schema.check import ConfigError
+from runtime.atomic import atomic_write
 
 # {scheme: (package that speaks it, our extra that brings it)}
 SCHEMES = {'gs': ('gcsfs', 'gcs')}
@@ -63,12 +64,10 @@ def remote(path: epath.PathLike) -> bool:
 
 def write(path: epath.Path | Path, text: str):
   """Whole or not at all, whenever the process is killed."""
-  if remote(path):
+  if remote(path):  # an object appears whole
     path.write_text(text)
     return
-  new = path.with_name(path.name + '.new')
-  new.write_text(text)
-  new.replace(path)
+  atomic_write(path, text)
 
 
 def claim(path: epath.Path | Path, text: str):

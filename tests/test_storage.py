@@ -16,6 +16,7 @@ from configs import base
 from configs.schema import check
 from configs.schema.check import ConfigError
 from runtime import storage, workdir
+from runtime.atomic import atomic_write
 from runtime.errors import StateError
 from training import metrics
 
@@ -280,3 +281,24 @@ def test_links_lead_from_a_page_to_a_run(tmp_path, run):
   assert storage.link(tmp_path / 'a' / 'b', tmp_path / 'c') == '../a/b'
   assert storage.link(run / 'x.json', run / 'report') == '../x.json'
   assert storage.link(run, tmp_path) == 'gs://bucket/runs/mine'
+
+
+def test_a_file_is_the_old_one_or_the_new_one_whole(tmp_path, monkeypatch):
+  path = tmp_path / 'manifest.json'
+  atomic_write(path, 'old')
+  monkeypatch.setattr(Path, 'replace', lambda *_: (_ for _ in ()).throw(OSError('killed here')))
+  with pytest.raises(OSError, match='killed here'):
+    atomic_write(path, b'new')
+  assert path.read_text() == 'old'
+  monkeypatch.undo()
+  atomic_write(path, b'new')
+  assert path.read_bytes() == b'new' and names(tmp_path) == {'manifest.json'}
+
+
+def test_processes_that_race_to_write_a_file_do_not_share_its_temporary_name(tmp_path, monkeypatch):
+  temporary = []
+  monkeypatch.setattr(Path, 'replace', lambda new, _: temporary.append(new.name))
+  for pid in (1, 2):
+    monkeypatch.setattr(os, 'getpid', lambda pid=pid: pid)
+    atomic_write(tmp_path / 'note', 'text', racing=True)
+  assert len(set(temporary)) == 2

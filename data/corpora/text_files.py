@@ -13,6 +13,7 @@ from pathlib import Path
 import zlib
 
 from data.errors import DataError
+from runtime.atomic import atomic_write
 
 PLAIN = ('.txt', '.text', '.md', '')
 JSON_LINES = ('.jsonl', '.ndjson')
@@ -155,7 +156,5 @@ def _remembered_hash(file: Path, folder: Path) -> str:
   with open(file, 'rb') as stream:
     digest = hashlib.file_digest(stream, 'sha256').hexdigest()
   folder.mkdir(parents=True, exist_ok=True)
-  temporary = note.with_suffix(f'.{os.getpid()}')
-  temporary.write_text(f'{signature} {digest}')
-  temporary.replace(note)
+  atomic_write(note, f'{signature} {digest}', racing=True)
   return digest

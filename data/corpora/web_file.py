@@ -6,6 +6,7 @@ from pathlib import Path
 import urllib.request
 
 from data.errors import DataError
+from runtime.atomic import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,9 +31,7 @@ class Page:
           f'it at {path}, or name it with --config.data.corpus=text:PATH'
         ) from error
       path.parent.mkdir(parents=True, exist_ok=True)
-      temporary = path.with_suffix('.new')
-      temporary.write_bytes(content)
-      temporary.replace(path)
+      atomic_write(path, content)
     return verified(path, self.sha256)
 
 
