@@ -16,6 +16,7 @@ import runs
 from test_resume import wait_for
 
 from configs import base
+from runtime import distributed
 
 AGAIN = 'The same command, on all of them, goes on from the last checkpoint.'
 
@@ -226,6 +227,21 @@ def test_a_device_without_memory_ends_a_run_with_an_estimate_and_three_ways_out(
   assert (
     len(re.findall(r'^  --config\.', err, re.MULTILINE)) == 3 and '--config.accumulate=2 ' in err
   )
+
+
+def test_a_message_is_five_numbers_that_fit_32_bits_in_any_company():
+  message = distributed.pack(True, 0x0123456789ABCDEF)
+  assert message.dtype == np.uint32 and message.tolist() == [1, 0xCDEF, 0x89AB, 0x4567, 0x0123]
+  largest = distributed.pack(True, 2**64 - 1)
+  assert int(largest.max()) * 65_536 < 2**32
+
+
+def test_sums_of_messages_are_read_as_who_stops_and_the_hash_of_the_whole_batch():
+  hashes = [2**64 - 1, 2**63 + 12_345, 0xFFFF_0001_FFFF_0002]
+  messages = [distributed.pack(stop, each) for stop, each in zip((True, False, True), hashes)]
+  read = distributed.unpack(np.sum(messages, axis=0, dtype=np.uint32))
+  assert read.stops == 2
+  assert read.batch_hash == sum(hashes) % 2**64
 
 
 FILES = [
