@@ -14,6 +14,7 @@ from collections.abc import Callable
 import contextlib
 import itertools
 import json
+import sys
 from typing import Any, NamedTuple
 
 import jax
@@ -36,6 +37,12 @@ def several() -> bool:
 def index() -> int:
   """Number of this process; touches no device."""
   return runtime.global_state.process_id
+
+
+def say(text: str):
+  """Prints a line to standard error; of several processes, with the number of this one."""
+  with contextlib.suppress(OSError):  # the terminal may be gone
+    print(f'process {index()}: {text}' if several() else text, file=sys.stderr, flush=True)
 
 
 def from_first(work: Callable[[], Any]) -> Any:
