@@ -9,6 +9,7 @@ import atexit
 from collections.abc import Iterator
 import contextlib
 from importlib import util
+import json
 import os
 from pathlib import Path
 import shutil
@@ -68,6 +69,20 @@ def write(path: epath.Path | Path, text: str):
     path.write_text(text)
     return
   atomic_write(path, text)
+
+
+def read_json(path: epath.Path | Path) -> dict | None:
+  """The JSON object in a file; None where there is no file, or none that holds one."""
+  try:
+    value = json.loads(path.read_text())
+  except (FileNotFoundError, ValueError, RecursionError):
+    return None
+  return value if isinstance(value, dict) else None
+
+
+def write_json(path: epath.Path | Path, value: dict):
+  """Whole or not at all, as `write`."""
+  write(path, json.dumps(value, indent=1) + '\n')
 
 
 def claim(path: epath.Path | Path, text: str):
