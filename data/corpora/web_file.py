@@ -1,4 +1,4 @@
-"""Text that lives at one address: fetched once, hash-checked."""
+"""Text at one address of the web: fetched once, hash-checked."""
 
 import dataclasses
 import hashlib
@@ -11,14 +11,19 @@ from runtime.atomic import atomic_write
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-  """One plain text file."""
+  """One plain text file, and the name that it has in the cache."""
 
   url: str
   file: str
   sha256: str
 
   def fetch(self, cache: Path, progress) -> Path:
-    """The path of the file in the cache, downloaded if it is not there."""
+    """The path of the file in the cache, downloaded if it is not there.
+
+    Raises:
+      OSError: it could not be downloaded.
+      DataError: the file is not the one that was published.
+    """
     path = cache / 'downloads' / self.file
     if not path.exists():
       progress(f'downloading {self.file}', 0, None)
@@ -36,10 +41,10 @@ class Page:
 
 
 def verified(path: Path, sha256: str) -> Path:
-  """The path of a file that was fetched, if it is what it should be.
+  """`path`, if the file there has this SHA-256.
 
   Raises:
-    DataError: it is another one.
+    DataError: it has another one.
   """
   with open(path, 'rb') as stream:
     found = hashlib.file_digest(stream, 'sha256').hexdigest()
