@@ -36,8 +36,11 @@ def tokenise(
   """`documents.tokenise` of one text: each split has one document."""
   counts = documents.Counts(np.zeros(tokenizer.size, np.int64))
   texts = halves(corpus, validation_share, counts.replaced, progress)
-  placed = zip(texts, documents.SPLITS, map(documents.hash_of, texts))
-  sha256 = documents.write(placed, counts, tokenizer, folder, sentences.cut)
+  of_splits = [
+    documents.Document(text, split, documents.hash_of(text))
+    for text, split in zip(texts, documents.SPLITS)
+  ]
+  sha256 = documents.write(iter(of_splits), counts, tokenizer, folder, sentences.cut)
   return counts.report(sha256)
 
 
