@@ -39,7 +39,8 @@ def build(folder: Path, make: Callable[[Path], dict]) -> dict:
     temporary.mkdir(parents=True)
     try:
       made = make(temporary)
-      made['bytes'] = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+      files = sorted(temporary.iterdir())
+      made['bytes'] = {path.name: path.stat().st_size for path in files}
       (temporary / MANIFEST).write_text(json.dumps(made))
       _rename(temporary, folder)
     except BaseException:

@@ -59,8 +59,10 @@ def cut(sentence: str) -> list[str]:
   parts, start = [], 0
   while len(sentence) - start > LONGEST:
     window = sentence[start : start + LONGEST]
-    words = window.rsplit(None, 1)[0] if window[-1:].strip() else window.rstrip()
-    length = len(words) if words.strip() and len(words) < LONGEST else LONGEST
+    ends_in_word = window[-1:].strip()
+    words = window.rsplit(None, 1)[0] if ends_in_word else window.rstrip()
+    cuttable = words.strip() and len(words) < LONGEST
+    length = len(words) if cuttable else LONGEST
     parts.append(sentence[start : start + length])
     start += length
   return [*parts, sentence[start:]]

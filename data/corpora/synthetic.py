@@ -106,7 +106,12 @@ def ambiguous(clauses: int = LENGTH // 5) -> Language:
   which. Every other word of a clause is drawn independently. So a causal model has to guess the
   sense, and a bidirectional one reads it from the last word.
   """
-  slots = [('the', 'a', 'this', 'that'), ('bank_1', 'bank_2'), ('is', 'was'), ('near', 'beside')]
+  slots = [
+    ('the', 'a', 'this', 'that'),
+    ('bank_1', 'bank_2'),
+    ('is', 'was'),
+    ('near', 'beside'),
+  ]
   cues = [('river', 'water', 'boat', 'fish'), ('money', 'loan', 'cash', 'gold')]
   words = tuple(itertools.chain(*slots, *cues))
   number = {word: index for index, word in enumerate(words)}
@@ -155,8 +160,10 @@ def brackets(nests: int = LENGTH // 5, kinds: int = 4) -> Language:
   states are the stacks.
   """
   pairs, letters = ('()', '[]', '{}', '<>')[:kinds], ('x', 'y')
-  words = (*(pair[0] for pair in pairs), *(pair[1] for pair in pairs), *letters)
-  one, two = [(a,) for a in range(kinds)], list(itertools.product(range(kinds), repeat=2))
+  opening, closing = zip(*pairs)
+  words = (*opening, *closing, *letters)
+  one = [(kind,) for kind in range(kinds)]
+  two = list(itertools.product(range(kinds), repeat=2))
   states = ['begin', *one, *two, *(('close', *stack) for stack in one), 'letter']
   number = {state: index for index, state in enumerate(states)}
   step_WxZxZ = np.zeros((len(words), len(states), len(states)))

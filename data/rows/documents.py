@@ -76,7 +76,7 @@ class Counts:
     Args:
       sha256: of the records of each split.
     """
-    hashes = np.frombuffer(self.hashes, np.uint64) if self.hashes else np.zeros(0, np.uint64)
+    hashes = np.asarray(self.hashes, np.uint64)
     splits = {}
     for split in SPLITS:
       splits[split] = {name: self.splits[split][name] for name in _COUNTED}
@@ -220,7 +220,8 @@ def _spans(lengths: np.ndarray) -> Iterator[slice]:
 
 def hash_of(text: str) -> int:
   """64 bits of a document: decides its split, and tells copies."""
-  return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, person=b'split').digest())
+  digest = hashlib.blake2b(text.encode(), digest_size=8, person=b'split').digest()
+  return int.from_bytes(digest)
 
 
 def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:

@@ -60,7 +60,8 @@ def best_fit(lengths: list[int], T: int) -> list[list[int]]:
   bins = []
   room = [[] for _ in range(T + 1)]  # bins by free room
   available = 0  # bit r: some bin has room r
-  for index in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
+  longest_first = sorted(range(len(lengths)), key=lambda index: (-lengths[index], index))
+  for index in longest_first:
     length = lengths[index]
     fitting = available >> length  # bit r: some bin has room length + r
     if fitting:
@@ -102,7 +103,8 @@ class Packed:
     filled = np.flatnonzero(row_ids >= 0)
     for row, (lengths, tokens) in zip(filled, self._reader.read(row_ids[filled])):
       batch['token'][row, : len(tokens)] = tokens
-      batch['segment'][row, : len(tokens)] = np.repeat(np.arange(1, len(lengths) + 1), lengths)
+      numbers = np.arange(1, len(lengths) + 1)  # of the pieces
+      batch['segment'][row, : len(tokens)] = np.repeat(numbers, lengths)
     return batch
 
 

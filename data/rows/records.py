@@ -86,7 +86,8 @@ class Reader:
 
   def read(self, indices) -> list[tuple[np.ndarray, np.ndarray]]:
     """(lengths of the pieces, all their tokens) of each of these records; arrays are read-only."""
-    return [self._parse(record) for record in self._reader.read([int(index) for index in indices])]
+    found = self._reader.read([int(index) for index in indices])
+    return [self._parse(record) for record in found]
 
   def __iter__(self):
     """What `read` returns of every record, in their order."""
@@ -105,4 +106,6 @@ class Reader:
 
 def split_pieces(lengths: np.ndarray, tokens: np.ndarray) -> list[np.ndarray]:
   """The pieces of a record, as views of its tokens."""
-  return np.split(tokens, np.cumsum(lengths[:-1])) if len(lengths) > 1 else [tokens]
+  if len(lengths) == 1:
+    return [tokens]
+  return np.split(tokens, np.cumsum(lengths[:-1]))

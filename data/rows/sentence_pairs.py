@@ -212,6 +212,7 @@ class _KeyedGenerator:
     self._state = self._bits.state
 
   def at(self, position: int) -> np.random.Generator:
+    """The generator at the start of this position's stream; valid until the next call."""
     self._state['state']['counter'][:] = (0, 0, position, 0)
     self._bits.state = self._state
     return self._generator

@@ -70,7 +70,8 @@ def folders(job: dict) -> list[Path]:
 
 def finished(job: dict) -> list[int]:
   """Numbers of the shards that are complete."""
-  return [index for index, folder in enumerate(folders(job)) if (folder / cache.MANIFEST).exists()]
+  there = [(folder / cache.MANIFEST).exists() for folder in folders(job)]
+  return [index for index, complete in enumerate(there) if complete]
 
 
 def work(index: int, job: dict) -> int:

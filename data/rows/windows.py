@@ -89,7 +89,8 @@ class ContiguousWindows:
     """The batch of these rows, read at these positions of the run; id -1 is an empty row."""
     batch = empty_batch(row_ids, self._T, self._pad)
     for row in np.flatnonzero(row_ids >= 0):
-      start = row_ids[row] * (self._T - 1) + self._shift(positions[row] // len(self))
+      epoch = positions[row] // len(self)
+      start = row_ids[row] * (self._T - 1) + self._shift(epoch)
       window = self._token_N[start : start + self._T]
       batch['token'][row, : len(window)] = window
       batch['segment'][row, : len(window)] = 1

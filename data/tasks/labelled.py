@@ -179,7 +179,8 @@ def _from_tfds(name: str, classes: tuple[str, ...]) -> dict[str, list[Example]]:
   index = [classes.index(label) for label in names]
 
   def example(row: dict) -> Example:
-    return Example(tuple(_text(row[feature]) for feature in _GLUE[name]), index[int(row['label'])])
+    texts = tuple(_text(row[feature]) for feature in _GLUE[name])
+    return Example(texts, index[int(row['label'])])
 
   return {split: list(map(example, source)) for split, source in sources.items()}
 

@@ -86,6 +86,7 @@ class _RteParser:
     self._parser.EntityDeclHandler = self._entity
 
   def examples(self) -> list[Example]:
+    """Reads the file; to be called once."""
     try:
       self._parser.Parse(self._path.read_bytes(), True)
     except expat.ExpatError as error:

@@ -71,6 +71,7 @@ class Tokenizer:
 
   @functools.cached_property
   def sha256(self) -> str:
+    """Of the vocabulary and rule, in hex; see the attributes."""
     return hashlib.sha256(canonical_json(self._tokenizer).encode()).hexdigest()
 
   @functools.cached_property

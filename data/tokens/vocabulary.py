@@ -29,8 +29,8 @@ def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
   heap, size = [], 0  # the largest hash on top
   for text in documents:
     data = text.encode()
-    digest = int.from_bytes(hashlib.blake2b(data, digest_size=8, person=b'vocabulary').digest())
-    heapq.heappush(heap, (-digest, text))
+    digest = hashlib.blake2b(data, digest_size=8, person=b'vocabulary').digest()
+    heapq.heappush(heap, (-int.from_bytes(digest), text))
     size += len(data)
     while size > limit and len(heap) > 1:
       size -= len(heapq.heappop(heap)[1].encode())
