@@ -59,15 +59,15 @@ def main():
 
   if flags.compiled:
     compiler.keep_programs(flags.compiled)
-  with membership.member(
+  with membership.Member(
     coordinator=flags.coordinator,
     processes=flags.processes,
     process=flags.process,
     timeout=flags.join_timeout,
-  ) as leave:
+  ) as member:
     if distributed.index():
       console.mute()
-    stop.on_exit(lambda: leave(143, 'a signal ended it at once'))
+    stop.on_exit(lambda: member.report_exit(143, 'a signal ended it at once'))
     result = None if flags.restart else workdir.finished(directory, resolved)
     if result is None:
       result = loop.train(

@@ -1,5 +1,6 @@
-"""Folders of derived data: complete under the hash of what
-they were made from, or not there at all.
+"""Folders of derived data: complete, under a hash of what they were made from, or absent.
+
+A complete folder has manifest.json, which says what was made and how many bytes each file has.
 """
 
 from collections.abc import Callable
@@ -16,14 +17,21 @@ MANIFEST = 'manifest.json'
 
 
 def key(**parts) -> str:
-  """A short name for everything that a cached folder depends on."""
+  """A name of 20 hex digits for what a cached folder depends on; `parts` must be JSON."""
   return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:20]
 
 
 def build(folder: Path, make: Callable[[Path], dict]) -> dict:
-  """The manifest of `folder`, which `make(empty folder) -> manifest` fills if it is not there yet.
+  """The manifest of `folder`, which is made first if it is not complete.
 
-  Made under another name and renamed, so a kill at any moment leaves nothing half-made.
+  It is made under another name and renamed, so a kill at any moment leaves nothing half-made. Two
+  processes may make the same folder at once; one of them is kept.
+
+  Args:
+    make: fills an empty folder and returns the manifest, a JSON object.
+
+  Raises:
+    DataError: the folder is damaged.
   """
   if not (folder / MANIFEST).exists():
     _remove_abandoned(folder)
@@ -31,7 +39,8 @@ def build(folder: Path, make: Callable[[Path], dict]) -> dict:
     temporary.mkdir(parents=True)
     try:
       made = make(temporary)
-      made['bytes'] = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+      files = sorted(temporary.iterdir())
+      made['bytes'] = {path.name: path.stat().st_size for path in files}
       (temporary / MANIFEST).write_text(json.dumps(made))
       _rename(temporary, folder)
     except BaseException:
@@ -41,6 +50,7 @@ def build(folder: Path, make: Callable[[Path], dict]) -> dict:
 
 
 def _rename(temporary: Path, folder: Path):
+  """Gives a complete folder its name, unless another process was faster."""
   try:
     temporary.rename(folder)
   except OSError:
@@ -62,14 +72,18 @@ def _remove_abandoned(folder: Path):
 
 
 def manifest(folder: Path) -> dict:
-  """What `build` returned of a folder that is there; its files are as long as they were."""
+  """The manifest of a folder that is there. Compares the length of its files, not their bytes.
+
+  Raises:
+    DataError: the manifest cannot be read, or a file is missing or has another length.
+  """
   try:
-    said = json.loads((folder / MANIFEST).read_text())
+    noted = json.loads((folder / MANIFEST).read_text())
   except ValueError as error:
     raise DataError(
       f'{folder / MANIFEST} is damaged ({error}): delete {folder} and run again'
     ) from error
-  for name, expected in said['bytes'].items():
+  for name, expected in noted['bytes'].items():
     path = folder / name
     found = path.stat().st_size if path.exists() else None
     if found != expected:
@@ -78,4 +92,4 @@ def manifest(folder: Path) -> dict:
         f'{path} {state}, {expected:,} bytes were written: the cache is damaged; '
         f'delete {folder} and run again'
       )
-  return said
+  return noted

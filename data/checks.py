@@ -1,4 +1,8 @@
-"""What a corpus must have before a step is worth taking, and what to change where it has not."""
+"""What a corpus must have before a step is worth taking, and what to change where it has not.
+
+All of these return nothing, or raise DataError with the setting that would help. `data` is
+`config.data`.
+"""
 
 from data.corpora.sources import Corpus
 from data.errors import DataError
@@ -9,6 +13,7 @@ LEAST_LENGTH = {False: 2, True: 5}  # one framed token; [CLS] a [SEP] b [SEP]
 
 
 def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool, data):
+  """Checks what is known before the corpus is read: shares, lengths, and a corpus fit for pairs."""
   if not 0 < data.validation_share < 1:
     raise DataError(f'data.validation_share={data.validation_share} must lie between 0 and 1')
   if pairs and data.split == 'tail':
@@ -29,6 +34,7 @@ def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool
 
 
 def check_vocabulary(tokenizer: Tokenizer, vocab_size: int):
+  """Checks that the embedding has a row for every id of the tokenizer."""
   if tokenizer.size > vocab_size:
     raise DataError(
       f'the tokenizer has ids up to {tokenizer.size - 1:,}, the embedding {vocab_size:,} rows: set '
@@ -37,13 +43,14 @@ def check_vocabulary(tokenizer: Tokenizer, vocab_size: int):
 
 
 def check_splits(counted: dict, data):
-  """Refuses an empty split, and text that the tokenizer cannot read."""
+  """Checks that both splits have text, and that the tokenizer can read it.
+
+  Args:
+    counted: `documents.Counts.report`.
+  """
   train, validation = (counted['splits'][split] for split in SPLITS)
   documents = train['documents'] + validation['documents']
-  where = f'{data.corpus}: {documents:,} document{"s" if documents > 1 else ""} with text'
-  if counted['dropped']:
-    dropped = [f'{count:,} dropped: {reason}' for reason, count in counted['dropped'].items()]
-    where += f' ({", ".join(dropped)})'
+  where = _corpus_with_counts(data.corpus, documents, counted['dropped'])
   if data.split == 'tail':
     if min(train['tokens'], validation['tokens']) < 2:
       raise DataError(
@@ -64,6 +71,18 @@ def check_splits(counted: dict, data):
     raise DataError(
       f'{where}, all of them for validation: lower data.validation_share={data.validation_share}'
     )
+  _check_unknown(where, train, validation, data)
+
+
+def _corpus_with_counts(corpus: str, documents: int, dropped: dict[str, int]) -> str:
+  text = f'{corpus}: {documents:,} document{"s" if documents > 1 else ""} with text'
+  if dropped:
+    reasons = [f'{count:,} dropped: {reason}' for reason, count in dropped.items()]
+    text += f' ({", ".join(reasons)})'
+  return text
+
+
+def _check_unknown(where: str, train: dict, validation: dict, data):
   tokens = train['tokens'] + validation['tokens']
   unknown = (train['unknown'] + validation['unknown']) / tokens
   if unknown > data.max_unknown_share:
@@ -76,6 +95,11 @@ def check_splits(counted: dict, data):
 
 
 def check_rows(cut: dict, T: int, pairs: bool):
+  """Checks that there are rows of T tokens to train on and, for pairs, to validate with.
+
+  Args:
+    cut: what was written, a split (`stages.rows`).
+  """
   for split in SPLITS:
     rows = cut[split]
     if pairs and rows['documents'] < 2:

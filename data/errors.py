@@ -1,4 +1,4 @@
-"""The one error of this package that a user can do something about."""
+"""The one error of data/ that a user can do something about."""
 
 
 class DataError(RuntimeError):

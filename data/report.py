@@ -4,8 +4,10 @@ _KINDS = dict(pairs='sentence pairs', packed='packed rows', running='windows of 
 
 
 def format_report(report: dict) -> str:
-  """A few aligned lines: what the corpus holds, what became
-  of it, and the floor a model has to beat.
+  """A few aligned lines: what the corpus holds, what became of it, and the loss to beat.
+
+  Args:
+    report: of `pipeline.Prepared`.
   """
   lines = [
     ('corpus', f'{report["corpus"]}, as {_KINDS[report["kind"]]}'),

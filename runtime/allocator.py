@@ -1,4 +1,4 @@
-"""glibc's allocator, told to keep what a training step will need again."""
+"""Settings of glibc's allocator that keep the memory of a training step for the next one."""
 
 import ctypes
 import os
@@ -10,13 +10,12 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4
 
 
 def disable_malloc_trim():
-  """Memory that is freed stays with the process, for programs on a
-  CPU; nothing happens where there is no glibc.
+  """Keeps freed memory in the process, for programs on a CPU; does nothing without glibc.
 
-  XLA frees the buffers of a step and asks for the same sizes in the next. As it comes, glibc gives
-  each back to the system, which then clears every page anew. To be called before anything large is
-  allocated. The largest blocks of XLA's own threads are still mapped anew: glibc keeps only the
-  main heap. `reexec_with_huge_pages` makes that cheap.
+  To be called before anything large is allocated. XLA frees the buffers of a step and asks for the
+  same sizes in the next. By default glibc returns each of them to the system, which then clears
+  every page again. Large blocks of XLA's own threads are still mapped anew, because glibc keeps
+  only the main heap; `reexec_with_huge_pages` makes that cheap.
   """
   try:
     mallopt = ctypes.CDLL(None).mallopt
@@ -27,13 +26,12 @@ def disable_malloc_trim():
 
 
 def reexec_with_huge_pages():
-  """Begins the program anew with pages of 2 MiB for what malloc
-  maps, where Linux leaves that to programs.
+  """Executes this program again, in the same process, with huge pages (2 MiB) for malloc.
 
-  Each step maps and clears gigabytes: with large pages BERT-base trains a fifth faster on a CPU
-  (docs/LOG.md, 2026-11-30). glibc reads GLIBC_TUNABLES when a process begins, hence the second
-  beginning, in the same process. Who has set that variable, to nothing even, is left alone. To be
-  called before anything else is done.
+  To be called before anything else is done. Each step maps and clears gigabytes: with huge pages
+  BERT-base trains a fifth faster on a CPU (docs/LOG.md, 2026-11-30). glibc reads GLIBC_TUNABLES
+  only when a program starts, so it is executed again. Does nothing where that variable is set, even
+  to nothing, or where Linux does not leave the choice to programs ([madvise]).
   """
   switch = Path('/sys/kernel/mm/transparent_hugepage/enabled')
   if 'GLIBC_TUNABLES' in os.environ or not switch.exists() or '[madvise]' not in switch.read_text():

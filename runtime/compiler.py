@@ -1,6 +1,4 @@
-"""What jax's compiler is told: how to compile for a platform,
-and where programs are kept between runs.
-"""
+"""Options of jax's compiler: how to compile for a platform, and where to keep compiled programs."""
 
 import functools
 import os
@@ -11,13 +9,13 @@ import jax
 
 from configs.schema.check import ConfigError
 
-# By platform. On a CPU: see that the old parameters and moments are dead when the new ones are
-# written over them; without it each step begins by copying all of them.
+# By platform. On a CPU: the copy-insertion pass then sees that the old parameters and moments are
+# dead when the new ones are written over them; without it each step begins by copying all of them.
 _OPTIONS = dict(cpu=('xla_cpu_copy_insertion_use_region_analysis',))
 
 
 def options(mesh) -> dict[str, bool]:
-  """`compiler_options` of `jax.jit` for programs that run on a mesh."""
+  """`compiler_options` of `jax.jit` for programs that run on this mesh."""
   platform = mesh.devices.flat[0].platform
   return {name: True for name in _OPTIONS.get(platform, ()) if _known(name)}
 
@@ -33,11 +31,10 @@ def _known(name: str) -> bool:
 
 
 def keep_programs(folder: str):
-  """Lets jax read compiled programs from `folder` and write
-  new ones there; off unless a run asks for it.
+  """Makes jax read compiled programs from `folder` and write new ones there.
 
-  What lies in it is run, so the folder has to be this user's and
-  nobody else's. A damaged entry is compiled again.
+  Programs in it are executed, so the folder must be this user's and no other user may open it. A
+  damaged entry is compiled again.
 
   Raises:
     ConfigError: others may use the folder, or it is somebody else's.

@@ -1,7 +1,6 @@
-"""What a person sees: what will happen, what is happening,
-how long it will take, and what came of it.
+"""What a run prints: tables, lines, and progress with the time left.
 
-On a terminal a live progress bar; elsewhere (a log, CI) a plain line now and then.
+On a terminal, progress is a live bar; elsewhere (a log, CI) it is a plain line every ten seconds.
 """
 
 from collections import deque
@@ -26,7 +25,15 @@ _PLAIN_WIDTH = 160  # a log has no edge to wrap at
 
 
 class Console:
-  """Lines, tables and the progress of one run."""
+  """Lines, tables and the progress bar of one run.
+
+  Args:
+    quiet: print nothing.
+    file: to print to instead of standard output.
+
+  Attributes:
+    started: `time.monotonic` when it was made.
+  """
 
   def __init__(self, *, quiet: bool = False, file=None):
     self._rich = RichConsole(highlight=False, quiet=quiet, file=file)
@@ -38,28 +45,35 @@ class Console:
     self._stage = ''
     self._last_plain = 0.0
     self._numbers = ''
-    # measured time of a step over its predicted time
-    self._slower: deque[float] = deque(maxlen=101)
+    # measured over predicted seconds of the last steps
+    self._slowdowns: deque[float] = deque(maxlen=101)
 
   def mute(self):
-    """Says nothing from now on."""
+    """Prints nothing from now on."""
     self._rich.quiet = True
 
   def say(self, text: str):
+    """Prints a line, above the bar if there is one; nothing in it is markup."""
     self._rich.print(text, markup=False, soft_wrap=True)
 
   def stage(self, name: str, done: int, total: int | None):
-    """Progress of preparing the data; a line a stage where there is no terminal."""
+    """Progress of preparing the data (`data.stages.Progress`), as lines on a terminal as well."""
     if name != self._stage:
       self._stage = name
       self._last_plain = time.monotonic()
       self.say(f'data: {name} ...')
-    elif time.monotonic() - self._last_plain > _PLAIN_EVERY_S:
-      self._last_plain = time.monotonic()
+    elif self._line_is_due():
       self.say(f'data: {name}: {done:,}' + (f' of {total:,}' if total else ''))
 
+  def _line_is_due(self) -> bool:
+    """Whether the last plain line is long enough ago; if so, the next one is expected now."""
+    due = time.monotonic() - self._last_plain > _PLAIN_EVERY_S
+    if due:
+      self._last_plain = time.monotonic()
+    return due
+
   def table(self, title: str, rows: dict[str, str]):
-    """Names and values, aligned."""
+    """Prints names and values, aligned under a title."""
     # a table's own title wraps at its width
     self._rich.print(Text(title, style='bold'), soft_wrap=True)
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -70,8 +84,12 @@ class Console:
     self._rich.print(table)
 
   def begin(self, step: int, steps: int, predict: Callable[[int], float]):
-    """Starts the bar; `predict` gives the seconds from a step to the
-    end, which what is measured then corrects.
+    """Starts the bar of the training.
+
+    Args:
+      step: steps that are done.
+      steps: of the whole run.
+      predict: seconds from a step to the end; the time left is this, corrected by what is measured.
     """
     self._steps, self._predict = steps, predict
     if self._rich.is_terminal:
@@ -90,7 +108,7 @@ class Console:
       )
 
   def status(self, what: str):
-    """Says what takes time now: compiling, evaluating, saving."""
+    """Shows what takes time now: compiling, evaluating, saving."""
     if self._progress is not None:
       self._progress.update(
         self._task, description=what, numbers=self._numbers, since=time.monotonic()
@@ -101,34 +119,35 @@ class Console:
   def stepped(
     self, step: int, seconds: float | None, overhead: float, loss: float, tokens_per_second: float
   ):
-    """One more step is done, in so many seconds; `overhead` is
-    the time of evaluation and saving, a step.
+    """Shows that one more step is done.
+
+    Args:
+      step: steps that are done.
+      seconds: of this step; None where it was not measured.
+      overhead: seconds of evaluation and saving, a step.
     """
     if seconds is not None:
-      self._slower.append(seconds / (self._predict(step - 1) - self._predict(step)))
-    slower = statistics.median(self._slower) if self._slower else 1.0
-    eta = self._predict(step) * slower + (self._steps - step) * overhead
-    numbers = self._numbers = (
-      f'loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {duration(eta)} left'
-    )
+      predicted = self._predict(step - 1) - self._predict(step)
+      self._slowdowns.append(seconds / predicted)
+    slowdown = statistics.median(self._slowdowns) if self._slowdowns else 1.0
+    left = self._predict(step) * slowdown + (self._steps - step) * overhead
+    numbers = f'loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {duration(left)} left'
+    self._numbers = numbers
     if self._progress is not None:
       self._progress.update(self._task, completed=step, numbers=numbers, description='training')
-    elif time.monotonic() - self._last_plain > _PLAIN_EVERY_S or step == self._steps:
+    elif self._line_is_due() or step == self._steps:
       self._last_plain = time.monotonic()
       self.say(f'step {step:,} of {self._steps:,}  {numbers}')
 
   def substep(self, index: int, of: int, what: str):
-    """Progress within what takes long: `index`, from 1, of so many
-    parts of a step or of the validation set.
-    """
+    """Shows progress within a step or an evaluation: part `index`, from 1, of so many."""
     if self._progress is not None:
       self._progress.update(self._task, numbers=f'{index:,} of {of:,} {what}')
-    elif time.monotonic() - self._last_plain > _PLAIN_EVERY_S:
-      self._last_plain = time.monotonic()
+    elif self._line_is_due():
       self.say(f'{index:,} of {of:,} {what}')
 
   def progress(self, done: int, of: int, seconds: float):
-    """So many of what the bar counts are done, in so many seconds together."""
+    """Shows that `done` of what the bar counts are done, in so many seconds together."""
     numbers = f'{done:,} of {of:,}  {duration(seconds / done * (of - done))} left'
     if self._progress is not None:
       self._progress.update(self._task, completed=done, numbers=numbers)
@@ -136,13 +155,14 @@ class Console:
       self.say(numbers)
 
   def end(self):
+    """Takes the bar away."""
     if self._progress is not None:
       self._progress.stop()
       self._progress = None
 
 
 class _Status(ProgressColumn):
-  """What is being done; anything but a step with the time it has taken so far."""
+  """The column that says what is being done: training, or another activity and its seconds."""
 
   def render(self, task) -> Text:
     if task.description == 'training':

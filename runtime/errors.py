@@ -1,4 +1,4 @@
-"""Why a run may end early; `exit_code` is what the process then returns."""
+"""Why a run may end early; `exit_code` is what the process then returns (see cli.py)."""
 
 
 class StateError(RuntimeError):
@@ -20,7 +20,7 @@ class NumericalError(RuntimeError):
 
 
 class LeakError(RuntimeError):
-  """The network sees what its mask hides, so no number of the run would mean anything."""
+  """An output depends on an input that the mask forbids, so no number of the run means anything."""
 
   exit_code = 5
 

@@ -5,6 +5,7 @@ FAULT=die_in_save:2     kill -9 in the middle of the second save
 FAULT=nan_at:5          the parameters before step 5 are NaN
 FAULT=sleep_at:3        step 3 takes an hour
 FAULT=oom_at:3          the device has no memory for step 3
+FAULT=none              none of these, but `mark` writes the phase of the run
 """
 
 import os
@@ -24,6 +25,7 @@ def armed(kind: str) -> int | None:
 
 
 def maybe_die(kind: str, number: int):
+  """Kills this process with SIGKILL if FAULT says so: no handler and no cleanup runs."""
   if armed(kind) == number:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -37,12 +39,13 @@ def maybe_poison(step: int, tree):
 
 
 def maybe_sleep(step: int):
+  """Sleeps for an hour before this step if FAULT says so."""
   if armed('sleep_at') == step:
     time.sleep(3_600)
 
 
 def maybe_exhaust(step: int):
-  """Raises what jax raises where the memory of a device does not suffice."""
+  """Raises what jax raises when a device runs out of memory, if FAULT says so for this step."""
   if armed('oom_at') == step:
     raise jax.errors.JaxRuntimeError(
       'RESOURCE_EXHAUSTED: Out of memory allocating 4294967296 bytes.'

@@ -12,14 +12,16 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
 
 class Stop:
-  """Whether somebody asked the run to stop.
+  """Whether somebody asked the run to stop. One a process, made in its main thread.
 
-  Python's own handlers wait until the main thread returns from C++, which a compilation keeps for a
-  minute. The byte that the C-level handler writes to a socket
-  arrives at once, so a thread reads that instead.
+  Python signal handlers run only when the main thread leaves C++; compilation can hold it for a
+  minute. So a thread reads the byte that the C-level handler writes to a socket at once.
+
+  Before `defer` is called, a signal ends the process with code 143. After it, the first signal sets
+  `requested` and the second one ends the process.
 
   Attributes:
-    requested: set by the first signal once `defer` was called; the loop looks at it between steps.
+    requested: an Event, which the training loop reads between steps.
   """
 
   def __init__(self):
@@ -29,34 +31,35 @@ class Stop:
     self._receiver, self._sender = socket.socketpair()
     self._sender.setblocking(False)
     for number in _SIGNALS:
-      signal.signal(number, lambda *_: None)
+      signal.signal(number, lambda *_: None)  # a handler at all, or the default one ends us
     signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=self._listen, daemon=True).start()
 
   def on_exit(self, cleanup: Callable[[], None]):
-    """Something short to do if the process ends here: releasing the lock."""
+    """Adds something short to do if a signal ends the process here, as releasing the lock."""
     self._cleanups.append(cleanup)
 
   def defer(self):
-    """From now on there is work to save: the first signal only sets `requested`."""
+    """Says that there is work to save from now on: the first signal only sets `requested`."""
     self._deferred = True
 
   def _listen(self):
     while True:
-      for number in self._receiver.recv(16):
-        if number not in _SIGNALS:
-          continue
-        name = signal.Signals(number).name
-        if self._deferred and not self.requested.is_set():
-          self.requested.set()
-          _say(f'{name}: stopping after this step, with a checkpoint. Again: stop at once.')
-          continue
-        try:
-          _say(f'{name}: stopped.')
-          for cleanup in self._cleanups:
-            cleanup()
-        finally:
-          os._exit(143)
+      for number in self._receiver.recv(16):  # a byte a signal
+        if number in _SIGNALS:
+          self._handle(signal.Signals(number).name)
+
+  def _handle(self, name: str):
+    if self._deferred and not self.requested.is_set():
+      self.requested.set()
+      _say(f'{name}: stopping after this step, with a checkpoint. Again: stop at once.')
+      return
+    try:
+      _say(f'{name}: stopped.')
+      for cleanup in self._cleanups:
+        cleanup()
+    finally:
+      os._exit(143)
 
 
 def _say(text: str):

@@ -9,6 +9,7 @@ import atexit
 from collections.abc import Iterator
 import contextlib
 from importlib import util
+import json
 import os
 from pathlib import Path
 import shutil
@@ -19,6 +20,7 @@ from etils import epath
 import fsspec
 
 from configs.schema.check import ConfigError
+from runtime.atomic import atomic_write
 
 # {scheme: (package that speaks it, our extra that brings it)}
 SCHEMES = {'gs': ('gcsfs', 'gcs')}
@@ -31,7 +33,10 @@ for _scheme in SCHEMES:
 
 
 def resolve_path(name: epath.PathLike, flag: str = '--workdir') -> Path | epath.Path:
-  """The folder, or file, of that name; ~ is understood.
+  """The path of that name, of a folder or a file; ~ is understood.
+
+  Args:
+    flag: what the name was given with, for the error.
 
   Raises:
     ConfigError: it is on a store that is not known, or whose package is not installed.
@@ -51,7 +56,7 @@ def resolve_path(name: epath.PathLike, flag: str = '--workdir') -> Path | epath.
 
 
 def make(folder: epath.Path | Path):
-  """A folder and those above it; a store has none, and a bucket is not made by surprise."""
+  """Makes a folder and those above it; on a store does nothing, and never makes a bucket."""
   if not remote(folder):
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -62,17 +67,29 @@ def remote(path: epath.PathLike) -> bool:
 
 
 def write(path: epath.Path | Path, text: str):
-  """Whole or not at all, whenever the process is killed."""
-  if remote(path):
+  """Writes a file whole or not at all, whenever the process is killed."""
+  if remote(path):  # an object appears whole
     path.write_text(text)
     return
-  new = path.with_name(path.name + '.new')
-  new.write_text(text)
-  new.replace(path)
+  atomic_write(path, text)
+
+
+def read_json(path: epath.Path | Path) -> dict | None:
+  """The JSON object in a file; None where there is no file, or none that holds one."""
+  try:
+    value = json.loads(path.read_text())
+  except (FileNotFoundError, ValueError, RecursionError):
+    return None
+  return value if isinstance(value, dict) else None
+
+
+def write_json(path: epath.Path | Path, value: dict):
+  """Writes a JSON object as `write` does, an indented line a value."""
+  write(path, json.dumps(value, indent=1) + '\n')
 
 
 def claim(path: epath.Path | Path, text: str):
-  """Writes a file that must not be there yet: one of two racers wins.
+  """Writes a file that must not be there yet: of two processes that try, one succeeds.
 
   Raises:
     FileExistsError: it is there.
@@ -92,7 +109,7 @@ def claim(path: epath.Path | Path, text: str):
 
 
 def refresh(path: epath.Path | Path, text: str):
-  """Gives a file that holds this text the time of now."""
+  """Sets the modification time of a file, which holds this text, to now."""
   if remote(path):
     path.write_text(text)
   else:
@@ -100,7 +117,7 @@ def refresh(path: epath.Path | Path, text: str):
 
 
 def move(source: epath.Path | Path, target: epath.Path | Path):
-  """A file or folder under another name; on a store object by object, so a kill may leave both."""
+  """Renames a file or folder; on a store object by object, so a kill may leave both."""
   if remote(source):
     store, key = fsspec.core.url_to_fs(str(source))
     store.mv(key, store._strip_protocol(str(target)), recursive=store.isdir(key))
@@ -111,8 +128,10 @@ def move(source: epath.Path | Path, target: epath.Path | Path):
 
 @contextlib.contextmanager
 def appending(path: epath.Path | Path) -> Iterator[IO]:
-  """A file of this machine that a program may write to; on a
-  store it is added to the object at the end.
+  """A file to add text to. On a store, what was written becomes part of the object on leaving.
+
+  Yields:
+    A file of this machine: of text on a disk, of bytes for a store.
   """
   if not remote(path):
     with path.open('a') as file:
@@ -127,8 +146,9 @@ def appending(path: epath.Path | Path) -> Iterator[IO]:
 
 
 def local(folder: epath.Path | Path) -> Path:
-  """The folder itself; of one on a store, its files (none of the
-  folders in it) copied here until the process ends.
+  """A folder of this machine with the same files: itself, or a copy of one on a store.
+
+  The copy has none of the folders in it, and is removed when the process ends.
   """
   if not remote(folder):
     return folder
@@ -141,8 +161,9 @@ def local(folder: epath.Path | Path) -> Path:
 
 
 def link(target: epath.Path | Path, folder: epath.Path | Path) -> str:
-  """How a page in `folder` names a file or folder: relative, or
-  whole where the two are not in one place.
+  """The reference by which a page in `folder` links to a file or folder.
+
+  Relative; absolute where one is on a store and the other is not.
   """
   if remote(target) != remote(folder):
     return str(target) if remote(target) else Path(target).absolute().as_uri()

@@ -129,7 +129,7 @@ def test_what_is_no_blimp_is_refused_with_its_place(tmp_path, content, words):
 _PREPARE = """
 import json, sys
 import tensorflow_datasets as tfds
-from data import blimp
+from data.tasks import blimp
 
 lines = json.loads(sys.argv[1])
 

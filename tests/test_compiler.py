@@ -15,7 +15,7 @@ from runtime import compiler
 
 _PROGRAM = """
 import jax
-from training import compiler
+from runtime import compiler
 compiler.keep_programs({folder!r})
 import jax.numpy as jnp
 print(float(jax.jit(lambda x: jnp.sin(x @ x).sum())(jnp.arange(9.0).reshape(3, 3))))

@@ -16,6 +16,7 @@ import runs
 from test_resume import wait_for
 
 from configs import base
+from runtime import distributed, membership
 
 AGAIN = 'The same command, on all of them, goes on from the last checkpoint.'
 
@@ -226,6 +227,39 @@ def test_a_device_without_memory_ends_a_run_with_an_estimate_and_three_ways_out(
   assert (
     len(re.findall(r'^  --config\.', err, re.MULTILINE)) == 3 and '--config.accumulate=2 ' in err
   )
+
+
+def test_a_message_is_five_numbers_that_fit_32_bits_in_any_company():
+  message = distributed.pack(True, 0x0123456789ABCDEF)
+  assert message.dtype == np.uint32 and message.tolist() == [1, 0xCDEF, 0x89AB, 0x4567, 0x0123]
+  largest = distributed.pack(True, 2**64 - 1)
+  assert int(largest.max()) * 65_536 < 2**32
+
+
+def test_sums_of_messages_are_read_as_who_stops_and_the_hash_of_the_whole_batch():
+  hashes = [2**64 - 1, 2**63 + 12_345, 0xFFFF_0001_FFFF_0002]
+  messages = [distributed.pack(stop, each) for stop, each in zip((True, False, True), hashes)]
+  read = distributed.unpack(np.sum(messages, axis=0, dtype=np.uint32))
+  assert read.stops == 2
+  assert read.batch_hash == sum(hashes) % 2**64
+
+
+def test_a_process_without_a_new_heartbeat_is_gone_and_one_that_has_left_is_not():
+  roster = membership.Roster(3, now=0.0)
+  left = {2: membership.Report(0, '')}
+  for now in range(1, 30):
+    beats = {0: str(now), 1: str(min(now, 5)), 2: '3'}  # process 1 goes silent after 5 s
+    roster.hear(beats, left, float(now))
+    assert roster.gone(now) == ([1] if now > 25 else [])
+    assert roster.failure(now) is None
+
+
+def test_a_failure_elsewhere_ends_a_process_after_a_grace_with_the_first_reason():
+  roster = membership.Roster(3, now=0.0)
+  roster.hear({}, {0: membership.Report(143, ''), 2: membership.Report(5, 'NaN')}, 1.0)
+  roster.hear({}, {1: membership.Report(6, 'late')}, 2.0)
+  assert roster.failure(6.0) is None
+  assert roster.failure(6.5) == (5, 'process 2 stopped: NaN')
 
 
 FILES = [

@@ -44,7 +44,7 @@ def test_every_id_survives_the_disk(tmp_path, size, itemsize):
 def test_a_document_is_framed_once_and_nothing_of_it_is_lost():
   for length in range(1, 5 * T):
     tokens = np.arange(100, 100 + length)
-    cut = list(packed.pieces(tokens, begin=1, end=2, T=T))
+    cut = list(packed.pieces(tokens, bos=1, eos=2, T=T))
     assert all(piece[0] == 1 and len(piece) <= T for piece in cut)
     assert cut[-1][-1] == 2
     np.testing.assert_array_equal(np.concatenate([piece[1:] for piece in cut])[:-1], tokens)

@@ -15,7 +15,8 @@ import pytest
 from configs import base
 from configs.schema import check
 from configs.schema.check import ConfigError
-from runtime import storage, workdir
+from runtime import lock, storage, workdir
+from runtime.atomic import atomic_write
 from runtime.errors import StateError
 from training import metrics
 
@@ -34,13 +35,13 @@ CODE = [
 ALLOWED = {
   'runtime/storage.py': 'the one place that knows both',
   'runtime/cli.py': 'names of programs and of the files of configs/',
-  "runtime/workdir.py: (_ROOT / folder).rglob('*.py')": 'the code of this program',
+  "runtime/software.py: (_ROOT / folder).rglob('*.py')": 'the code of this program',
   'training/checkpoint.py: shutil': 'free room, asked only where the folder is on a disk of this '
   'machine',
   "training/metrics.py: path.open('a')": 'metrics.jsonl of a disk; a store has parts',
-  'runtime/workdir.py: path.rename(aside)': 'a dead lock on a disk; one on a store is left '
+  'runtime/lock.py: path.rename(aside)': 'a dead lock on a disk; one on a store is left '
   'before this',
-  'runtime/workdir.py: aside.rename(path)': 'the same',
+  'runtime/lock.py: aside.rename(path)': 'the same',
   'eval.py: Path(flags.task_data)': 'data of tasks, not a workdir',
   'tools/claims/schema.py: Path(file)': 'the files of claims/',
   'tools/claims/measure.py: Path(base.__file__)': 'the configs of this tree',
@@ -191,8 +192,8 @@ def age(path, seconds: float):
 
 
 def test_a_run_on_a_store_is_locked_kept_alive_and_released(run, monkeypatch):
-  monkeypatch.setattr(workdir, '_HEARTBEAT_S', 0.05)
-  with workdir.locked(run):
+  monkeypatch.setattr(lock, '_HEARTBEAT_S', 0.05)
+  with lock.locked(run):
     age(run / 'lock.json', 1_000)
     end = datetime.datetime.now() + datetime.timedelta(seconds=20)
     while datetime.datetime.now().timestamp() - (run / 'lock.json').stat().mtime > 500:
@@ -204,11 +205,11 @@ def test_a_run_on_a_store_is_locked_kept_alive_and_released(run, monkeypatch):
 def test_a_lock_on_a_store_is_respected_while_its_heartbeat_is_young(run):
   holder = dict(host=f'not-{socket.gethostname()}', pid=7, start='noon')
   storage.claim(run / 'lock.json', json.dumps(holder))
-  with pytest.raises(StateError, match='in use by process 7 on not-'), workdir.locked(run):
+  with pytest.raises(StateError, match='in use by process 7 on not-'), lock.locked(run):
     pass
   age(run / 'lock.json', 400)
   said = []
-  with workdir.locked(run, said.append):
+  with lock.locked(run, said.append):
     pass
   assert said == [f'taking over the lock of process 7 on {holder["host"]}, which is gone']
 
@@ -280,3 +281,24 @@ def test_links_lead_from_a_page_to_a_run(tmp_path, run):
   assert storage.link(tmp_path / 'a' / 'b', tmp_path / 'c') == '../a/b'
   assert storage.link(run / 'x.json', run / 'report') == '../x.json'
   assert storage.link(run, tmp_path) == 'gs://bucket/runs/mine'
+
+
+def test_a_file_is_the_old_one_or_the_new_one_whole(tmp_path, monkeypatch):
+  path = tmp_path / 'manifest.json'
+  atomic_write(path, 'old')
+  monkeypatch.setattr(Path, 'replace', lambda *_: (_ for _ in ()).throw(OSError('killed here')))
+  with pytest.raises(OSError, match='killed here'):
+    atomic_write(path, b'new')
+  assert path.read_text() == 'old'
+  monkeypatch.undo()
+  atomic_write(path, b'new')
+  assert path.read_bytes() == b'new' and names(tmp_path) == {'manifest.json'}
+
+
+def test_processes_that_race_to_write_a_file_do_not_share_its_temporary_name(tmp_path, monkeypatch):
+  temporary = []
+  monkeypatch.setattr(Path, 'replace', lambda new, _: temporary.append(new.name))
+  for pid in (1, 2):
+    monkeypatch.setattr(os, 'getpid', lambda pid=pid: pid)
+    atomic_write(tmp_path / 'note', 'text', racing=True)
+  assert len(set(temporary)) == 2

@@ -216,3 +216,9 @@ def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content):
     tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
   with pytest.raises(DataError, match='no such file.*wordpiece'):
     tokenizer_lib.load(tmp_path / 'wordpeice', lowercase=True)
+
+
+def test_a_vocabulary_without_tokens_to_frame_a_document_is_refused_with_their_names():
+  bare = tokenizer_lib.tokenizers.Tokenizer(tokenizer_lib.models.WordLevel({'a': 0}, unk_token='a'))
+  with pytest.raises(DataError, match=r'needs one of \[CLS\], <s>.* and one of \[SEP\], </s>'):
+    tokenizer_lib.Tokenizer(bare)

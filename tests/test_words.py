@@ -163,3 +163,12 @@ def test_a_special_token_in_a_text_is_unknown_there_too(kinds):
   assert lengths.tolist() == [2, 3, 1] and ids[3] == ids[5] == kinds['words'].unknown
   for kind, text in itertools.product(kinds, texts):
     assert_same(kinds[kind], [text])
+
+
+def test_a_rule_that_was_wrongly_trusted_is_noticed():
+  spaces_merge = vocabulary.train_bpe(['a    house'] * 9, 300)
+  trusted = word_cache.open_words(spaces_merge._tokenizer)
+  trusted._uncut = None  # as if no text of this rule had to stay whole
+  trusted.encode(['a house'] * 20)
+  with pytest.raises(AssertionError, match='other tokens by words than as a whole'):
+    trusted.encode(['a    house'] * 20)

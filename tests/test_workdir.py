@@ -12,7 +12,7 @@ import pytest
 
 from configs import base
 from configs.schema import check
-from runtime import workdir
+from runtime import lock, software, workdir
 from runtime.errors import StateError
 
 
@@ -42,7 +42,7 @@ def dead() -> int:
 
 def take(folder: Path) -> list[str]:
   said = []
-  with workdir.locked(folder, said.append):
+  with lock.locked(folder, said.append):
     assert json.loads((folder / 'lock.json').read_text())['pid'] == os.getpid()
   assert not list(folder.glob('lock.json*'))
   return said
@@ -60,13 +60,13 @@ def test_a_free_workdir_is_made_and_locked_and_released(tmp_path):
 
 
 def test_a_lock_is_released_when_the_run_fails(tmp_path):
-  with pytest.raises(ZeroDivisionError), workdir.locked(tmp_path):
+  with pytest.raises(ZeroDivisionError), lock.locked(tmp_path):
     raise ZeroDivisionError
   take(tmp_path)
 
 
 def test_a_lock_that_another_process_took_over_is_not_released(tmp_path):
-  with workdir.locked(tmp_path):
+  with lock.locked(tmp_path):
     write_lock(tmp_path, host='elsewhere')
   assert 'elsewhere' in (tmp_path / 'lock.json').read_text()
 
@@ -121,7 +121,7 @@ def test_of_two_that_take_over_the_slower_gives_the_lock_back(dead, tmp_path, mo
     (tmp_path / 'lock.json').write_text(json.dumps(winner))
     return False
 
-  monkeypatch.setattr(workdir, '_alive', slow)
+  monkeypatch.setattr(lock, '_alive', slow)
   refused(take, tmp_path)
   assert json.loads((tmp_path / 'lock.json').read_text()) == winner
   assert [path.name for path in tmp_path.iterdir()] == ['lock.json']
@@ -129,8 +129,8 @@ def test_of_two_that_take_over_the_slower_gives_the_lock_back(dead, tmp_path, mo
 
 def test_a_process_that_lost_its_lock_ends(tmp_path):
   code = (
-    'import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom runtime import workdir\n'
-    'workdir._HEARTBEAT_S = 0.05\nwith workdir.locked(sys.argv[2]):\n  print("held", flush=True)\n'
+    'import sys, time\nsys.path.insert(0, sys.argv[1])\nfrom runtime import lock\n'
+    'lock._HEARTBEAT_S = 0.05\nwith lock.locked(sys.argv[2]):\n  print("held", flush=True)\n'
     '  time.sleep(60)\n'
   )
   root = str(Path(__file__).resolve().parents[1])
@@ -277,11 +277,11 @@ def test_other_data_or_another_tokenizer_is_refused_by_name(tmp_path):
 
 def test_resuming_on_something_else_is_said(tmp_path):
   said = []
-  workdir.note_software(tmp_path, workdir.machine(), dict(data=8), said.append)
-  workdir.note_software(tmp_path, workdir.machine(), dict(data=8), said.append)
+  software.note_software(tmp_path, software.machine(), dict(data=8), said.append)
+  software.note_software(tmp_path, software.machine(), dict(data=8), said.append)
   assert said == []
   path = tmp_path / 'software.json'
   path.write_text(json.dumps(json.loads(path.read_text()) | dict(jax='0.1', devices=4096)))
-  workdir.note_software(tmp_path, workdir.machine(), dict(data=8), said.append)
+  software.note_software(tmp_path, software.machine(), dict(data=8), said.append)
   assert 'topology changed: bit-identity not promised' in said[0]
   assert all(word in said[0] for word in ('jax 0.1 ->', 'devices 4096 ->'))

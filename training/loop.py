@@ -10,7 +10,7 @@ from configs.schema import check, grid, meshes
 from data.report import format_report
 from evaluation import mask_check
 from parallel import sharding
-from runtime import distributed, faults, storage, workdir
+from runtime import distributed, faults, lock, software, storage, workdir
 from runtime.console import Console
 from runtime.errors import Preempted
 from runtime.signals import Stop
@@ -49,16 +49,16 @@ def train(
   """
   directory = epath.Path(storage.resolve_path(directory))
   resolved = check.resolve(config)
-  code = dict(code=workdir.code_sha256())
-  distributed.agree(check.flatten(resolved) | workdir.versions() | code)
-  with distributed.held_by_first(lambda: workdir.locked(directory, console.say)) as release:
+  code = dict(code=software.code_sha256())
+  distributed.agree(check.flatten(resolved) | software.versions() | code)
+  with distributed.held_by_first(lambda: lock.locked(directory, console.say)) as release:
     stop.on_exit(release)
     distributed.from_first(
       lambda: workdir.open_config(
         directory, resolved, restart=restart, allow_change=allow_change, say=console.say
       )
     )
-    workdir.check_shared(directory)
+    lock.check_shared(directory)
     devices = sharding.find_devices(config.platform)
     meshes.check(config, len(devices), jax.process_count(), devices[0].platform)
     faults.mark(directory, 'data')
@@ -168,11 +168,11 @@ def _note(experiment: Experiment, directory: epath.Path, mesh, console: Console)
   prepared = experiment.prepared
   data = dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256)
   distributed.agree(data)
-  machine = workdir.machine()
+  machine = software.machine()
 
   def note():
     workdir.check_fingerprint(directory, data)
-    workdir.note_software(directory, machine, dict(mesh.shape), console.say)
+    software.note_software(directory, machine, dict(mesh.shape), console.say)
     prepared.tokenizer.save(directory / 'tokenizer.json')
     (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
 

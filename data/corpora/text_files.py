@@ -1,6 +1,4 @@
-"""The user's own text: plain text or JSON lines,
-compressed or not, one file or a folder of them.
-"""
+"""The user's own text: plain or JSON lines, compressed or not, one file or a folder of them."""
 
 from collections.abc import Iterator
 import gzip
@@ -13,6 +11,7 @@ from pathlib import Path
 import zlib
 
 from data.errors import DataError
+from runtime.atomic import atomic_write
 
 PLAIN = ('.txt', '.text', '.md', '')
 JSON_LINES = ('.jsonl', '.ndjson')
@@ -21,18 +20,16 @@ _BROKEN = (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile)
 
 
 def list_files(path: Path) -> list[Path]:
-  """The readable text files at `path`, sorted by name, hidden ones left out."""
+  """The readable text files at `path`, sorted by name, hidden ones left out.
+
+  Raises:
+    DataError: there is nothing at `path`, or no such file in the folder.
+  """
   if not path.exists():
     raise DataError(f'text:{path}: no such file or folder')
   if path.is_file():
     return [path]
-  files = [
-    file
-    for file in sorted(path.rglob('*'))
-    if file.is_file()
-    and _kind(file) in PLAIN + JSON_LINES
-    and not any(part.startswith('.') for part in file.relative_to(path).parts)
-  ]
+  files = [file for file in sorted(path.rglob('*')) if _is_text(file, path)]
   if not files:
     raise DataError(
       f'text:{path}: the folder holds no {", ".join(PLAIN[:-1] + JSON_LINES)} file (or one of them '
@@ -41,21 +38,34 @@ def list_files(path: Path) -> list[Path]:
   return files
 
 
+def _is_text(file: Path, folder: Path) -> bool:
+  if not file.is_file() or _kind(file) not in PLAIN + JSON_LINES:
+    return False
+  return not any(part.startswith('.') for part in file.relative_to(folder).parts)
+
+
 def identity(files: list[Path], cache: Path) -> str:
   """SHA-256 over the contents of the files in their order; their names do not matter.
 
-  A file's own hash is remembered with its size and time, so
-  that a second run does not read it again.
+  A file's own hash is remembered in the cache with its size and time, so that a second run does not
+  read it again.
   """
-  hashes = [_remembered_hash(file.resolve(), cache / 'hashes') for file in files]
-  return hashlib.sha256(
-    json.dumps([(_kind(f), h) for f, h in zip(files, hashes)]).encode()
-  ).hexdigest()
+  contents = [(_kind(file), _remembered_hash(file.resolve(), cache / 'hashes')) for file in files]
+  return hashlib.sha256(json.dumps(contents).encode()).hexdigest()
 
 
 def read(files: list[Path], progress, *, whole: bool = False) -> Iterator[str]:
-  """The documents: between blank lines, or whole files; or
-  one in each line of JSON under "text".
+  """The documents of these files, one file after another.
+
+  A document of plain text ends at a blank line; of JSON lines, each line has one under "text".
+  Bytes that are not UTF-8 come out as surrogates, which `sources.clean` replaces and counts.
+
+  Args:
+    progress: called with the bytes read; of a compressed file, those before decompression.
+    whole: a plain file is one document.
+
+  Raises:
+    DataError: a file is damaged, UTF-16, or a line is no JSON object with "text".
   """
   total = sum(file.stat().st_size for file in files)
   done = 0
@@ -65,7 +75,10 @@ def read(files: list[Path], progress, *, whole: bool = False) -> Iterator[str]:
         lines = io.TextIOWrapper(
           _decompressed(raw, file), 'utf-8', errors='surrogateescape', newline=''
         )
-        parse = _json_lines if _kind(file) in JSON_LINES else _whole if whole else _paragraphs
+        if _kind(file) in JSON_LINES:
+          parse = _json_lines
+        else:
+          parse = _whole if whole else _paragraphs
         for number, document in enumerate(parse(lines, file)):
           if number % 256 == 0:
             progress('reading', done + raw.tell(), total)
@@ -76,6 +89,7 @@ def read(files: list[Path], progress, *, whole: bool = False) -> Iterator[str]:
 
 
 def _kind(file: Path) -> str:
+  """The suffix that says what is in a file, under that of a compression."""
   return (Path(file.stem) if file.suffix in COMPRESSED else file).suffix.lower()
 
 
@@ -145,6 +159,7 @@ def _json_lines(lines: Iterator[str], file: Path) -> Iterator[str]:
 
 
 def _remembered_hash(file: Path, folder: Path) -> str:
+  """SHA-256 of a file; from a note in `folder` where size, time and inode are as they were."""
   stat = file.stat()
   signature = f'{stat.st_size} {stat.st_mtime_ns} {stat.st_ino}'
   note = folder / hashlib.sha256(os.fsencode(file)).hexdigest()[:20]
@@ -155,7 +170,5 @@ def _remembered_hash(file: Path, folder: Path) -> str:
   with open(file, 'rb') as stream:
     digest = hashlib.file_digest(stream, 'sha256').hexdigest()
   folder.mkdir(parents=True, exist_ok=True)
-  temporary = note.with_suffix(f'.{os.getpid()}')
-  temporary.write_text(f'{signature} {digest}')
-  temporary.replace(note)
+  atomic_write(note, f'{signature} {digest}', racing=True)
   return digest

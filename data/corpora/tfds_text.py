@@ -10,16 +10,16 @@ TEXT_FEATURES = ('text', 'book_text')
 
 
 def open_builders(names: tuple[str, ...]) -> tuple[str, Callable[..., Iterator[str]], int]:
-  """(identity, reader, number of documents) of the training
-  splits of these sets, one after another.
+  """Opens the training splits of these sets, read one after another.
+
+  Returns:
+    (identity, read, number of documents), as `sources.Corpus` has them.
+
+  Raises:
+    DataError: a set cannot be prepared here, or has no training split.
   """
   builders = [_prepared(name) for name in names]
-  identity = ' '.join(
-    f'{builder.info.full_name} {builder.info.splits["train"].num_examples}'
-    f' {builder.info.splits["train"].num_bytes}'
-    for builder in builders
-  )
-
+  identity = ' '.join(map(_identity, builders))
   total = sum(builder.info.splits['train'].num_examples for builder in builders)
 
   def read(_, progress, first: int, last: int | None) -> Iterator[str]:
@@ -28,7 +28,7 @@ def open_builders(names: tuple[str, ...]) -> tuple[str, Callable[..., Iterator[s
     for builder in builders:
       feature = _text_feature(builder)
       source = builder.as_data_source('train')
-      begin, end = max(first - before, 0), min(last - before, len(source))
+      begin, end = max(first - before, 0), min(last - before, len(source))  # of this set
       before += len(source)
       for start in range(begin, end, 64):
         for example in source.__getitems__(range(start, min(start + 64, end))):
@@ -41,13 +41,16 @@ def open_builders(names: tuple[str, ...]) -> tuple[str, Callable[..., Iterator[s
   return identity, read, total
 
 
+def _identity(builder) -> str:
+  train = builder.info.splits['train']
+  return f'{builder.info.full_name} {train.num_examples} {train.num_bytes}'
+
+
 def _prepared(name: str):
   try:
     builder = tfds.builder(name, file_format='array_record')
     builder.download_and_prepare()
-  except (
-    Exception
-  ) as error:  # TFDS raises anything here: no network, no Beam, no disk, an unknown name
+  except Exception as error:  # TFDS raises any: no network, no Beam, no disk, an unknown name
     raise DataError(
       f'tfds:{name} could not be prepared ({type(error).__name__}: {str(error).strip()[:300]}). '
       'Prepare it where its needs are met (docs/data.md has the command) and set TFDS_DATA_DIR, or '
@@ -59,6 +62,7 @@ def _prepared(name: str):
 
 
 def _text_feature(builder) -> str:
+  """The feature that holds the documents: of a known name, or the only one of text."""
   features = builder.info.features
   texts = [name for name, feature in features.items() if isinstance(feature, tfds.features.Text)]
   for name in TEXT_FEATURES:

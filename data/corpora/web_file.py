@@ -1,4 +1,4 @@
-"""Text that lives at one address: fetched once, hash-checked."""
+"""Text at one address of the web: fetched once, hash-checked."""
 
 import dataclasses
 import hashlib
@@ -6,18 +6,24 @@ from pathlib import Path
 import urllib.request
 
 from data.errors import DataError
+from runtime.atomic import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
 class Page:
-  """One plain text file."""
+  """One plain text file, and the name that it has in the cache."""
 
   url: str
   file: str
   sha256: str
 
   def fetch(self, cache: Path, progress) -> Path:
-    """The path of the file in the cache, downloaded if it is not there."""
+    """The path of the file in the cache, downloaded if it is not there.
+
+    Raises:
+      OSError: it could not be downloaded.
+      DataError: the file is not the one that was published.
+    """
     path = cache / 'downloads' / self.file
     if not path.exists():
       progress(f'downloading {self.file}', 0, None)
@@ -30,17 +36,15 @@ class Page:
           f'it at {path}, or name it with --config.data.corpus=text:PATH'
         ) from error
       path.parent.mkdir(parents=True, exist_ok=True)
-      temporary = path.with_suffix('.new')
-      temporary.write_bytes(content)
-      temporary.replace(path)
+      atomic_write(path, content)
     return verified(path, self.sha256)
 
 
 def verified(path: Path, sha256: str) -> Path:
-  """The path of a file that was fetched, if it is what it should be.
+  """`path`, if the file there has this SHA-256.
 
   Raises:
-    DataError: it is another one.
+    DataError: it has another one.
   """
   with open(path, 'rb') as stream:
     found = hashlib.file_digest(stream, 'sha256').hexdigest()

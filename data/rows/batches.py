@@ -10,13 +10,19 @@ from data.errors import DataError
 
 
 class Batches:
-  """`batches[step]` is the global batch of that step, or its
-  rows at `local_rows`: those that this process reads.
+  """`batches[step]` is the global batch of that step, or the part of it that this process reads.
 
   Shuffled: row n of the run is row n of an endless sequence of epochs, each in an order of its own;
   batch `step` is rows [step * batch_size, (step + 1) * batch_size), so it may cross from one epoch
-  into the next. In order: every row exactly once, the last
-  batch filled up with empty rows of id -1.
+  into the next. In order: every row exactly once, the last batch filled up with empty rows of id
+  -1.
+
+  Args:
+    source: has `len` and `read(row_ids, positions)`, a dict of arrays of a row each
+      (`packed.Packed`, `sentence_pairs.Pairs`, `windows.ContiguousWindows`).
+    batch_size: of the global batch.
+    vocabulary: no id may reach it.
+    local_rows: rows of the global batch that are read; None = all.
 
   Attributes:
     rows: how many the split has.
@@ -45,16 +51,23 @@ class Batches:
     return math.ceil(self.rows / self._batch_size)
 
   def ids(self, step: int) -> np.ndarray:
-    """Rows of the whole global batch, without reading them."""
+    """Row ids of the whole global batch (int32), without reading the rows."""
     return self._ids(step * self._batch_size + np.arange(self._batch_size))
 
   def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+    """The batch of a step, as data/pipeline.py describes it.
+
+    Raises:
+      IndexError: rows are in order, and there are not so many.
+      DataError: a row holds an id that the vocabulary does not have.
+    """
     if step < 0 or not self._shuffled and step >= len(self):
       raise IndexError(f'step {step} of {len(self)}')
-    # What is drawn for a row depends on its place in the run, not on which process reads it.
-    place = step * self._batch_size + self._local_rows
-    ids = self._ids(place)
-    batch = self._source.read(ids, place) | dict(epoch=(place // self.rows).astype(np.int32))
+    # What is drawn for a row depends on its position in the run, not on which process reads it.
+    position = step * self._batch_size + self._local_rows
+    ids = self._ids(position)
+    epoch = (position // self.rows).astype(np.int32)
+    batch = self._source.read(ids, position) | dict(epoch=epoch)
     largest = int(batch['token'].max())
     if largest >= self._vocabulary:
       raise DataError(
@@ -63,8 +76,10 @@ class Batches:
       )
     return batch
 
-  def _ids(self, place: np.ndarray) -> np.ndarray:
-    there = self._shuffled | (place < self.rows)
-    return np.array(
-      [self._order[int(index)] if known else -1 for index, known in zip(place, there)], np.int32
-    )
+  def _ids(self, position: np.ndarray) -> np.ndarray:
+    """Row ids at positions of the run; -1 behind the end of rows in order."""
+    ids = np.full(len(position), -1, np.int32)
+    for index, each in enumerate(position.tolist()):
+      if self._shuffled or each < self.rows:
+        ids[index] = self._order[each]
+    return ids

@@ -1,5 +1,6 @@
-"""A corpus as token records, one a document, its sentences
-kept apart; made once, cut into rows later.
+"""A corpus as token records: one record a document, one piece a sentence; cut into rows later.
+
+Axes: V, the vocabulary; N, the documents of a chunk.
 """
 
 from array import array
@@ -10,6 +11,7 @@ import dataclasses
 import hashlib
 import itertools
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,20 +27,29 @@ _COUNTED = ('documents', 'sentences', 'tokens', 'bytes', 'words', 'unknown')
 
 
 def position(text: str) -> float:
-  """Where a document falls in [0, 1): below the validation share, it is for validation.
+  """A hash of a document in [0, 1): below the validation share, the document is for validation.
 
   Depends on the text alone, so another order, or other documents beside it, move none across.
   """
   return hash_of(text) / _HASHES
 
 
+class Document(NamedTuple):
+  """A text, the split that it belongs to, and its hash."""
+
+  text: str
+  split: str
+  hashed: int
+
+
 @dataclasses.dataclass
 class Counts:
-  """What was counted in some documents; of two parts of a corpus it can be added up.
+  """What was counted in some documents; the counts of parts of a corpus add up to the whole's.
 
   Attributes:
-    splits: of each split, `_COUNTED`.
     frequency_V: how often the training documents have each token.
+    splits: the quantities `_COUNTED` of each split.
+    replaced, dropped: what cleaning did, by reason (`sources.Corpus.documents`).
     hashes: 8 bytes a document, for an exact count of duplicates.
   """
 
@@ -51,6 +62,7 @@ class Counts:
   hashes: array = dataclasses.field(default_factory=lambda: array('Q'))
 
   def add(self, other: 'Counts'):
+    """Adds what was counted in other documents, in place."""
     for split in SPLITS:
       self.splits[split].update(other.splits[split])
     self.replaced.update(other.replaced)
@@ -59,14 +71,17 @@ class Counts:
     self.hashes.extend(other.hashes)
 
   def report(self, sha256: dict[str, str]) -> dict:
-    """As JSON.
+    """The counts as JSON: the manifest of a stage of tokens.
 
     Args:
       sha256: of the records of each split.
     """
-    hashes = np.frombuffer(self.hashes, np.uint64) if self.hashes else np.zeros(0, np.uint64)
+    hashes = np.asarray(self.hashes, np.uint64)
+    splits = {}
+    for split in SPLITS:
+      splits[split] = {name: self.splits[split][name] for name in _COUNTED}
     return dict(
-      splits={split: {name: self.splits[split][name] for name in _COUNTED} for split in SPLITS},
+      splits=splits,
       sha256=sha256,
       replaced=dict(sorted(self.replaced.items())),
       dropped=dict(sorted(self.dropped.items())),
@@ -79,7 +94,11 @@ class Counts:
 def tokenise(
   corpus: Corpus, tokenizer: Tokenizer, folder: Path, validation_share: float, progress
 ) -> dict:
-  """Writes `SPLIT.arrayrecord` for both splits; returns what was counted on the way."""
+  """Writes `SPLIT.arrayrecord` for both splits.
+
+  Returns:
+    What was counted on the way (`Counts.report`).
+  """
   counts, sha256 = tokenise_part(corpus, tokenizer, folder, validation_share, progress)
   return counts.report(sha256)
 
@@ -93,30 +112,35 @@ def tokenise_part(
   first: int = 0,
   last: int | None = None,
 ) -> tuple[Counts, dict[str, str]]:
-  """The same of the documents from `first` up to, not including,
-  `last`; (counts, SHA-256 of each split).
+  """`tokenise` of the documents from `first` up to, not including, `last`.
+
+  Returns:
+    (counts, SHA-256 of the records of each split).
   """
   counts = Counts(np.zeros(tokenizer.size, np.int64))
-  documents = corpus.documents(counts.replaced, counts.dropped, progress, first, last)
+  texts = corpus.documents(counts.replaced, counts.dropped, progress, first, last)
 
-  def place(text: str) -> tuple[str, str, int]:
+  def assign(text: str) -> Document:
     hashed = hash_of(text)
-    return text, SPLITS[hashed / _HASHES < validation_share], hashed
+    return Document(text, SPLITS[hashed / _HASHES < validation_share], hashed)
 
-  return counts, write(map(place, documents), counts, tokenizer, folder, sentences.split)
+  return counts, write(map(assign, texts), counts, tokenizer, folder, sentences.split)
 
 
 def write(
-  documents: Iterator[tuple[str, str, int]],
+  documents: Iterator[Document],
   counts: Counts,
   tokenizer: Tokenizer,
   folder: Path,
   cut: Callable[[str], list[str]],
 ) -> dict[str, str]:
-  """Writes the tokens of each (text, its split, its hash), cut in pieces; adds to counts.
+  """Writes `SPLIT.arrayrecord` for both splits, and adds to `counts`.
+
+  Args:
+    cut: a text to the pieces of its record.
 
   Returns:
-    The SHA-256 of each split.
+    The SHA-256 of the records of each split.
   """
   dtype = records.token_dtype(tokenizer.size)
   with contextlib.ExitStack() as stack:
@@ -125,40 +149,58 @@ def write(
       for split in SPLITS
     }
     for chunk in _chunks(documents):
-      pieces = [cut(text) for text, _, _ in chunk]
-      ids, lengths = tokenizer.encode_many([piece for several in pieces for piece in several])
-      first_N = np.cumsum([0, *map(len, pieces[:-1])])
-      tokens_N, pieces_N = (
-        np.add.reduceat(lengths, first_N),
-        np.add.reduceat(lengths > 0, first_N, dtype=np.int64),
-      )
-      _count(counts, chunk, ids, tokens_N, pieces_N, tokenizer.unknown)
-      ids, lengths = ids.astype(dtype), lengths[lengths > 0]
-      for (_, split, hashed), its_pieces, its_tokens in zip(
-        chunk, _spans(pieces_N), _spans(tokens_N)
-      ):
+      tokens = _tokenise_chunk(chunk, tokenizer, cut)
+      _count(counts, chunk, tokens, tokenizer.unknown)
+      ids = tokens.ids.astype(dtype)
+      places = zip(chunk, _spans(tokens.pieces_N), _spans(tokens.tokens_N))
+      for document, its_pieces, its_tokens in places:
         if its_tokens.stop > its_tokens.start:
-          counts.hashes.append(hashed)
-          writers[split].lay(lengths[its_pieces], ids[its_tokens])
+          counts.hashes.append(document.hashed)
+          writers[document.split].lay(tokens.lengths[its_pieces], ids[its_tokens])
   return {split: writers[split].summary()['sha256'] for split in SPLITS}
 
 
-def _count(
-  counts: Counts,
-  chunk: list[tuple[str, str, int]],
-  ids: np.ndarray,
-  tokens_N: np.ndarray,
-  pieces_N: np.ndarray,
-  unknown: int | None,
-):
+class _Tokens(NamedTuple):
+  """Tokens of a chunk of N documents, without the pieces that have none.
+
+  Attributes:
+    ids: of one piece after another.
+    lengths: tokens of each piece.
+    tokens_N, pieces_N: how many each document has.
+  """
+
+  ids: np.ndarray
+  lengths: np.ndarray
+  tokens_N: np.ndarray
+  pieces_N: np.ndarray
+
+
+def _tokenise_chunk(
+  chunk: list[Document], tokenizer: Tokenizer, cut: Callable[[str], list[str]]
+) -> _Tokens:
+  pieces = [cut(document.text) for document in chunk]
+  ids, lengths = tokenizer.encode_many(list(itertools.chain.from_iterable(pieces)))
+  first_N = np.cumsum([0, *map(len, pieces[:-1])])
+  return _Tokens(
+    ids=ids,
+    lengths=lengths[lengths > 0],
+    tokens_N=np.add.reduceat(lengths, first_N),
+    pieces_N=np.add.reduceat(lengths > 0, first_N, dtype=np.int64),
+  )
+
+
+def _count(counts: Counts, chunk: list[Document], tokens: _Tokens, unknown: int | None):
+  """Adds what a chunk holds to `counts`; documents without a token count as dropped."""
+  tokens_N, pieces_N = tokens.tokens_N, tokens.pieces_N
   if blank := int((tokens_N == 0).sum()):
     counts.dropped['no tokens'] += blank
   for split in SPLITS:
-    chosen_N = np.array([each == split for _, each, _ in chunk]) & (tokens_N > 0)
+    chosen_N = np.array([document.split == split for document in chunk]) & (tokens_N > 0)
     if not chosen_N.any():
       continue
-    texts = [text for text, _, _ in itertools.compress(chunk, chosen_N)]
-    frequency_V = np.bincount(ids[np.repeat(chosen_N, tokens_N)], minlength=len(counts.frequency_V))
+    texts = [document.text for document in itertools.compress(chunk, chosen_N)]
+    chosen_ids = tokens.ids[np.repeat(chosen_N, tokens_N)]
+    frequency_V = np.bincount(chosen_ids, minlength=len(counts.frequency_V))
     if split == 'train':
       counts.frequency_V += frequency_V
     counts.splits[split].update(
@@ -172,20 +214,21 @@ def _count(
 
 
 def _spans(lengths: np.ndarray) -> Iterator[slice]:
-  """Where each of several runs lies, one after another."""
+  """Where each of several runs is in an array that has them one after another."""
   return itertools.starmap(slice, itertools.pairwise([0, *np.cumsum(lengths).tolist()]))
 
 
 def hash_of(text: str) -> int:
-  """64 bits of a document: what places it, and tells copies."""
-  return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8, person=b'split').digest())
+  """64 bits of a document: decides its split, and tells copies."""
+  digest = hashlib.blake2b(text.encode(), digest_size=8, person=b'split').digest()
+  return int.from_bytes(digest)
 
 
-def _chunks(documents: Iterator[tuple[str, str, int]]) -> Iterator[list[tuple[str, str, int]]]:
+def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
   chunk, size = [], 0
   for document in documents:
     chunk.append(document)
-    size += len(document[0])
+    size += len(document.text)
     if size >= _CHUNK:
       yield chunk
       chunk, size = [], 0
@@ -194,6 +237,6 @@ def _chunks(documents: Iterator[tuple[str, str, int]]) -> Iterator[list[tuple[st
 
 
 def _entropy(frequency_V: np.ndarray) -> float:
-  """Nats a token: what guessing by frequency alone would cost."""
+  """Nats a token: the loss of a model that knows the frequencies and nothing else."""
   share = frequency_V[frequency_V > 0] / max(frequency_V.sum(), 1)
   return float(-(share * np.log(share)).sum())

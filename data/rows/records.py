@@ -20,7 +20,14 @@ def token_dtype(vocabulary: int) -> np.dtype:
 
 
 class Writer:
-  """Writes records in order; counts them, their pieces and tokens, and hashes their bytes."""
+  """A context manager that writes records in order.
+
+  Args:
+    dtype: of the tokens (`token_dtype`).
+
+  Attributes:
+    records, pieces, tokens: how many were written.
+  """
 
   def __init__(self, path: Path, dtype: np.dtype):
     # group_size:1 is what random access needs; compression would
@@ -31,14 +38,14 @@ class Writer:
     self.records = self.pieces = self.tokens = 0
 
   def write(self, pieces: list[np.ndarray]):
+    """Writes a record of these pieces."""
     self.lay(np.array([*map(len, pieces)]), np.concatenate(pieces))
 
   def lay(self, lengths: np.ndarray, tokens: np.ndarray):
-    """Writes a record of pieces that lie one after another."""
+    """Writes a record of pieces that lie one after another in `tokens`."""
     count = len(lengths).to_bytes(LENGTH.itemsize, 'little')
-    self.copy(
-      count + lengths.astype(LENGTH).tobytes() + tokens.astype(self._dtype, copy=False).tobytes()
-    )
+    header = count + lengths.astype(LENGTH).tobytes()
+    self.copy(header + tokens.astype(self._dtype, copy=False).tobytes())
 
   def copy(self, record: bytes):
     """Writes a record as it lies in another file of the same type."""
@@ -56,6 +63,7 @@ class Writer:
     self._writer.close()
 
   def summary(self) -> dict:
+    """What was written so far, with the SHA-256 of all records, as JSON."""
     return dict(
       rows=self.records, pieces=self.pieces, tokens=self.tokens, sha256=self._hash.hexdigest()
     )
@@ -77,10 +85,12 @@ class Reader:
     return self._count
 
   def read(self, indices) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(lengths of the pieces, all their tokens) of each record."""
-    return [self._parse(record) for record in self._reader.read([int(index) for index in indices])]
+    """(lengths of the pieces, all their tokens) of each of these records; arrays are read-only."""
+    found = self._reader.read([int(index) for index in indices])
+    return [self._parse(record) for record in found]
 
   def __iter__(self):
+    """What `read` returns of every record, in their order."""
     return map(self._parse, self.raw())
 
   def raw(self) -> Iterator[bytes]:
@@ -89,10 +99,13 @@ class Reader:
       yield from self._reader.read([*range(start, min(start + 256, self._count))])
 
   def _parse(self, record: bytes) -> tuple[np.ndarray, np.ndarray]:
-    pieces = int.from_bytes(record[:4], 'little')
-    lengths = np.frombuffer(record, LENGTH, pieces, 4)
-    return lengths, np.frombuffer(record, self._dtype, offset=4 + 4 * pieces)
+    pieces = int.from_bytes(record[: LENGTH.itemsize], 'little')
+    lengths = np.frombuffer(record, LENGTH, pieces, LENGTH.itemsize)
+    return lengths, np.frombuffer(record, self._dtype, offset=LENGTH.itemsize * (1 + pieces))
 
 
 def split_pieces(lengths: np.ndarray, tokens: np.ndarray) -> list[np.ndarray]:
-  return np.split(tokens, np.cumsum(lengths[:-1])) if len(lengths) > 1 else [tokens]
+  """The pieces of a record, as views of its tokens."""
+  if len(lengths) == 1:
+    return [tokens]
+  return np.split(tokens, np.cumsum(lengths[:-1]))

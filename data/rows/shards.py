@@ -1,9 +1,8 @@
-"""A corpus tokenised in shards, by any number of processes, into
-the very records that one process would write.
+"""A corpus tokenised in shards by any number of processes, into the records that one would write.
 
-A shard is a run of neighbouring documents, in a folder of its own that is complete or not there; so
+A shard is a run of neighbouring documents, in a folder of its own that is complete or absent; so
 what is finished stays when the rest is killed. Put together in their order, shards are the corpus:
-neither their number nor who made them shows.
+the result does not depend on their number, nor on which process made which.
 """
 
 from collections import Counter
@@ -22,7 +21,7 @@ from data.tokens import tokenizer as tokenizer_lib
 
 
 def plan(corpus: sources.Corpus, shards: int) -> list[tuple[int, int]]:
-  """(first, last) of each shard: as many documents in one as in another."""
+  """(first, last) document of each shard, `last` not included; sizes differ by at most one."""
   count = corpus.count()
   edges = [count * index // shards for index in range(shards + 1)]
   return list(zip(edges, edges[1:]))
@@ -36,11 +35,14 @@ def job(
   shards: int,
   version: int,
 ) -> dict:
-  """All that a process needs to know, as JSON; 'folder' is where the shards will be.
+  """All that a process needs to know to make a shard, as JSON.
 
   Args:
     root: the cache, as in config.data.cache, on a disk that every process sees.
     version: `pipeline.VERSION`.
+
+  Returns:
+    A dict; 'folder' is where the shards will be.
   """
   parts = plan(corpus, shards)
   key = cache.key(
@@ -62,12 +64,14 @@ def job(
 
 
 def folders(job: dict) -> list[Path]:
+  """The folder of each shard, whether it is there or not."""
   return [Path(job['folder']) / f'{index:05d}' for index in range(len(job['parts']))]
 
 
 def finished(job: dict) -> list[int]:
-  """The shards that are complete."""
-  return [index for index, folder in enumerate(folders(job)) if (folder / cache.MANIFEST).exists()]
+  """Numbers of the shards that are complete."""
+  there = [(folder / cache.MANIFEST).exists() for folder in folders(job)]
+  return [index for index, complete in enumerate(there) if complete]
 
 
 def work(index: int, job: dict) -> int:
@@ -100,7 +104,7 @@ def work(index: int, job: dict) -> int:
 
 
 def merge(job: dict, folder: Path, vocabulary: int, progress) -> dict:
-  """Writes what `documents.tokenise` writes, and returns what it returns.
+  """Joins finished shards: writes what `documents.tokenise` writes, and returns what it returns.
 
   Args:
     vocabulary: size of the tokenizer.
@@ -120,19 +124,22 @@ def merge(job: dict, folder: Path, vocabulary: int, progress) -> dict:
 
 
 def tokens(parts: Sequence[Path]) -> int:
-  """How many tokens these shards hold."""
-  return sum(
-    cache.manifest(part)['splits'][split].get('tokens', 0) for part in parts for split in SPLITS
-  )
+  """How many tokens these finished shards hold."""
+  total = 0
+  for part in parts:
+    splits = cache.manifest(part)['splits']
+    total += sum(splits[split].get('tokens', 0) for split in SPLITS)
+  return total
 
 
 def _counts(part: Path) -> Counts:
-  said = cache.manifest(part)
+  """What was counted in a finished shard."""
+  noted = cache.manifest(part)
   counts = Counts(
-    np.load(part / 'frequency.npy'),
-    {split: Counter(said['splits'][split]) for split in SPLITS},
-    Counter(said['replaced']),
-    Counter(said['dropped']),
+    frequency_V=np.load(part / 'frequency.npy'),
+    splits={split: Counter(noted['splits'][split]) for split in SPLITS},
+    replaced=Counter(noted['replaced']),
+    dropped=Counter(noted['dropped']),
   )
   counts.hashes.frombytes((part / 'hashes.bin').read_bytes())
   return counts

@@ -1,5 +1,6 @@
-"""One running text in windows: no frames, no documents, every
-token but the first predicted once an epoch.
+"""One running text in windows, without bos, eos or documents.
+
+Every token but the first is predicted once an epoch.
 """
 
 from collections import Counter
@@ -17,9 +18,12 @@ _BLOCK = 1 << 16  # tokens a record
 
 
 def halves(corpus: Corpus, validation_share: float, replaced: Counter, progress) -> tuple[str, str]:
-  """(what is trained on, what is held out): the text cut once, by characters.
+  """(training text, validation text): the corpus as one text, cut once, by characters.
 
-  By place and not by hash: windows that train must not lie between windows that are scored.
+  By position and not by hash: training windows must not lie between validation windows.
+
+  Args:
+    replaced: a counter that what cleaning replaces is added to.
   """
   text = corpus.running_text(replaced, progress)
   cut = int(len(text) * (1 - validation_share))
@@ -32,13 +36,20 @@ def tokenise(
   """`documents.tokenise` of one text: each split has one document."""
   counts = documents.Counts(np.zeros(tokenizer.size, np.int64))
   texts = halves(corpus, validation_share, counts.replaced, progress)
-  placed = zip(texts, documents.SPLITS, map(documents.hash_of, texts))
-  sha256 = documents.write(placed, counts, tokenizer, folder, sentences.cut)
+  of_splits = [
+    documents.Document(text, split, documents.hash_of(text))
+    for text, split in zip(texts, documents.SPLITS)
+  ]
+  sha256 = documents.write(iter(of_splits), counts, tokenizer, folder, sentences.cut)
   return counts.report(sha256)
 
 
 def write(source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, progress) -> dict:
-  """Lays the tokens of the one document of `source` end to end; returns what was written."""
+  """Writes the tokens of the one document of `source` end to end, in records of a fixed size.
+
+  Returns:
+    `records.Writer.summary`, with the number of windows of T as rows.
+  """
   tokens = np.concatenate([tokens for _, tokens in source])
   progress(f'cutting windows of {T}', 0, None)
   with records.Writer(path, records.token_dtype(tokenizer.size)) as writer:
@@ -48,7 +59,7 @@ def write(source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, prog
 
 
 def _windows(tokens: int, T: int) -> int:
-  """A window has the last token of the one before it as its first, which it does not predict."""
+  """How many: a window's first token is the last one of the window before, and not predicted."""
   return -(-(tokens - 1) // (T - 1))
 
 
@@ -59,6 +70,8 @@ class ContiguousWindows:
   number of tokens, drawn for (seed, epoch), so that windows are cut elsewhere every epoch. The
   first epoch, and reading in order, moves nothing. A window that reaches over the end is cut
   there; the first `shift` tokens are left out.
+
+  A source of `Batches`.
 
   Args:
     seed: of these moves; None where rows are read in order.
@@ -73,16 +86,18 @@ class ContiguousWindows:
     return _windows(len(self._token_N), self._T)
 
   def read(self, row_ids: np.ndarray, positions: np.ndarray) -> dict[str, np.ndarray]:
-    """The batch of these rows, read at these places of the run; id -1 is an empty row."""
+    """The batch of these rows, read at these positions of the run; id -1 is an empty row."""
     batch = empty_batch(row_ids, self._T, self._pad)
     for row in np.flatnonzero(row_ids >= 0):
-      start = row_ids[row] * (self._T - 1) + self._shift(positions[row] // len(self))
+      epoch = positions[row] // len(self)
+      start = row_ids[row] * (self._T - 1) + self._shift(epoch)
       window = self._token_N[start : start + self._T]
       batch['token'][row, : len(window)] = window
       batch['segment'][row, : len(window)] = 1
     return batch
 
   def _shift(self, epoch: int) -> int:
+    """Tokens by which the windows of an epoch are moved, below T - 1."""
     if self._seed is None or epoch == 0:
       return 0
     return int(np.random.default_rng((self._seed, epoch)).integers(self._T - 1))

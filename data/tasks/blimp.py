@@ -1,6 +1,4 @@
-"""BLiMP (Warstadt et al. 2020): 67 paradigms of 1,000 pairs of
-sentences, one of each is acceptable English.
-"""
+"""BLiMP (Warstadt et al. 2020): 67 paradigms of 1,000 sentence pairs, one of each acceptable."""
 
 from collections.abc import Callable, Iterable
 import json
@@ -38,7 +36,8 @@ def load(
   """The first `limit` pairs (0 = all) of each paradigm, paradigms by name.
 
   Args:
-    path: the published zip of JSON lines; None = TensorFlow Datasets has it.
+    path: the published zip of JSON lines; None = from TensorFlow Datasets.
+    progress: called while TensorFlow Datasets prepares the paradigms.
 
   Raises:
     DataError: it cannot be read.
@@ -58,6 +57,7 @@ def load(
 
 
 def _from_zip(path: Path) -> Iterable[tuple[str, Iterable]]:
+  """(name, numbered lines) of each file of the zip, by name."""
   if not path.is_file():
     raise DataError(f'{path}: no such file. It is the BLiMP.zip that the authors of BLiMP publish.')
   try:
@@ -65,16 +65,15 @@ def _from_zip(path: Path) -> Iterable[tuple[str, Iterable]]:
       for name in sorted(archive.namelist()):
         # What a Mac adds to a zip has the names of the files, and is none of them.
         if name.endswith('.jsonl') and not name.startswith('__MACOSX/'):
-          text = archive.read(name).decode('utf-8')
-          yield (
-            f'{path}, {name}',
-            ((n, line) for n, line in enumerate(text.split('\n'), 1) if line.strip()),
-          )
+          lines = archive.read(name).decode('utf-8').split('\n')
+          numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+          yield f'{path}, {name}', numbered
   except (zipfile.BadZipFile, EOFError, UnicodeDecodeError) as error:
     raise DataError(f'{path} is damaged: {error}. Copy it again.') from error
 
 
 def _pair(line: str | dict, where: str) -> Pair:
+  """A pair from a line of JSON or the fields of a row; `where` it is, for errors."""
   try:
     fields = json.loads(line) if isinstance(line, str) else line
     values = [fields[name] for name in _FIELDS]
@@ -89,6 +88,7 @@ def _pair(line: str | dict, where: str) -> Pair:
 
 
 def _from_tfds(progress) -> Iterable[tuple[str, Iterable]]:
+  """(name, numbered rows) of each paradigm, by name."""
   try:
     names = sorted(tfds.builder_cls('blimp').builder_configs)
   except Exception as error:  # TFDS raises anything here

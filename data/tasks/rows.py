@@ -1,7 +1,9 @@
-"""Labelled examples as arrays of one shape, in the frame
-that pre-training has: begin A end [B end].
+"""Labelled examples as arrays of one shape, in the frame that pre-training has: bos A eos [B eos].
+
+Axes: N, examples; T, tokens of a row.
 """
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -20,22 +22,21 @@ class Encoded(NamedTuple):
 
   Attributes:
     batch: token, segment and type (NxT), and label: N, or for words NxT, which is the word's label
-      at its first piece and NOT_SCORED elsewhere.
+      at its first token and NOT_SCORED elsewhere.
     cut: rows that lost tokens to `max_length`.
-    place: for words: where the first piece of each word of each row
-      stands; 0 where it has none, or was cut off.
+    word_start: for words: where the first token of each word of each row is; 0 where it has none,
+      or was cut off.
   """
 
   batch: dict[str, np.ndarray]
   cut: int
-  place: list[np.ndarray] | None
+  word_start: list[np.ndarray] | None
 
 
 def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_length: int) -> Encoded:
   """Rows as long as the longest example, and at most `max_length`.
 
-  Of a pair, the longer text loses tokens first, at its end. A
-  word that is cut off has no place in `label`.
+  Of a pair, the longer text loses tokens first, at its end. A word that is cut off is not scored.
 
   Args:
     kind: 'text', 'pair' or 'words', as a task's.
@@ -44,51 +45,81 @@ def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_leng
     DataError: `max_length` has no room for a token of each text.
   """
   texts = 2 if kind == 'pair' else 1
-  room = max_length - 1 - texts
+  frame = 1 + texts  # bos, and an eos after each text
+  room = max_length - frame
   if room < texts:
     raise DataError(
       f'rows of {max_length} tokens have no room for {"a pair" if texts == 2 else "a text"}'
     )
   if kind == 'words':
-    parts, places = _words(examples, tokenizer)
+    parts, word_start = _words(examples, tokenizer)
   else:
-    ids = tokenizer.encode([text for example in examples for text in example.texts])
-    parts, places = [ids[start : start + texts] for start in range(0, len(ids), texts)], None
-  longest = max(sum(map(len, part)) for part in parts) + 1 + texts
+    parts, word_start = _texts(examples, tokenizer), None
+
+  longest = max(_tokens(part) for part in parts) + frame
   T = min(max_length, -(-longest // _ROUND) * _ROUND)
-  batch = packed.empty_batch(np.arange(len(examples)), T, tokenizer.pad or 0)
-  del batch['id']
-  cut = 0
-  for row, part in enumerate(parts):
-    kept = _fit(part, room)
-    cut += sum(map(len, kept)) < sum(map(len, part))
-    place = 1
-    batch['token'][row, 0] = tokenizer.bos
-    for number, ids in enumerate(kept):
-      stop = place + len(ids)
-      batch['token'][row, place:stop], batch['token'][row, stop] = ids, tokenizer.eos
-      batch['type'][row, place : stop + 1] = number
-      place = stop + 1
-    batch['segment'][row, :place] = 1
-  if places is None:
+  kept = [_fit(part, room) for part in parts]
+  cut = sum(_tokens(short) < _tokens(part) for short, part in zip(kept, parts))
+  batch = _fill(kept, T, tokenizer)
+  if word_start is None:
     batch['label'] = np.array([example.label for example in examples], np.int32)
   else:
-    batch['label'] = np.full((len(examples), T), NOT_SCORED, np.int32)
-    places = [np.where(place < T - 1, place, 0) for place in places]
-    for row, (place, example) in enumerate(zip(places, examples)):
-      batch['label'][row, place[place > 0]] = np.array(example.label, np.int32)[place > 0]
-  return Encoded(batch, cut, places)
+    word_start = [np.where(start < T - 1, start, 0) for start in word_start]
+    batch['label'] = _label_words(examples, word_start, T)
+  return Encoded(batch, cut, word_start)
+
+
+def _texts(examples: list[Example], tokenizer: Tokenizer) -> list[list[np.ndarray]]:
+  """Ids of the one or two texts of each example."""
+  ids = iter(tokenizer.encode([text for example in examples for text in example.texts]))
+  return [[next(ids) for _ in example.texts] for example in examples]
+
+
+def _tokens(part: list[np.ndarray]) -> int:
+  return sum(map(len, part))
+
+
+def _fill(parts: list[list[np.ndarray]], T: int, tokenizer: Tokenizer) -> dict[str, np.ndarray]:
+  """token, segment and type (NxT) of examples that fit into T."""
+  batch = packed.empty_batch(np.arange(len(parts)), T, tokenizer.pad or 0)
+  del batch['id']
+  for row, part in enumerate(parts):
+    batch['token'][row, 0] = tokenizer.bos
+    position = 1
+    for number, ids in enumerate(part):
+      stop = position + len(ids)
+      batch['token'][row, position:stop] = ids
+      batch['token'][row, stop] = tokenizer.eos
+      batch['type'][row, position : stop + 1] = number
+      position = stop + 1
+    batch['segment'][row, :position] = 1
+  return batch
+
+
+def _label_words(examples: list[Example], word_start: list[np.ndarray], T: int) -> np.ndarray:
+  """Each word's label at its first token (NxT), NOT_SCORED elsewhere."""
+  label_NxT = np.full((len(examples), T), NOT_SCORED, np.int32)
+  for label_T, start, example in zip(label_NxT, word_start, examples):
+    there = start > 0
+    label_T[start[there]] = np.array(example.label, np.int32)[there]
+  return label_NxT
 
 
 def by_word(encoded: Encoded, predicted_NxT: np.ndarray, other: int) -> list[np.ndarray]:
-  """One predicted label a word; `other` for words that have no token in their row."""
+  """One predicted label a word, an array a row.
+
+  Args:
+    predicted_NxT: a label at every token; those at first tokens of words count.
+    other: label of words that have no token in their row.
+  """
   return [
-    np.where(place > 0, predicted_T[place], other)
-    for place, predicted_T in zip(encoded.place, predicted_NxT)
+    np.where(start > 0, predicted_T[start], other)
+    for start, predicted_T in zip(encoded.word_start, predicted_NxT)
   ]
 
 
 def _fit(part: list[np.ndarray], room: int) -> list[np.ndarray]:
+  """One or two texts cut to `room` tokens together, the longer one first."""
   if len(part) == 1:
     return [part[0][:room]]
   first, second = part
@@ -99,19 +130,20 @@ def _fit(part: list[np.ndarray], room: int) -> list[np.ndarray]:
 def _words(
   examples: list[Example], tokenizer: Tokenizer
 ) -> tuple[list[list[np.ndarray]], list[np.ndarray]]:
-  """Ids of whole sentences, and where each word begins in a row;
-  words are spelled as they are after a space.
+  """(ids of each whole sentence, where each of its words begins in a row or 0).
+
+  All words but the first are encoded with a space before them, each different one once.
   """
   spelled = [
-    [word if not place else f' {word}' for place, word in enumerate(example.texts)]
-    for example in examples
+    [example.texts[0], *(f' {word}' for word in example.texts[1:])] for example in examples
   ]
-  known = sorted({word for words in spelled for word in words})
-  ids = dict(zip(known, tokenizer.encode(known)))
-  parts, places = [], []
+  different = sorted(set(itertools.chain.from_iterable(spelled)))
+  ids = dict(zip(different, tokenizer.encode(different)))
+  parts, word_start = [], []
   for words in spelled:
-    pieces = [ids[word] for word in words]
-    lengths = np.array([len(piece) for piece in pieces])
-    parts.append([np.concatenate(pieces)])
-    places.append(np.where(lengths > 0, 1 + np.cumsum(lengths) - lengths, 0))
-  return parts, places
+    encoded = [ids[word] for word in words]
+    lengths = np.array([len(each) for each in encoded])
+    first = 1 + np.cumsum(lengths) - lengths  # bos is at 0
+    parts.append([np.concatenate(encoded)])
+    word_start.append(np.where(lengths > 0, first, 0))
+  return parts, word_start

@@ -16,7 +16,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from data.errors import DataError
 from data.tokens import word_cache
 
-# What published vocabularies call each role, the first that exists is taken.
+# What published vocabularies call each role; the first that exists is taken.
 ROLES = {
   'bos': ('[CLS]', '<s>', '<|endoftext|>', '<|begin_of_text|>', '<bos>'),
   'eos': ('[SEP]', '</s>', '<|endoftext|>', '<|end_of_text|>', '<eos>'),
@@ -29,7 +29,7 @@ BPE_SPECIALS = ('<|pad|>', '<|endoftext|>', '<|mask|>')
 
 
 class Tokenizer:
-  """A vocabulary and its rule.
+  """A vocabulary and its rule: text to ids (int32) and back.
 
   Text never yields a special id, whatever it says: a literal "[MASK]" is three ordinary tokens.
 
@@ -42,6 +42,9 @@ class Tokenizer:
     word_start_V: ids that begin a word (or are special); byte-level tokens do where a space
       precedes them.
     sha256: of the canonical JSON: the same for the same vocabulary and rule.
+
+  Raises:
+    DataError: the vocabulary has no token to frame a document with.
   """
 
   def __init__(self, tokenizer: tokenizers.Tokenizer):
@@ -57,17 +60,18 @@ class Tokenizer:
     if self.bos is None or self.eos is None:
       raise DataError(
         f'the tokenizer has no token to frame a document with: it needs one of '
-        f'{", ".join(ROLES["begin"])} and one of {", ".join(ROLES["end"])}'
+        f'{", ".join(ROLES["bos"])} and one of {", ".join(ROLES["eos"])}'
       )
     added = tokenizer.get_added_tokens_decoder()
     special = {index for index, token in added.items() if token.special}
-    special |= {index for index in (self.pad, self.mask, self.unknown) if index is not None}
+    special |= {self.bos, self.eos, self.pad, self.mask, self.unknown} - {None}
     self.special_V = np.zeros(self.size, np.bool_)
-    self.special_V[sorted(special | {self.bos, self.eos})] = True
+    self.special_V[sorted(special)] = True
     self.word_start_V = _word_starts(vocabulary, self.size) | self.special_V
 
   @functools.cached_property
   def sha256(self) -> str:
+    """Of the vocabulary and rule, in hex; see the attributes."""
     return hashlib.sha256(canonical_json(self._tokenizer).encode()).hexdigest()
 
   @functools.cached_property
@@ -78,18 +82,21 @@ class Tokenizer:
     """Ids of each text (int32), unframed; the texts are spread over all cores."""
     ids = []
     for batch in word_cache.batches(texts, word_cache.BATCH):
-      listed = [
-        encoding.ids
-        for encoding in self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
-      ]
-      # once, and not a sentence at a time
+      encodings = self._tokenizer.encode_batch_fast(batch, add_special_tokens=False)
+      listed = [encoding.ids for encoding in encodings]
+      # to numpy and compared once, not a sentence at a time
       together = np.fromiter(itertools.chain.from_iterable(listed), np.int32)
-      pieces = np.split(together, np.cumsum([len(one) for one in listed])[:-1])
-      ids += map(self._ordinary, pieces) if self.special_V[together].any() else pieces
+      ends = np.cumsum([len(one) for one in listed])
+      split = np.split(together, ends[:-1])
+      ids += map(self._ordinary, split) if self.special_V[together].any() else split
     return ids
 
   def encode_many(self, texts: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """The same of a large part of a corpus: (ids of one text after another, how many each has)."""
+    """`encode` of a large part of a corpus, each different word encoded once where that is right.
+
+    Returns:
+      Ids of one text after another (int32), and how many each text has.
+    """
     if self._words is not None:
       ids, lengths = self._words.encode(texts)
       if not (self.special_V[ids] & (ids != self.unknown)).any():
@@ -98,13 +105,15 @@ class Tokenizer:
     return np.concatenate(listed), np.array([len(ids) for ids in listed])
 
   def decode(self, ids: Iterable[int]) -> str:
+    """The text of these ids, special tokens by their names."""
     return self._tokenizer.decode([int(index) for index in ids], skip_special_tokens=False)
 
   def token(self, index: int) -> str:
+    """The name of a token in the vocabulary, as '##ing' or 'Ġthe'."""
     return self._tokenizer.id_to_token(int(index))
 
   def encode_with_masks(self, text: str) -> np.ndarray:
-    """Ids of one text, unframed, in which the mask token's name means the mask."""
+    """Ids of one text (int32), unframed, in which the name of the mask token is the mask's id."""
     mask = self._tokenizer.get_added_tokens_decoder().get(self.mask)
     parts = text.split(self.token(self.mask))
     if mask is not None and mask.lstrip:  # as RoBERTa's, which takes the space before it along
@@ -115,9 +124,7 @@ class Tokenizer:
     return np.array(ids[:-1], np.int32)
 
   def readable(self, index: int) -> str:
-    """A token for people: byte-level ones as the text that they
-    stand for, where they are whole characters.
-    """
+    """A token for people: a byte-level one as its text, if that is whole visible characters."""
     token = self.token(index)
     if self.special_V[index] or self.wordpiece:
       return token
@@ -126,14 +133,15 @@ class Tokenizer:
 
   @property
   def wordpiece(self) -> bool:
+    """Whether it is WordPiece, whose sub-words begin with ## inside a word."""
     return isinstance(self._tokenizer.model, models.WordPiece)
 
   def plain_json(self) -> str:
-    """tokenizer.json, as `save` writes it."""
+    """The text of its tokenizer.json, as `save` writes it."""
     return self._tokenizer.to_str(pretty=True)
 
   def framed_json(self, *, add_eos: bool) -> str:
-    """tokenizer.json whose own rule adds bos before each text and, with add_eos, eos after it."""
+    """The text of a tokenizer.json that puts bos before each text and, with add_eos, eos after."""
     begin, end = self.token(self.bos), self.token(self.eos)
     single, specials = f'{begin} $A', {begin: self.bos}
     if add_eos:
@@ -147,10 +155,11 @@ class Tokenizer:
     return copy.to_str(pretty=True)
 
   def save(self, path: str | Path):
+    """Writes `plain_json` to a file, which may be on an object store."""
     epath.Path(path).write_text(self.plain_json())
 
   def _ordinary(self, ids: np.ndarray) -> np.ndarray:
-    """Unigram models match special tokens inside text; there they are unknown text."""
+    """Ids without the special ones that Unigram matches inside text: there they are unknown."""
     special = self.special_V[ids]
     if special.any():
       unknown = -1 if self.unknown is None else self.unknown
@@ -160,8 +169,13 @@ class Tokenizer:
 
 
 def load(path: str | Path, lowercase: bool) -> Tokenizer:
-  """A tokenizer from BERT's `vocab.txt` or a
-  `tokenizer.json`, which has its own rule about case.
+  """A tokenizer from a file: BERT's `vocab.txt`, or a `tokenizer.json`.
+
+  Args:
+    lowercase: for `vocab.txt`; a `tokenizer.json` has its own rule about case.
+
+  Raises:
+    DataError: there is no such file, or it is no tokenizer.
   """
   path = epath.Path(path).expanduser()
   if not path.exists():
@@ -181,6 +195,15 @@ def load(path: str | Path, lowercase: bool) -> Tokenizer:
 
 
 def from_json(text: str, name: str) -> Tokenizer:
+  """A tokenizer from the text of a `tokenizer.json`; its truncation and padding are switched off.
+
+  Args:
+    name: of the file, for warnings.
+
+  Raises:
+    DataError: it has no token to frame a document with.
+    ValueError: it is not JSON. The library raises a bare Exception for other JSON.
+  """
   description = json.loads(text)
   for setting in ('truncation', 'padding'):
     if description.get(setting) is not None:
@@ -194,7 +217,11 @@ def from_json(text: str, name: str) -> Tokenizer:
 
 
 def from_vocabulary(tokens: Iterable[str], lowercase: bool) -> Tokenizer:
-  """WordPiece as BERT has it, over these tokens."""
+  """WordPiece as BERT has it (Devlin et al. 2019), over these tokens in the order of their ids.
+
+  Raises:
+    DataError: a special token of BERT is missing.
+  """
   vocabulary = {token.rstrip('\r'): index for index, token in enumerate(tokens)}
   tokenizer = tokenizers.Tokenizer(
     models.WordPiece(vocabulary, unk_token='[UNK]', max_input_chars_per_word=100)
@@ -210,6 +237,7 @@ def from_vocabulary(tokens: Iterable[str], lowercase: bool) -> Tokenizer:
 
 
 def canonical_json(tokenizer: tokenizers.Tokenizer) -> str:
+  """A tokenizer as JSON with sorted keys and no white space: equal for equal tokenizers."""
   return json.dumps(
     json.loads(tokenizer.to_str()), sort_keys=True, ensure_ascii=False, separators=(',', ':')
   )
@@ -219,15 +247,25 @@ def _role(vocabulary: dict[str, int], role: str) -> int | None:
   return next((vocabulary[name] for name in ROLES[role] if name in vocabulary), None)
 
 
+# how words begin: byte-level BPE (a space, a newline), sentencepiece
+_WORD_MARKS = (('Ġ', 'Ċ'), ('▁',))
+_CONTINUES = '##'  # WordPiece marks what does not begin a word
+
+
 def _word_starts(vocabulary: dict[str, int], size: int) -> np.ndarray:
-  starts = np.zeros(size, np.bool_)
-  # A WordPiece vocabulary may hold these characters as text, so its own mark is looked for first.
-  marks = None
-  if not any(token.startswith('##') for token in vocabulary):
-    styles = ('Ġ', 'Ċ'), ('▁',)
-    marks = next(
-      (style for style in styles if any(token.startswith(style) for token in vocabulary)), None
-    )
+  """V booleans: which tokens begin a word, by the marks that this vocabulary uses."""
+  marks = _word_marks(vocabulary)
+  start_V = np.zeros(size, np.bool_)
   for token, index in vocabulary.items():
-    starts[index] = token.startswith(marks) if marks else not token.startswith('##')
-  return starts
+    start_V[index] = token.startswith(marks) if marks else not token.startswith(_CONTINUES)
+  return start_V
+
+
+def _word_marks(vocabulary: dict[str, int]) -> tuple[str, ...] | None:
+  # A WordPiece vocabulary may hold these characters as text, so its own mark is looked for first.
+  if any(token.startswith(_CONTINUES) for token in vocabulary):
+    return None
+  for marks in _WORD_MARKS:
+    if any(token.startswith(marks) for token in vocabulary):
+      return marks
+  return None

@@ -1,4 +1,8 @@
-"""Training a vocabulary: the same bytes from the same documents, in any process and any order."""
+"""Training a vocabulary: the same bytes from the same documents, in any process and any order.
+
+Every trainer takes texts and the largest number of entries, special tokens included, and raises
+DataError where that number is too small.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -18,14 +22,15 @@ LARGEST_ALPHABET = 1_000  # characters of a WordPiece vocabulary, the most frequ
 
 
 def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
-  """The documents of smallest hash that together stay within
-  `limit` bytes, in the order of their hash.
+  """The documents of smallest hash that together stay within `limit` bytes, by hash; at least one.
+
+  An even sample in one pass, which depends on no order. Only the sample is in memory.
   """
-  heap, size = [], 0
+  heap, size = [], 0  # the largest hash on top
   for text in documents:
     data = text.encode()
-    digest = int.from_bytes(hashlib.blake2b(data, digest_size=8, person=b'vocabulary').digest())
-    heapq.heappush(heap, (-digest, text))
+    digest = hashlib.blake2b(data, digest_size=8, person=b'vocabulary').digest()
+    heapq.heappush(heap, (-int.from_bytes(digest), text))
     size += len(data)
     while size > limit and len(heap) > 1:
       size -= len(heapq.heappop(heap)[1].encode())
@@ -33,36 +38,26 @@ def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
 
 
 def _sentences(texts: list[str]) -> Iterator[str]:
-  """What will be encoded at once; the library needs ~50 times
-  the memory of a string that it cuts up.
-  """
+  """Sentences of the texts: the library needs ~50 times the memory of a string that it cuts up."""
   for text in texts:
     yield from sentences.split(text)
 
 
 def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_lib.Tokenizer:
-  """WordPiece with at most `size` entries.
+  """WordPiece (Devlin et al. 2019).
 
   The trainer numbers the alphabet in the order of a hash table, another one in every process, and
   ties between merges follow these numbers. So the alphabet goes in as if it were special tokens,
-  sorted, and the vocabulary that comes out is built into a
-  tokenizer that knows only the real specials.
+  sorted, and the vocabulary that comes out is built into a tokenizer that knows only the real
+  specials.
   """
   rule = tokenizers.Tokenizer(models.WordPiece(unk_token='[UNK]'))
   normalizer = normalizers.BertNormalizer(lowercase=lowercase)
   rule.normalizer = normalizer  # asking `rule` for it while it trains would wait for ever
   rule.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-  frequency = Counter()
-  for sentence in _sentences(texts):
-    frequency.update(normalizer.normalize_str(sentence))
-  # Counter.most_common breaks ties by first appearance; the
-  # code point does not depend on the order.
-  ranked = sorted(
-    (char for char in frequency if not char.isspace()), key=lambda c: (-frequency[c], c)
-  )
-  alphabet, rare = sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
-  pieces = [*alphabet, *('##' + char for char in alphabet)]
-  least = len(tokenizer_lib.WORDPIECE_SPECIALS) + len(pieces)
+  alphabet, rare = _alphabet(map(normalizer.normalize_str, _sentences(texts)))
+  characters = [*alphabet, *('##' + char for char in alphabet)]
+  least = len(tokenizer_lib.WORDPIECE_SPECIALS) + len(characters)
   if size < least:
     raise DataError(
       f'model.vocab_size={size:,} does not hold the {len(alphabet):,} characters of the corpus: '
@@ -71,21 +66,28 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
   spaces = str.maketrans(dict.fromkeys(rare, ' '))
   trainer = trainers.WordPieceTrainer(
     vocab_size=size,
-    special_tokens=[*tokenizer_lib.WORDPIECE_SPECIALS, *pieces],
+    special_tokens=[*tokenizer_lib.WORDPIECE_SPECIALS, *characters],
     show_progress=False,
   )
-  rule.train_from_iterator(
-    (normalizer.normalize_str(sentence).translate(spaces) for sentence in _sentences(texts)),
-    trainer,
-  )
+  normalized = map(normalizer.normalize_str, _sentences(texts))
+  rule.train_from_iterator((sentence.translate(spaces) for sentence in normalized), trainer)
   vocabulary = rule.get_vocab()
   return tokenizer_lib.from_vocabulary(sorted(vocabulary, key=vocabulary.get), lowercase)
 
 
+def _alphabet(texts: Iterable[str]) -> tuple[list[str], list[str]]:
+  """(the most frequent characters, sorted; the others), white space left out."""
+  frequency = Counter()
+  for text in texts:
+    frequency.update(text)
+  seen = [char for char in frequency if not char.isspace()]
+  # Counter.most_common would break ties by first appearance, which depends on the order of texts
+  ranked = sorted(seen, key=lambda char: (-frequency[char], char))
+  return sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
+
+
 def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
-  """Byte-level BPE with at most `size` entries: GPT-2's rule,
-  with a pad and a mask token of its own.
-  """
+  """Byte-level BPE with GPT-2's rule (Radford et al. 2019), and a pad and a mask token."""
   least = len(tokenizer_lib.BPE_SPECIALS) + 256
   if size < least:
     raise DataError(
@@ -105,9 +107,7 @@ def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
 
 
 def train_characters(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
-  """A token a character, in the order of their code points;
-  one that the texts do not have is unknown.
-  """
+  """One token for each character of the texts, by code point; any other character is unknown."""
   characters = sorted(set().union(*texts))
   vocabulary = [*tokenizer_lib.WORDPIECE_SPECIALS, *characters]
   if size < len(vocabulary):
@@ -125,8 +125,9 @@ def train_characters(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
 
 
 def train_words(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
-  """A token a word, for text that is tokenised already: what white
-  space separates, the `size` most frequent.
+  """One token for each of the most frequent words, which white space separates.
+
+  For text that is tokenised already. A rarer word is unknown.
   """
   least = len(tokenizer_lib.WORDPIECE_SPECIALS) + 1
   if size < least:
@@ -134,10 +135,10 @@ def train_words(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
   frequency = Counter(word for text in texts for word in text.split())
   for special in tokenizer_lib.WORDPIECE_SPECIALS:
     frequency.pop(special, None)  # text that looks like one is unknown
-  ranked = sorted(frequency, key=lambda word: (-frequency[word], word))[: size - least + 1]
-  vocabulary = {
-    word: index for index, word in enumerate([*tokenizer_lib.WORDPIECE_SPECIALS, *ranked])
-  }
+  ranked = sorted(frequency, key=lambda word: (-frequency[word], word))
+  kept = ranked[: size - len(tokenizer_lib.WORDPIECE_SPECIALS)]
+  entries = [*tokenizer_lib.WORDPIECE_SPECIALS, *kept]
+  vocabulary = {word: index for index, word in enumerate(entries)}
   tokenizer = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token='[UNK]'))
   tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
   tokenizer.add_special_tokens(list(tokenizer_lib.WORDPIECE_SPECIALS))

@@ -18,6 +18,7 @@ import sys
 from typing import Any
 
 from configs.schema.check import ConfigError
+from runtime.atomic import atomic_write
 from runtime.console import Console
 from tools.sweep import runs
 from tools.sweep.runs import ROOT, Run, Sweep
@@ -153,6 +154,4 @@ def in_queue(folder: Path) -> set[str]:
 
 def _write(path: Path, said: dict[str, Any]):
   """At once or not at all: a task may be reading."""
-  beside = path.with_suffix('.new')
-  beside.write_text(json.dumps(said, indent=1))
-  beside.replace(path)
+  atomic_write(path, json.dumps(said, indent=1))
