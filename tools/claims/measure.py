@@ -250,7 +250,7 @@ def _sign(claim: Claim, directory: str | None) -> Answer:
     )
   paired = anova.Mean(tuple(sides[0][seed] - sides[1][seed] for seed in seeds), tuple(seeds))
   return published.judge_sign(
-    claim, paired.mean, paired.half, f'{said["name"]} of {directory}, {len(seeds)} seeds'
+    claim, paired.mean, paired.half_width, f'{said["name"]} of {directory}, {len(seeds)} seeds'
   )
 
 

@@ -93,7 +93,7 @@ def short(value: Any) -> str:
   return '+'.join(value) if isinstance(value, dict) else str(value)
 
 
-def axes_of(runs: Sequence[dict[str, Any]]) -> set[str]:
+def varying_fields(runs: Sequence[dict[str, Any]]) -> set[str]:
   """The fields that differ between the changes of runs."""
   fields = {name for changes in runs for name in changes}
   return {name for name in fields if len({json.dumps(changes.get(name)) for changes in runs}) > 1}
@@ -122,7 +122,7 @@ def load(path: Path, directory: Path) -> Sweep:
     )
   base = _module(ROOT / module.BASE)
   wanted = evaluations.parse(getattr(module, 'EVALUATE', ()), path.name)
-  varying = axes_of(module.RUNS) or {name for changes in module.RUNS for name in changes}
+  varying = varying_fields(module.RUNS) or {name for changes in module.RUNS for name in changes}
   runs: dict[str, Run] = {}
   for number, changes in enumerate(module.RUNS):
     where = f'{path.name}, run {number + 1} ({changes})'
