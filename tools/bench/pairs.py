@@ -47,6 +47,7 @@ class Side:
     return self._answer()
 
   def close(self):
+    """Ends the worker."""
     self._process.stdin.close()
     self._process.wait()
 

@@ -83,6 +83,7 @@ class Topology:
 
   @property
   def platform(self) -> str:
+    """cpu or tpu, as jax says it."""
     return 'cpu' if self.kind == 'cpu' else 'tpu'
 
   @property

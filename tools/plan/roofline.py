@@ -27,6 +27,7 @@ class Bound:
 
   @property
   def step(self) -> float:
+    """The least seconds of a whole step."""
     return max(self.compute, self.memory, self.hidden) + self.links
 
   @property

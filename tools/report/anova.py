@@ -39,6 +39,7 @@ class Mean:
 
   @property
   def by_seed(self) -> dict[int, float]:
+    """{seed: value}."""
     return dict(zip(self.seeds, self.values))
 
   def __str__(self) -> str:

@@ -33,6 +33,7 @@ class Difference:
     return self.p_holm < 0.05
 
   def as_json(self) -> dict:
+    """As --json prints it; half is the half-width of the 95% interval."""
     return dict(
       column=self.column,
       rows=self.rows,

@@ -32,6 +32,7 @@ class FinishedRun:
 
   @property
   def seed(self) -> int:
+    """Of the config; 0 is the seed of a sweep that does not vary it."""
     return self.changes.get('seed', 0)
 
 

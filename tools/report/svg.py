@@ -95,6 +95,7 @@ class Panel:
     return self.height - self.bottom - share * (self.height - self.bottom - self.top)
 
   def to_pixels(self, point: tuple[float, float]) -> tuple[float, float]:
+    """A point (x, y) of data units."""
     return self.x(point[0]), self.y(point[1])
 
   def frame(self, x_name: str, y_name: str, about: int = 5) -> str:

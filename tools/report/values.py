@@ -43,6 +43,7 @@ class Value:
 
   @property
   def title(self) -> str:
+    """The name for people, as in 'Probe on SST2'."""
     kind, _, task = self.name.partition('_')
     if kind in _TASK_TITLES and task:
       return f'{_TASK_TITLES[kind]} on {task.upper()}'
@@ -50,6 +51,7 @@ class Value:
 
   @property
   def better(self) -> str:
+    """higher or lower."""
     return 'higher' if self.higher_is_better else 'lower'
 
 

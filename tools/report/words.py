@@ -12,6 +12,7 @@ from tools.sweep.runs import short
 
 
 def heading(table: Table) -> str:
+  """The title of a table's value, with its unit."""
   unit = table.value.unit
   return table.value.title + (f', {unit}' if unit else '')
 
@@ -121,6 +122,7 @@ def compact(value: Any) -> str:
 
 
 def number(value: float | None) -> str:
+  """With four decimals; a dash for what a run does not have."""
   return '–' if value is None else f'{value:.4f}'
 
 
@@ -135,6 +137,7 @@ def difference(one: Difference) -> list[str]:
 
 
 def axis_names(sweep: Sweep) -> str:
+  """The config fields of both axes."""
   return ' · '.join([*sweep.fields('rows'), *sweep.fields('columns')])
 
 

@@ -72,6 +72,7 @@ class Evaluation:
     ]
 
   def log(self, folder: Path) -> Path:
+    """Where the output of the process goes, beside the run's folder."""
     return folder.with_name(f'{folder.name}-{self.program}.log')
 
 

@@ -42,6 +42,7 @@ class Run:
 
   @property
   def log(self) -> Path:
+    """Where the output of its process goes, beside its folder."""
     return self.folder.with_name(f'{self.folder.name}.log')
 
   def result(self) -> dict | None:
