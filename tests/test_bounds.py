@@ -114,9 +114,9 @@ def test_a_tokenizer_that_cuts_words_is_refused():
 
 
 def test_the_page_has_every_run_and_needs_no_network():
-  measured = measure._theory(synthetic.ambiguous(), 60)
-  measured.cells.append(
-    measure.Cell(
+  measured = measure.bounds_of(synthetic.ambiguous(), 60)
+  measured.runs.append(
+    measure.MeasuredRun(
       runs.ROOT / 'x-1',
       'causal+clm',
       3,

@@ -11,12 +11,12 @@ import sys
 import pytest
 import runs
 
-from tools.claims import measure
-from tools.claims import schema as published
-from tools.claims.schema import ClaimError, ClaimOff, NothingRan
+from tools.claims import evidence, measure, schema, verdict
+from tools.claims.schema import ClaimError
+from tools.claims.verdict import ClaimOff, NothingRan
 
 ROOT = Path(__file__).resolve().parents[1]
-SHIPPED = published.find(measure.FOLDER, 'all')
+SHIPPED = schema.find(measure.FOLDER, 'all')
 COUNT = """
 paper: a paper
 source: a source
@@ -66,22 +66,22 @@ def write(folder: Path, text: str, *changes: tuple[str, str]) -> Path:
 
 def measured(
   folder: Path, text: str, *changes: tuple[str, str], directory: Path | None = None
-) -> published.Answer:
-  [claim] = published.load(write(folder, text, *changes))
+) -> verdict.Answer:
+  [claim] = schema.load(write(folder, text, *changes))
   return measure.measure(claim, directory and str(directory))
 
 
 @pytest.mark.parametrize('claim', SHIPPED, ids=lambda claim: claim.name)
 def test_a_shipped_claim_names_a_config_a_source_and_what_would_measure_it(claim):
-  assert claim.paper and claim.source and claim.provenance in published.PROVENANCE
+  assert claim.paper and claim.source and claim.provenance in schema.PROVENANCE
   if 'config' in claim.measure:
-    assert measure.config_of(claim).steps > 0
+    assert evidence.config_of(claim).steps > 0
   if claim.kind == 'sign':
     assert (ROOT / f'configs/sweeps/{claim.measure["sweep"]}.py').is_file()
 
 
 def test_every_kind_of_claim_is_shipped_and_what_runs_here_holds():
-  assert {claim.kind for claim in SHIPPED} == published.MEASURE.keys()
+  assert {claim.kind for claim in SHIPPED} == schema.MEASURE.keys()
   here = [
     measure.measure(claim, None) for claim in SHIPPED if claim.kind in ('parameters', 'flops')
   ]
@@ -118,7 +118,7 @@ def test_nothing_is_confirmed_or_refuted_by_a_figure_that_was_not_read(tmp_path,
   for value in ('958978', '1'):
     answer = measured(tmp_path, COUNT, ('provenance: C', f'provenance: {tag}'), ('958978', value))
     assert answer.verdict == 'not runnable' and answer.measured == 958_978
-    assert 'its source was not read' in answer.reason and published.PROVENANCE[tag] in answer.reason
+    assert 'its source was not read' in answer.reason and schema.PROVENANCE[tag] in answer.reason
 
 
 def test_flops_are_those_of_the_closed_form(tmp_path):
@@ -162,24 +162,24 @@ def test_flops_are_those_of_the_closed_form(tmp_path):
 )
 def test_a_file_that_breaks_the_schema_is_refused_with_file_and_field(tmp_path, old, new, words):
   with pytest.raises(ClaimError, match=words):
-    published.load(write(tmp_path, COUNT, (old, new)))
+    schema.load(write(tmp_path, COUNT, (old, new)))
 
 
 def test_a_name_is_used_once_and_a_wrong_one_is_told_the_nearest(tmp_path):
   text = COUNT + COUNT[COUNT.index('  - id: one') :]
   with pytest.raises(ClaimError, match="claim 2: field id: 'one' is the name of another"):
-    published.load(write(tmp_path, text))
+    schema.load(write(tmp_path, text))
   path = write(tmp_path, COUNT)
-  assert [claim.name for claim in published.find(tmp_path, 'some:one')] == ['some:one']
+  assert [claim.name for claim in schema.find(tmp_path, 'some:one')] == ['some:one']
   assert (
-    published.find(tmp_path, 'all')
-    == published.find(tmp_path, 'some')
-    == published.find(Path('/none'), str(path))
+    schema.find(tmp_path, 'all')
+    == schema.find(tmp_path, 'some')
+    == schema.find(Path('/none'), str(path))
   )
   with pytest.raises(ClaimError, match="no claim 'ones'. Did you mean one"):
-    published.find(tmp_path, 'some:ones')
+    schema.find(tmp_path, 'some:ones')
   with pytest.raises(ClaimError, match="no claims 'sum'.* has some"):
-    published.find(tmp_path, 'sum')
+    schema.find(tmp_path, 'sum')
 
 
 @pytest.mark.parametrize(
@@ -245,15 +245,15 @@ def test_signs_are_judged_by_the_interval_of_paired_differences(tmp_path):
   text = LOSS.replace('kind: validation', 'kind: sign').replace(
     '{config: bert_tiny, ', '{sweep: masking_recipe, higher: {seed: 1}, lower: {seed: 2}, '
   )
-  [claim] = published.load(write(tmp_path, text))
-  verdict = lambda mean, half: published.judge_sign(claim, mean, half, 'here').verdict
-  assert [verdict(1, 0.5), verdict(-1, 0.5), verdict(1, 1.5), verdict(1, None)] == [
+  [claim] = schema.load(write(tmp_path, text))
+  judged = lambda mean, half: verdict.judge_sign(claim, mean, half, 'here').verdict
+  assert [judged(1, 0.5), judged(-1, 0.5), judged(1, 1.5), judged(1, None)] == [
     'confirmed',
     'off',
     'not runnable',
     'not runnable',
   ]
-  assert published.judge_sign(claim, -1, 0.5, 'here').off_by == -6
+  assert verdict.judge_sign(claim, -1, 0.5, 'here').off_by == -6
 
 
 @pytest.mark.slow

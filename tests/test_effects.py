@@ -40,10 +40,14 @@ def test_what_was_put_in_comes_out():
   [found] = anova.decompose(ROWS, COLUMNS, cells())
   assert (found.rows, found.columns, found.seeds, found.left_out) == (ROWS, COLUMNS, [*SEEDS], [])
   assert found.grand.mean == pytest.approx(12)
-  for effect, put in ((found.by_row, ROW), (found.by_column, COLUMN), (found.by_cell, CELL)):
+  for effect, put in (
+    (found.row_effects, ROW),
+    (found.column_effects, COLUMN),
+    (found.interactions, CELL),
+  ):
     assert {name: mean.mean for name, mean in effect.items()} == pytest.approx(put)
     # seeds differ, but what the axes do does not
-    assert all(mean.half < 1e-12 for mean in effect.values())
+    assert all(mean.half_width < 1e-12 for mean in effect.values())
   share = {source.name: source.share for source in found.sources}
   squares = dict(
     rows=2 * 4 * (9 + 1 + 4),
@@ -61,8 +65,8 @@ def test_what_was_put_in_comes_out():
 
 def test_an_additive_table_has_no_interaction():
   [found] = anova.decompose(ROWS, COLUMNS, cells(interaction=0.0))
-  assert all(abs(mean.mean) < 1e-12 for mean in found.by_cell.values())
-  assert {name: mean.mean for name, mean in found.by_row.items()} == pytest.approx(ROW)
+  assert all(abs(mean.mean) < 1e-12 for mean in found.interactions.values())
+  assert {name: mean.mean for name, mean in found.row_effects.items()} == pytest.approx(ROW)
 
 
 def test_with_noise_the_intervals_are_those_of_student_and_f_finds_what_is_there():
@@ -72,8 +76,8 @@ def test_with_noise_the_intervals_are_those_of_student_and_f_finds_what_is_there
     [[[table[row, column].values[seed] for column in COLUMNS] for row in ROWS] for seed in SEEDS]
   )
   by_hand = number[:, 0].mean(1) - number.mean((1, 2))
-  assert found.by_row['bidirectional'].mean == pytest.approx(by_hand.mean())
-  assert found.by_row['bidirectional'].half == pytest.approx(
+  assert found.row_effects['bidirectional'].mean == pytest.approx(by_hand.mean())
+  assert found.row_effects['bidirectional'].half_width == pytest.approx(
     3.182446 * by_hand.std(ddof=1) / 2, rel=1e-6
   )
   p = {source.name: source.p for source in found.sources}

@@ -11,6 +11,7 @@ from configs import base
 from parallel import sharding
 from tools.plan.collectives import collectives
 from tools.plan.hlo import Program
+from tools.plan.traffic import memory_traffic
 
 
 def test_a_collective_in_a_loop_counts_as_often_as_the_loop_turns():
@@ -115,9 +116,9 @@ def test_bytes_are_those_that_xla_counts_with_the_turns_of_loops():
 
   loop, unrolled = compiled(1), compiled(12)
   xla = unrolled.cost_analysis()['bytes accessed']
-  assert Program(unrolled.as_text()).bytes() == xla
+  assert memory_traffic(Program(unrolled.as_text())) == xla
   # and the counter of the loop
-  assert Program(loop.as_text()).bytes() == pytest.approx(xla, rel=0.05)
+  assert memory_traffic(Program(loop.as_text())) == pytest.approx(xla, rel=0.05)
   assert loop.cost_analysis()['bytes accessed'] < 0.2 * xla  # which is why we count ourselves
 
 
@@ -143,7 +144,7 @@ def test_bytes_are_those_that_xla_counts_with_the_turns_of_loops():
 )
 def test_bytes_of_what_only_the_compiler_for_tpus_writes(line, moved):
   text = f'ENTRY %main (x: f32[8,16]) -> f32[8,16] {{\n  %x = f32[8,16]{{1,0}} parameter(0)\n  %y = {line}\n}}\n'
-  assert Program(text).bytes() == moved
+  assert memory_traffic(Program(text)) == moved
 
 
 def test_of_a_stack_that_a_fusion_adds_to_beside_another_result_one_layer_is_written():
@@ -169,7 +170,7 @@ ENTRY %main (stack: f32[12,8,16], layer: f32[8,16], turn: s32[]) -> (f32[12,8,16
   layer = 8 * 16 * 4
   # Its place in the stack, the layer and the number are read, the
   # place is written; the sine stays beside the units.
-  assert Program(text).bytes() == 3 * layer + 4
+  assert memory_traffic(Program(text)) == 3 * layer + 4
 
 
 def test_what_is_on_its_way_beside_other_work_is_written_once_and_not_by_each_piece_of_that_work():
@@ -213,7 +214,7 @@ ENTRY %main (part: f32[4], x: f32[16]) -> f32[32] {{
 }
 """
   )
-  assert Program(text).bytes() == 4 * (2 * 16 + 32)  # the sine, and what was gathered
+  assert memory_traffic(Program(text)) == 4 * (2 * 16 + 32)  # the sine, and what was gathered
   assert [(each.kind, each.times, each.overlaps) for each in collectives(Program(text), 8)] == [
     ('all-gather', 1, True)
   ]

@@ -11,7 +11,8 @@ import pytest
 
 from configs.schema import check
 from runtime.errors import StateError
-from tools.report import markdown, page, pareto, results, tables
+from tools.report import comparable, differences, markdown, page, records, results, tables, words
+from tools.report.pareto import pareto
 
 
 def finished(mask, seed, loss, objective='mlm', evaluations=None, **certificate):
@@ -30,7 +31,7 @@ def finished(mask, seed, loss, objective='mlm', evaluations=None, **certificate)
     validation_masks_sha256='',
     budget='steps',
   )
-  return results.Finished(
+  return records.FinishedRun(
     f'{mask}-{objective}-{seed}',
     {'mask': mask, 'objectives': {objective: 1.0}, 'seed': seed},
     {'loss': loss},
@@ -42,7 +43,7 @@ def finished(mask, seed, loss, objective='mlm', evaluations=None, **certificate)
 
 
 def sweep_of(*found, **table):
-  return results.Sweep(
+  return records.Sweep(
     's', 'about', dict(rows='mask', columns='objectives', value='loss') | table, list(found), []
   )
 
@@ -87,14 +88,14 @@ def test_means_and_paired_differences_are_those_of_student():
     *(finished('b', seed, loss) for seed, loss in enumerate((1.5, 2.4, 3.6))),
   )
   [table] = tables.tables(sweep)
-  assert (table.rows, table.columns) == (['a', 'b'], ['mlm'])
+  assert (table.layout.rows, table.layout.columns) == (['a', 'b'], ['mlm'])
   # t(0.975, 2) = 4.3027, deviation 1, root of 3
   assert str(table.cells['a', 'mlm']) == '2.0000 ± 2.4841'
   [one] = table.differences
-  assert one['difference'] == pytest.approx(-0.5) and one['half'] == pytest.approx(
+  assert one.mean.mean == pytest.approx(-0.5) and one.mean.half_width == pytest.approx(
     4.3027 * 0.1 / 3**0.5, rel=1e-4
   )
-  assert one['p'] == pytest.approx(0.0131, abs=1e-4) and one['p_holm'] == one['p']
+  assert one.p == pytest.approx(0.0131, abs=1e-4) and one.p_holm == one.p
   assert table.best('mlm') == ('a', True)
 
 
@@ -104,12 +105,12 @@ def test_differences_are_of_seeds_that_both_have_and_are_corrected_for_their_num
     *(finished('b', seed, loss) for seed, loss in ((1, 2.4), (2, 3.6), (3, 90.0))),
     *(finished('c', seed, loss) for seed, loss in enumerate((1.5, 2.4, 3.6))),
   )
-  found = {one['rows']: one for one in tables.tables(sweep)[0].differences}
-  assert found['a', 'b']['seeds'] == 2 and found['a', 'b']['difference'] == pytest.approx(-0.5)
-  assert [one['p_holm'] for one in found.values()] == tables.holm(
-    [one['p'] for one in found.values()]
+  found = {one.rows: one for one in tables.tables(sweep)[0].differences}
+  assert found['a', 'b'].mean.seeds == (1, 2) and found['a', 'b'].mean.mean == pytest.approx(-0.5)
+  assert [one.p_holm for one in found.values()] == differences.holm(
+    [one.p for one in found.values()]
   )
-  assert tables.holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
+  assert differences.holm([0.01, 0.04, 0.03, 0.5]) == pytest.approx([0.04, 0.09, 0.09, 0.5])
 
 
 def test_two_runs_of_a_seed_in_one_cell_are_refused():
@@ -121,27 +122,29 @@ def test_two_runs_of_a_seed_in_one_cell_are_refused():
     tables.tables(sweep_of(one, other))
 
 
-@pytest.mark.parametrize('name', results.EQUAL)
+@pytest.mark.parametrize('name', comparable.EQUAL)
 def test_runs_that_differ_in_what_the_table_holds_equal_are_named(name):
   one, other = finished('a', 0, 1.0), finished('b', 0, 1.0, **{name: 'else'})
-  assert results.differing(sweep_of(one, finished('b', 0, 1.0))) == []
-  [line] = results.differing(sweep_of(one, other))
+  assert comparable.differing(sweep_of(one, finished('b', 0, 1.0))) == []
+  [line] = comparable.differing(sweep_of(one, other))
   assert name in line and 'a-mlm-0' in line and 'b-mlm-0' in line
-  axis = results.EQUAL[name][0]
+  axis = comparable.EQUAL[name][0]
   explained = [
     dataclasses.replace(run, changes=run.changes | {axis + 'x' * axis.endswith('.'): run.folder})
     for run in (one, other)
   ]
-  assert results.differing(sweep_of(*explained)) == []
+  assert comparable.differing(sweep_of(*explained)) == []
 
 
 def test_an_axis_excuses_only_the_runs_that_it_tells_apart():
   mlm, clm = finished('a', 0, 1.0), finished('a', 0, 1.0, 'clm')
-  assert results.differing(sweep_of(mlm, clm)) == []  # another objective has other masks ...
-  [line] = results.differing(sweep_of(mlm, clm, finished('b', 0, 1.0, 'clm', masks_sha256='else')))
+  assert comparable.differing(sweep_of(mlm, clm)) == []  # another objective has other masks ...
+  [line] = comparable.differing(
+    sweep_of(mlm, clm, finished('b', 0, 1.0, 'clm', masks_sha256='else'))
+  )
   assert 'masks_sha256: m0clm in a-clm-0, else in b-clm-0' in line  # ... but not another mask
   assert (
-    results.differing(sweep_of(mlm, clm, finished('prefix', 0, 1.0, 'clm', masks_sha256='else')))
+    comparable.differing(sweep_of(mlm, clm, finished('prefix', 0, 1.0, 'clm', masks_sha256='else')))
     == []
   )
 
@@ -154,8 +157,10 @@ def test_questions_about_sentences_have_rows_of_their_own():
   asked = lambda run, **also: dataclasses.replace(
     run, changes=run.changes | {'objectives': {'mlm': 1.0} | also}
   )
-  assert results.differing(sweep_of(alone, asked(pairs, nsp=1.0))) == []
-  assert len(results.differing(sweep_of(alone, asked(pairs, nsp=1.0), asked(more, nsp=1.0)))) == 1
+  assert comparable.differing(sweep_of(alone, asked(pairs, nsp=1.0))) == []
+  assert (
+    len(comparable.differing(sweep_of(alone, asked(pairs, nsp=1.0), asked(more, nsp=1.0)))) == 1
+  )
 
 
 @pytest.mark.parametrize(
@@ -170,15 +175,18 @@ def test_questions_about_sentences_have_rows_of_their_own():
 def test_the_budget_says_what_is_equal(budget, name, allowed, refused):
   one = finished('a', 0, 1.0, budget=budget)
   assert (
-    results.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **{name: allowed}))) == []
+    comparable.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **{name: allowed})))
+    == []
   )
-  [line] = results.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **{name: refused})))
+  [line] = comparable.differing(
+    sweep_of(one, finished('b', 0, 1.0, budget=budget, **{name: refused}))
+  )
   assert line.startswith(f'{name}: ') and str(refused) in line
   others = {'tokens': 4, 'flops': 1.0, 'planned_predictions': 1}
   del others[name]
-  assert results.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **others))) == []
+  assert comparable.differing(sweep_of(one, finished('b', 0, 1.0, budget=budget, **others))) == []
   mixed = sweep_of(one, finished('b', 0, 1.0, budget='flops' if budget != 'flops' else 'tokens'))
-  assert any(line.startswith('budget: ') for line in results.differing(mixed))
+  assert any(line.startswith('budget: ') for line in comparable.differing(mixed))
 
 
 def test_a_longer_run_read_the_same_rows_as_far_as_both_went():
@@ -187,8 +195,8 @@ def test_a_longer_run_read_the_same_rows_as_far_as_both_went():
     finished('b', 0, 1.0, budget='flops', steps=3, rows_sha256='longer'),
     batches={0: 'x0', 1: 'y0', 2: 'z0'},
   )
-  assert results.differing(sweep_of(one, longer)) == []
-  [line] = results.differing(
+  assert comparable.differing(sweep_of(one, longer)) == []
+  [line] = comparable.differing(
     sweep_of(one, dataclasses.replace(longer, batches={0: 'x0', 1: 'else', 2: 'z0'}))
   )
   assert line.startswith('rows_sha256')
@@ -197,7 +205,9 @@ def test_a_longer_run_read_the_same_rows_as_far_as_both_went():
 def test_an_evaluation_that_was_asked_otherwise_is_refused():
   one = finished('a', 0, 1.0, evaluations=dict(blimp=answer(0.5) | dict(limit=40)))
   other = finished('b', 0, 1.0, evaluations=dict(blimp=answer(0.6) | dict(limit=80)))
-  assert results.differing(sweep_of(one, other)) == ['blimp: limit is 40 in a-mlm-0, 80 in b-mlm-0']
+  assert comparable.differing(sweep_of(one, other)) == [
+    'blimp: limit is 40 in a-mlm-0, 80 in b-mlm-0'
+  ]
 
 
 def test_how_a_run_was_scored_stands_beside_its_number(tmp_path):
@@ -212,9 +222,9 @@ def test_how_a_run_was_scored_stands_beside_its_number(tmp_path):
     for seed in (0, 1)
   ]
   sweep = sweep_of(*both)
-  assert results.differing(sweep) == []
+  assert comparable.differing(sweep) == []
   table = tables.tables(sweep)[1]
-  assert table.value.unit == 'accuracy' and table.scores == {
+  assert table.value.unit == 'accuracy' and table.layout.scores == {
     ('a', 'mlm'): 'pll',
     ('b', 'mlm'): 'causal',
   }
@@ -225,18 +235,20 @@ def test_how_a_run_was_scored_stands_beside_its_number(tmp_path):
     'pll = each token hidden, causal = left to right' in text and 'causal = left to right' in html
   )
   alike = tables.tables(sweep_of(*both[:2]))[1]
-  assert alike.scores == {} and alike.value.unit == 'accuracy; each token hidden'
+  assert alike.layout.scores == {} and alike.value.unit == 'accuracy; each token hidden'
 
 
 def test_losses_of_objectives_are_not_decomposed_and_evaluations_are():
   loss, blimp, probe = tables.tables(sweep_of(*grid()))
-  assert loss.effects == [] and 'own question' in loss.silence and not loss.across and loss.down
-  assert (blimp.value.unit, blimp.value.better, probe.across) == ('share of pairs', 'higher', True)
-  [one] = probe.effects
-  assert one.rows == ['prefix', 'causal'] and not probe.silence
-  assert one.by_row['prefix'].mean == pytest.approx(0.05, abs=1e-3)
-  assert one.by_column['mlm'].mean == pytest.approx(0.025)
-  assert all(abs(mean.mean) < 1e-12 for mean in one.by_cell.values())
+  assert loss.anova == [] and 'own question' in loss.layout.why_no_anova
+  assert loss.layout.compare_rows and not loss.layout.compare_columns
+  assert (blimp.value.unit, blimp.value.better) == ('share of pairs', 'higher')
+  assert probe.layout.compare_columns
+  [one] = probe.anova
+  assert one.rows == ['prefix', 'causal'] and not probe.layout.why_no_anova
+  assert one.row_effects['prefix'].mean == pytest.approx(0.05, abs=1e-3)
+  assert one.column_effects['mlm'].mean == pytest.approx(0.025)
+  assert all(abs(mean.mean) < 1e-12 for mean in one.interactions.values())
   assert probe.best('mlm')[0] == 'bidirectional'
 
 
@@ -248,19 +260,21 @@ def test_one_axis_is_a_table_with_one_column():
   ]
   sweep = sweep_of(*found, rows='schedule', columns=(), value='probe')
   probe, _ = tables.tables(sweep)
-  assert probe.columns == [''] and len(probe.differences) == 3 and 'one axis' in probe.silence
+  assert probe.layout.columns == [''] and len(probe.differences) == 3
+  assert 'one axis' in probe.layout.why_no_anova
   asked = sweep_of(*grid(), rows='objectives', columns=(), value='loss', also=())
   asked.runs[:] = [run for run in asked.runs if run.changes['mask'] == 'causal']
-  assert tables.tables(asked)[0].differences == [] and not tables.tables(asked)[0].down
+  [loss] = tables.tables(asked)
+  assert loss.differences == [] and not loss.layout.compare_rows
   absent = dataclasses.replace(sweep, table=dict(rows='schedule', value='finetune_rte', also=()))
   # and the page says what is not there
   assert [table.value.name for table in tables.tables(absent)] == ['loss']
-  assert markdown.absent(absent)[0].startswith('No run has a number for finetune_rte')
+  assert words.not_in_report(absent)[0].startswith('No run has a number for finetune_rte')
   assert '| schedule | probe |' in markdown.markdown(sweep, [probe], None, '.')
 
 
 def test_the_front_is_what_no_run_beats_on_both_sides():
-  found = pareto.plane(sweep_of(*grid(seeds=(0,))))
+  found = pareto(sweep_of(*grid(seeds=(0,))))
   assert [run.folder for run in found.front] == ['bidirectional-mlm-0', 'prefix-clm-0']
   assert found.x.title == 'probe (accuracy)' and len(found.points) == 5
 
@@ -279,10 +293,10 @@ def test_less_is_better_where_an_evaluation_says_so_and_several_are_z_scored():
     )
     for mask, up, down in (('a', 1.0, 100.0), ('b', 3.0, 300.0), ('c', 2.0, 200.0))
   ]
-  found = pareto.plane(sweep_of(*made))
+  found = pareto(sweep_of(*made))
   # what one gains the other takes
   assert all(number == pytest.approx(0) for number in found.x.numbers.values())
-  only = pareto.plane(sweep_of(*made, plane=dict(understanding=('down',))))
+  only = pareto(sweep_of(*made, plane=dict(understanding=('down',))))
   assert [run.folder for run in only.front] == ['a-mlm-0'] and not only.x.higher_is_better
 
 
@@ -296,11 +310,11 @@ def test_bits_a_byte_stand_for_generation_and_what_has_no_number_is_listed():
     for run in grid()
   ]
   sweep = sweep_of(*made)
-  found = pareto.plane(sweep)
+  found = pareto(sweep)
   assert {run.folder.split('-')[1] for run in found.points} == {
     'clm'
   } and not found.y.higher_is_better
-  assert markdown.beyond(sweep, found) == [
+  assert words.missing_cells(sweep, found) == [
     f'{mask} + mlm: no number for generation (bits_per_byte)'
     for mask in ('bidirectional', 'prefix', 'causal')
   ]
@@ -337,7 +351,7 @@ def test_every_number_leads_to_its_runs_and_every_run_to_its_files(tmp_path):
   for run in sweep.runs:
     (tmp_path / 'sweep' / run.folder).mkdir(parents=True)
     (tmp_path / 'sweep' / run.folder / 'certificate.json').write_text('{}')
-  found, both = tables.tables(sweep), pareto.plane(sweep)
+  found, both = tables.tables(sweep), pareto(sweep)
   html = page.page(sweep, found, both, tmp_path / 'sweep', tmp_path)
   links = Links(html)
   assert links.open == [] and len({*links.ids}) == len(links.ids)
@@ -349,14 +363,14 @@ def test_every_number_leads_to_its_runs_and_every_run_to_its_files(tmp_path):
   assert all((tmp_path / link).exists() for link in links.to if not link.startswith('#'))
   places = {(run.changes['mask'], *run.changes['objectives']) for run in sweep.runs}
   assert sum(name.startswith('cell-') for name in inside) == len(places) == 5
-  for words in (
+  for phrase in (
     'No run has a number for finetune_x',
     'Not finished, so in no number here: gone',
     'No number: bidirectional + clm',
     'effect of mask',
     'own question',
   ):
-    assert words in html, words
+    assert phrase in html, phrase
   assert not re.search(r'(src|href)="?(https?:)?//', html) and '<script' not in html
   text = markdown.markdown(sweep, found, both, 'sweep')
   assert '3.1000 ± 0.2484' in text and '3.1000' in html and '(sweep/causal-clm-1)' in text
@@ -373,7 +387,8 @@ def test_clm_losses_of_prefix_and_causal_are_not_compared_for_a_prefix_is_spared
   [apart] = tables.tables(
     sweep_of(*causal, run('prefix', 0, 1.0, 'p'), run('prefix', 1, 1.15, 'p'))
   )
-  assert not apart.differences and apart.best('clm') == (None, False) and 'prefix' in apart.silence
+  assert not apart.differences and apart.best('clm') == (None, False)
+  assert 'prefix' in apart.layout.why_no_anova
 
 
 def test_a_certificate_of_the_run_is_read_and_an_incomplete_one_is_refused(tmp_path):

@@ -60,7 +60,9 @@ def two_runs(folder: Path) -> list[sweeping.Run]:
 
 
 def test_options_are_what_submitit_calls_them():
-  found = slurm.read(['time=240', 'partition=gpu', 'cpus=8', 'gpus=1', 'parallel=16', 'mem=32GB'])
+  found = slurm.parse_options(
+    ['time=240', 'partition=gpu', 'cpus=8', 'gpus=1', 'parallel=16', 'mem=32GB']
+  )
   assert (
     found.items()
     >= dict(
@@ -75,7 +77,7 @@ def test_options_are_what_submitit_calls_them():
   )
   assert found['additional_parameters'] == {'requeue': True, 'signal': 'TERM@300'}
   # half of a short limit
-  assert slurm.read(['time=2'])['additional_parameters']['signal'] == 'TERM@60'
+  assert slurm.parse_options(['time=2'])['additional_parameters']['signal'] == 'TERM@60'
 
 
 @pytest.mark.parametrize(
@@ -91,7 +93,7 @@ def test_options_are_what_submitit_calls_them():
 )
 def test_an_option_that_is_none_is_refused(options, words):
   with pytest.raises(ConfigError, match=words):
-    slurm.read(options)
+    slurm.parse_options(options)
 
 
 def test_without_submitit_the_error_names_the_extra(tmp_path, monkeypatch):

@@ -16,6 +16,7 @@ from configs.schema.check import ConfigError
 from runtime.errors import StateError
 from tools.report import results, tables
 from tools.sweep import evaluations
+from tools.sweep import execute as executing
 from tools.sweep import runs as sweeping
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,20 @@ def test_a_sweep_that_cannot_run_is_refused_before_anything_does(text, words, tm
     sweeping.load(file, tmp_path / 'out')
   with pytest.raises(ConfigError, match='mask_by_objective'):
     sweeping.load(tmp_path / 'none.py', tmp_path / 'out')
+
+
+@pytest.mark.parametrize(
+  'line', ['from configs import axes', 'import configs.axes', 'from configs.axes import product']
+)
+def test_the_old_place_of_axes_is_answered_with_the_new_one(line, tmp_path, monkeypatch):
+  # An editable install finds configs/axes.py in another checkout that still has it.
+  here = [one for one in sys.meta_path if not one.__module__.startswith('__editable__')]
+  monkeypatch.setattr(sys, 'meta_path', here)
+  file = tmp_path / 'old.py'
+  file.write_text(f"{line}\nBASE = 'configs/bert_tiny.py'\nRUNS = [{{}}]\nTABLE = {{}}\n")
+  with pytest.raises(ConfigError, match='old.py.*`from configs.sweeps import axes`') as refused:
+    sweeping.load(file, tmp_path / 'out')
+  assert '\n' not in str(refused.value)
 
 
 def test_a_config_with_an_argument_is_refused_in_words(tmp_path):
@@ -144,7 +159,7 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
 
   def ask(sweep, task_data):
     said = []
-    return list(sweeping.execute(sweep, list(sweep.runs), [None], task_data, said.append)), said
+    return list(executing.execute(sweep, list(sweep.runs), [None], task_data, said.append)), said
 
   one = sweep('a', 'b')
   [run] = one.runs
@@ -198,7 +213,7 @@ def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypat
     (run.folder / 'result.json').write_text(
       json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5)))
     )
-  list(sweeping.execute(sweep, list(sweep.runs), ['0,1', '2,3'], 'DATA', lambda what: None))
+  list(executing.execute(sweep, list(sweep.runs), ['0,1', '2,3'], 'DATA', lambda what: None))
   seen = [
     run.folder.with_name(f'{run.folder.name}-own.log').read_text().strip() for run in sweep.runs
   ]
@@ -224,10 +239,10 @@ def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkey
       json.dumps(dict(step=run.config.steps, validation=dict(loss=2.5)))
     )
   said, log = [], first.folder.with_name(f'{first.folder.name}-own.log')
-  monkeypatch.setattr(sweeping, 'wait', lambda *args, **kwargs: _stop_when(log))
+  monkeypatch.setattr(executing, 'wait', lambda *args, **kwargs: _stop_when(log))
   began = time.monotonic()
   with pytest.raises(SystemExit):
-    list(sweeping.execute(sweep, list(sweep.runs), [None], 'DATA', said.append))
+    list(executing.execute(sweep, list(sweep.runs), [None], 'DATA', said.append))
   time.sleep(0.5)
   assert time.monotonic() - began < 30 and said == ['seed=1: a'] and log.read_text() == 'here\n'
   assert not second.folder.with_name(f'{second.folder.name}-own.log').exists()

@@ -1,14 +1,13 @@
-"""Our speed against what a user would pick instead, in pairs: python
--m tools.bench [--only=train] [--against=none].
+"""Our speed against what a user would pick instead: python -m tools.bench
+[--only=train] [--against=none].
 
 Each side of a case is a process of its own, so that neither's threads or memory are the other's.
-The two take turns; what is printed are medians of the rounds, with the spread from the lowest to
-the highest. The machine's own limits, how fast it multiplies and how fast
-it reads, are measured in the same run, also in turn.
+The two take turns. The output is medians over the rounds, with the lowest and the highest. The
+machine's own limits, how fast it multiplies and how fast it reads, are measured in the same rounds.
 
   --save=docs/benchmarks.json also puts the results there, in place of older ones of the same cases,
-  and draws the table of docs/benchmarks.md and docs/benchmarks.png anew from all of them;
-  --only=nothing redraws alone.
+  and draws the table of docs/benchmarks.md and docs/benchmarks.png anew from all of them.
+  --only=nothing measures nothing, and only draws.
 """
 
 import json
@@ -18,14 +17,17 @@ from configs.schema.check import ConfigError
 from runtime import cli
 
 cli.flags.DEFINE_enum(
-  'against', 'transformers', ['transformers', 'none'], 'The peer; it needs the extra parity.'
+  'against',
+  'transformers',
+  ['transformers', 'none'],
+  'What to compare with; transformers needs the extra parity.',
 )
-cli.flags.DEFINE_enum('suite', 'cpu', ['cpu', 'gpu'], 'Which cases.')
-cli.flags.DEFINE_string('only', '', 'Cases whose name begins with this.')
+cli.flags.DEFINE_enum('suite', 'cpu', ['cpu', 'gpu'], 'Cases for CPUs, or for one GPU.')
+cli.flags.DEFINE_string('only', '', 'Only the cases whose name begins with this; nothing: none.')
 cli.flags.DEFINE_string(
   'corpus', 'wiki_leads', 'Text of the cases that read some, as in config.data.corpus.'
 )
-cli.flags.DEFINE_integer('rounds', 5, 'Pairs a case.', lower_bound=1)
+cli.flags.DEFINE_integer('rounds', 5, 'How often the sides of a case take turns.', lower_bound=1)
 cli.flags.DEFINE_string(
   'save', '', 'A JSON file that keeps the results; the page beside it is drawn anew.'
 )
@@ -47,10 +49,11 @@ def main():
   console = Console(quiet=flags.json)
   results = []
   for name in chosen:
-    results.append(measure(name, against=flags.against, rounds=flags.rounds, corpus=flags.corpus))
-    console.table(name, rows_of(results[-1]))
+    result = measure(name, against=flags.against, rounds=flags.rounds, corpus=flags.corpus)
+    results.append(result)
+    console.table(name, rows_of(result))
     if flags.save:
-      merge(Path(flags.save), results[-1:])
+      merge(Path(flags.save), [result])
   if flags.save and not chosen:
     merge(Path(flags.save), [])
   if flags.json:

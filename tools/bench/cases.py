@@ -1,4 +1,4 @@
-"""What is measured, and what it should come to: data alone, for tools.bench and its workers."""
+"""What is measured, and the targets: data alone, for tools.bench and its workers."""
 
 import dataclasses
 from typing import ClassVar
@@ -10,6 +10,7 @@ class Target:
 
   Attributes:
     of: a key of the result: ratio, ours, flops_fraction_of_peak, memory_ratio.
+    least, most: the bound; one of them is set.
   """
 
   of: str
@@ -17,26 +18,24 @@ class Target:
   most: float | None = None
 
   def judge(self, result: dict) -> dict:
-    """{'of', 'least' or 'most', 'value', 'met'}; value and
-    met are None where nothing was measured.
-    """
-    bound = dict(least=self.least) if self.most is None else dict(most=self.most)
+    """{of, least or most, value, met}; value and met are None if nothing was measured."""
     value = result.get(self.of)
-    met = (
-      None if value is None else value >= self.least if self.most is None else value <= self.most
-    )
-    return dict(of=self.of, **bound, value=value, met=met)
+    if self.most is None:
+      bound, met = dict(least=self.least), value is not None and value >= self.least
+    else:
+      bound, met = dict(most=self.most), value is not None and value <= self.most
+    return dict(of=self.of, **bound, value=value, met=None if value is None else met)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Case:
-  """Two workers that take turns, and what their numbers should come to.
+  """Two workers that take turns at the same work.
 
   Attributes:
     unit: of both numbers.
-    modules: the programs of the two sides; a side is told which it is.
-    peer: what is on the other side, in words; '' = nothing.
-    targets: what it should come to.
+    modules: {side: the program}; its arguments are side, case, folder and corpus.
+    peer: what is on the other side, in words; '' for a case without.
+    targets: what the result should reach.
     says: what the case is, in words.
   """
 
@@ -53,12 +52,12 @@ class Train(Case):
 
   Attributes:
     config: a file of configs/.
-    rows, T: a batch.
-    steps: a round.
-    changes: fields of the config, by their dotted names.
+    rows, T: of a batch: rows, and tokens of a row.
+    steps: in a round.
+    changes: {config field: value}, by full names.
     corpus: real documents instead of full rows of random tokens: packed on our side, padded to the
       longest of the batch on the other, as DataCollatorForLanguageModeling does.
-    device: cpu, or cuda for the peer's side too.
+    device: of both sides, in the peer's words: cpu or cuda.
   """
 
   config: str
@@ -74,8 +73,11 @@ class Train(Case):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Generate(Case):
-  """Greedy writing with GPT-2's 124M shape, float32, random weights:
-  `new` tokens after `prompt` tokens in each row.
+  """Greedy generation with GPT-2's 124M shape, float32, random weights.
+
+  Attributes:
+    rows: of a batch.
+    prompt, new: tokens of a row's prompt, and tokens generated after it.
   """
 
   rows: int
@@ -87,8 +89,10 @@ class Generate(Case):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Start(Case):
-  """From the start of train.py to the first finished step, data
-  prepared; with or without compiled programs on disk.
+  """Seconds from the start of train.py to its first finished step, the data prepared.
+
+  Attributes:
+    cached: the compiled programs are on disk.
   """
 
   config: str = 'bert_tiny'
@@ -100,7 +104,11 @@ class Start(Case):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Depth(Case):
-  """How much longer the step of a deep network compiles than that of a shallow one."""
+  """How much longer the step of a deep network takes to compile than that of a shallow one.
+
+  Attributes:
+    layers: the depths, the shallowest first.
+  """
 
   config: str = 'bert_base'
   layers: tuple[int, ...] = (2, 12, 24)
@@ -111,7 +119,11 @@ class Depth(Case):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Feed(Case):
-  """Batches as the loop gets them, and the training step that eats them, each on one core."""
+  """Batches as the training loop gets them, against the step that consumes them, on one core each.
+
+  Attributes:
+    kind: packed or pairs.
+  """
 
   kind: str
   config: str = 'bert_tiny'
@@ -121,15 +133,15 @@ class Feed(Case):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Tokenise(Case):
-  """A corpus to token records on disk, and the same texts through `tokenizers` alone."""
+  """A corpus to token records on disk, against the same texts through `tokenizers` alone."""
 
   unit: str = 'tokens/s'
   peer: str = 'tokenizers'
   modules = dict(ours='tools.bench.input', peer='tools.bench.input')
 
 
-# Faster on a CPU: layers unrolled, for a longer compilation,
-# and logits that its caches can hold a part of.
+# Faster on a CPU: unrolled layers, which take longer to compile, and logits in chunks that fit into
+# its caches.
 _CPU = {'model.scan': False, 'loss_chunk': 256}
 _NO_DROPOUT = {'model.dropout': 0.0, 'model.attention_dropout': 0.0}
 _GPU = {'model.dtype': 'bfloat16', **_NO_DROPOUT}
@@ -261,6 +273,6 @@ GPU = {
 SUITES = dict(cpu=CPU, gpu=GPU)
 CASES = CPU | GPU
 
-# Dense bfloat16 FLOP/s of a GPU as its maker states it, by
-# a part of the name that its driver gives.
+# Dense bfloat16 FLOP/s as NVIDIA's data sheets state them, by a part of the name that the driver
+# gives.
 STATED_PEAKS = {'H200': 989e12, 'H100': 989e12, 'A100': 312e12, 'L4': 121e12}

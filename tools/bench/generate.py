@@ -1,4 +1,4 @@
-"""Our side of writing: a worker of tools.bench."""
+"""Our side of generation: a worker of tools.bench."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +20,10 @@ from tools.bench.worker import serve
 
 
 def generate(case: Generate, folder: Path) -> tuple[Callable[[], dict], dict]:
-  """One round, and what it cannot do without: its floating-point
-  operations, bytes read. Leaves weights in folder.
+  """Prepares the model and leaves its weights for the peer in `folder`/weights.
+
+  Returns:
+    A function that does a round, and facts: the FLOPs and the bytes that a round needs at least.
   """
   config = ModelConfig(**gpt2_small.get_config().model.to_dict())
   network = make_network(config, mask='causal', packed=False, heads=('clm',))
@@ -31,22 +33,21 @@ def generate(case: Generate, folder: Path) -> tuple[Callable[[], dict], dict]:
   weights = Model(config, 'causal', ('clm',), network, params, tokenizer, False, 'random')
   export(weights, folder, folder / 'weights')
   decoder = Decoder(network, config, params, Sampling(temperature=0.0))
-  prompts = list(
-    np.random.default_rng(0).integers(0, config.vocab_size, (case.rows, case.prompt), np.int32)
-  )
+  random = np.random.default_rng(0)
+  prompts = list(random.integers(0, config.vocab_size, (case.rows, case.prompt), np.int32))
   keys = [jax.random.key(0)] * case.rows
 
   def round_():
     row, _ = decoder.start(prompts, keys, room=case.new)
     for _ in range(case.new - 1):
       row, _ = decoder.step(row)
-      np.asarray(row.token_B)  # a writer looks at every token
+      np.asarray(row.token_B)  # a caller reads every token as it comes
     return dict(work=case.rows * case.new)
 
-  read = sum(x.size for x in jax.tree.leaves(params)) - params['embeddings']['position'].size
-  return round_, dict(
-    flops=2 * read * case.rows * (case.new + case.prompt), bytes=4 * read * case.new
-  )
+  # A step multiplies by all parameters but the positions, of which it reads a row.
+  used = sum(x.size for x in jax.tree.leaves(params)) - params['embeddings']['position'].size
+  tokens = case.rows * (case.new + case.prompt)
+  return round_, dict(flops=2 * used * tokens, bytes=4 * used * case.new)
 
 
 if __name__ == '__main__':

@@ -1,6 +1,4 @@
-"""Reading and tokenising, and what they are measured against:
-both sides of these cases of tools.bench.
-"""
+"""Reading batches and tokenising, and what they are measured against: workers of tools.bench."""
 
 from collections.abc import Callable
 import os
@@ -20,13 +18,19 @@ from tools.bench.train import CACHE, config_of, documents_of
 from tools.bench.worker import serve
 from training.experiment import build_step
 
-_BATCHES = 200
-_TRAINED = 20
+_BATCHES = 200  # read in a round
+_TRAINED = 20  # steps of a round of the other side
 
 
 def feed(case: Feed, side: str, corpus: str) -> Callable[[], dict]:
-  """A round of batches, or of training steps on the same ones; useful tokens, on one core."""
-  os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before jax counts them
+  """A function that reads a round of batches, or trains on them; both on one core.
+
+  Its `work` is the tokens that are no padding.
+
+  Args:
+    side: 'ours' reads, the peer trains.
+  """
+  os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})  # before jax counts the cores
   config = config_of(case.config, corpus, {})
   if case.kind == 'packed':
     config.objectives = dict(mlm=1.0)
@@ -44,44 +48,55 @@ def feed(case: Feed, side: str, corpus: str) -> Callable[[], dict]:
     batch_size=config.batch_size,
     seed=0,
   )
+  return _reading(batches) if side == 'ours' else _training(config, batches)
+
+
+def _useful_tokens(batch: dict) -> int:
+  return int((batch['segment'] > 0).sum())
+
+
+def _reading(batches) -> Callable[[], dict]:
   first = 0
 
-  def read():
+  def read() -> dict:
     nonlocal first
-    first += _BATCHES
-    return dict(
-      work=sum(int((batches[first + index]['segment'] > 0).sum()) for index in range(_BATCHES))
-    )
+    first += _BATCHES  # other batches in each round
+    useful = [_useful_tokens(batches[first + index]) for index in range(_BATCHES)]
+    return dict(work=sum(useful))
 
-  if side == 'ours':
-    return read
+  return read
+
+
+def _training(config, batches) -> Callable[[], dict]:
   mesh = sharding.make_mesh(config.mesh)
   jax.set_mesh(mesh)
   run = build_step(config, mesh)
   state = run.make()
   trained = [batches[index] for index in range(_TRAINED)]
-  placed = [sharding.shard_batch(batch, mesh) for batch in trained]
+  on_device = [sharding.shard_batch(batch, mesh) for batch in trained]
 
-  def train():
+  def train() -> dict:
     nonlocal state
-    for batch in placed:
-      state, measured = run.step(state, batch)
-    jax.block_until_ready(measured)
-    return dict(work=sum(int((batch['segment'] > 0).sum()) for batch in trained))
+    for batch in on_device:
+      state, metrics = run.step(state, batch)
+    jax.block_until_ready(metrics)
+    return dict(work=sum(map(_useful_tokens, trained)))
 
   return train
 
 
 def tokenise(case: Tokenise, side: str, corpus: str) -> Callable[[], dict]:
-  """A round over the whole corpus: to records on disk, or its
-  documents through `tokenizers` and nothing else.
+  """A function that tokenises a whole corpus; its `work` is the tokens.
+
+  Args:
+    side: 'ours' writes records to disk, the peer calls `tokenizers` and nothing else.
   """
   config = config_of('bert_base', corpus, {})
   prepared = pipeline.prepare(
     config.data, vocab_size=config.model.vocab_size, pairs=None, sequence_lengths=(128,)
   )
 
-  def ours():
+  def ours() -> dict:
     with tempfile.TemporaryDirectory() as folder:
       counted = documents.tokenise(
         sources.open_corpus(corpus, CACHE), prepared.tokenizer, Path(folder), 0.05, pipeline.silent
@@ -93,14 +108,14 @@ def tokenise(case: Tokenise, side: str, corpus: str) -> Callable[[], dict]:
   texts = documents_of(corpus)
   raw = Tokenizer.from_str(prepared.tokenizer.plain_json())
 
-  def theirs():
-    return dict(
-      work=sum(len(one.ids) for one in raw.encode_batch_fast(texts, add_special_tokens=False))
-    )
+  def theirs() -> dict:
+    encodings = raw.encode_batch_fast(texts, add_special_tokens=False)
+    return dict(work=sum(len(encoding.ids) for encoding in encodings))
 
   return theirs
 
 
 if __name__ == '__main__':
   chosen = CASES[sys.argv[2]]
-  serve((feed if isinstance(chosen, Feed) else tokenise)(chosen, sys.argv[1], sys.argv[4]), {})
+  prepare = feed if isinstance(chosen, Feed) else tokenise
+  serve(prepare(chosen, sys.argv[1], sys.argv[4]), {})

@@ -1,25 +1,26 @@
-"""Results of tools.bench for people: lines of a terminal,
-the table of docs/benchmarks.md, a figure.
-"""
+"""Results of tools.bench for people: lines of a terminal, the table of docs/benchmarks.md."""
 
 import json
-import os
 from pathlib import Path
 
 from tools.bench.cases import CASES
+from tools.bench.figure import draw
 
-os.environ.setdefault('MPLBACKEND', 'Agg')
-
+# The table of the page stands between these lines.
 _BEGIN, _END = '<!-- drawn by tools.bench from benchmarks.json -->', '<!-- end -->'
-_INK, _SOFT, _GRID, _MET, _MISSED, _FREE = (
-  '#222222',
-  '#777777',
-  '#e9e9e9',
-  '#2a9d8f',
-  '#c8452d',
-  '#5f6b7a',
+_HEAD = (
+  'case',
+  'ours',
+  'peer',
+  'ratio',
+  'of matmul peak',
+  'peak memory, both',
+  'compiling',
+  'targets',
+  'commit',
 )
-_NAMES = dict(
+# What a target is of: a key of a result, in words.
+NAMES = dict(
   ratio='ratio',
   ours='ours',
   flops_fraction_of_peak='share of matmul peak',
@@ -28,70 +29,80 @@ _NAMES = dict(
 
 
 def rows_of(case: dict) -> dict[str, str]:
-  """Names and values of a result."""
+  """A result as lines of a terminal: {name: text}."""
   rows = dict(ours=_side(case, 'ours'))
   if case['peer'] is not None:
     rows |= {case['peer_is']: _side(case, 'peer'), 'ratio': f'{case["ratio"]:.2f}'}
-  shares = [
-    f'{case[f"{kind}_fraction_of_peak"]:.1%} of {case[f"peak_{kind}"] / 1e9:,.0f} {unit}'
-    for kind, unit in (('flops', 'GFLOP/s'), ('bytes', 'GB/s read'))
-    if case[f'{kind}_fraction_of_peak'] is not None
-  ]
+  shares = []
+  for kind, unit in (('flops', 'GFLOP/s'), ('bytes', 'GB/s read')):
+    share, peak = case[f'{kind}_fraction_of_peak'], case[f'peak_{kind}']
+    if share is not None:
+      shares.append(f'{share:.1%} of {peak / 1e9:,.0f} {unit}')
   if shares:
     rows['of the machine'] = ', '.join(shares)
   if case['compile_seconds'] is not None:
     rows['compile seconds'] = _compile_seconds(case)
-  return rows | {f'target {_NAMES[target["of"]]}': _verdict(target) for target in case['targets']}
+  for target in case['targets']:
+    rows[f'target {NAMES[target["of"]]}'] = _verdict(target)
+  return rows
 
 
 def _side(case: dict, side: str) -> str:
-  about = case[f'{side}_details']
-  spread = f'{_amount(about["lowest"])} to {_amount(about["highest"])}'
-  text = f'{_amount(case[side])} {case["unit"]} ({spread}), '
-  if about['tokens_per_second'] and about.get('useful_share', 1) < 1:
-    text += f'{about["useful_share"]:.1%} of {_amount(about["tokens_per_second"])} tokens/s, '
-  text += f'peak {about["memory_bytes"] / 2**30:.2f} GiB'
-  if 'way' in about:
-    text += f', {about["way"]} of ' + ', '.join(
-      f'{way} {taken:.2f} s' for way, taken in about['ways'].items()
-    )
-    text += ''.join(f', {way} failed' for way in about['failed'])
+  """A side's number with its spread, its memory, and the ways that it tried."""
+  details = case[f'{side}_details']
+  text = f'{_spread(case, side)}, '
+  if details['tokens_per_second'] and details.get('useful_share', 1) < 1:
+    rate = _amount(details['tokens_per_second'])
+    text += f'{details["useful_share"]:.1%} of {rate} tokens/s, '
+  text += f'peak {details["memory_bytes"] / 2**30:.2f} GiB'
+  if 'way' in details:
+    ways = ', '.join(f'{way} {seconds:.2f} s' for way, seconds in details['ways'].items())
+    text += f', {details["way"]} of {ways}'
+    text += ''.join(f', {way} failed' for way in details['failed'])
   return text
 
 
+def _spread(case: dict, side: str) -> str:
+  details = case[f'{side}_details']
+  lowest, highest = _amount(details['lowest']), _amount(details['highest'])
+  return f'{_amount(case[side])} {case["unit"]} ({lowest} to {highest})'
+
+
 def _amount(value: float) -> str:
-  return f'{value:,.0f}' if value >= 1000 else f'{value:,.1f}' if value >= 20 else f'{value:.2f}'
+  if value >= 1000:
+    return f'{value:,.0f}'
+  return f'{value:,.1f}' if value >= 20 else f'{value:.2f}'
 
 
 def _compile_seconds(case: dict) -> str:
+  """Seconds of the compilation, or {depth: seconds} as text."""
   seconds = case['compile_seconds']
-  return (
-    ', '.join(f'{depth} layers {taken:.1f}' for depth, taken in seconds.items())
-    if isinstance(seconds, dict)
-    else f'{seconds:.1f}'
-  )
+  if isinstance(seconds, dict):
+    return ', '.join(f'{depth} layers {taken:.1f}' for depth, taken in seconds.items())
+  return f'{seconds:.1f}'
 
 
 def _verdict(target: dict) -> str:
-  kind = 'least' if 'least' in target else 'most'
-  bound, value = target[kind], target['value']
-  asked = f'{"at least" if kind == "least" else "at most"} {bound:g}'
+  """A target, what was measured, and whether it was met."""
+  if 'least' in target:
+    bound, text = target['least'], f'at least {target["least"]:g}'
+  else:
+    bound, text = target['most'], f'at most {target["most"]:g}'
+  value = target['value']
   if value is None:
-    return f'{asked}: not measured'
-  return f'{asked}: {_precise(value)}, ' + (
-    'met' if target['met'] else f'missed by {abs(value / bound - 1):.0%}'
-  )
-
-
-def _precise(value: float) -> str:
-  return f'{value:.3g}'
+    return f'{text}: not measured'
+  outcome = 'met' if target['met'] else f'missed by {abs(value / bound - 1):.0%}'
+  return f'{text}: {value:.3g}, {outcome}'
 
 
 def merge(path: Path, results: list[dict]):
-  """Puts results into the JSON at `path`, then draws its page and its figure anew."""
-  found = (
-    {case['name']: case for case in json.loads(path.read_text())['cases']} if path.exists() else {}
-  )
+  """Puts results into the JSON at `path`, then draws its page and its figure anew.
+
+  The page is beside it with the ending .md, if there is one; the figure has the ending .png.
+  """
+  found = {}
+  if path.exists():
+    found = {case['name']: case for case in json.loads(path.read_text())['cases']}
   found |= {case['name']: case for case in results}
   cases = [found[name] for name in CASES if name in found]
   path.write_text(json.dumps(dict(cases=cases), indent=1) + '\n')
@@ -100,116 +111,46 @@ def merge(path: Path, results: list[dict]):
     before, begin, rest = page.read_text().partition(_BEGIN)
     if begin:
       page.write_text(before + begin + '\n' + table(cases) + _END + rest.partition(_END)[2])
-  draw(path.with_suffix('.png'), cases)
+  draw(path.with_suffix('.png'), cases, NAMES)
 
 
 def table(cases: list[dict]) -> str:
   """Markdown: a row a case."""
-  lines = [
-    '| case | ours | peer | ratio | of matmul peak | peak memory, both | compiling | '
-    'targets | commit |',
-    '| --- | --- | --- | --- | --- | --- | --- | --- | --- |',
-  ]
-  for case in cases:
-    sides = [_bracketed(case, side) if case[side] is not None else '' for side in ('ours', 'peer')]
-    if sides[1]:
-      sides[1] += f', {case["peer_is"]}' + _way(case['peer_details'])
-    memory = ' / '.join(
-      f'{case[f"{side}_details"]["memory_bytes"] / 2**30:.1f} GiB'
-      for side in ('ours', 'peer')
-      if case[side] is not None
-    )
-    share = case['flops_fraction_of_peak']
-    lines.append(
-      '| '
-      + ' | '.join(
-        [
-          f'`{case["name"]}`: {case["says"]}',
-          *sides,
-          '' if case['ratio'] is None else f'{case["ratio"]:.2f}',
-          '' if share is None else f'{share:.0%} of {case["peak_flops"] / 1e9:,.0f} GFLOP/s',
-          memory,
-          '' if case['compile_seconds'] is None else f'{_compile_seconds(case)} s',
-          '; '.join(f'{_NAMES[target["of"]]} {_verdict(target)}' for target in case['targets']),
-          f'{case["commit"]}, {case["date"]}',
-        ]
-      )
-      + ' |'
-    )
+  lines = [_line(_HEAD), _line(['---'] * len(_HEAD))]
+  lines += [_line(_cells(case)) for case in cases]
   return '\n'.join(lines) + '\n'
 
 
-def _bracketed(case: dict, side: str) -> str:
-  about = case[f'{side}_details']
-  return (
-    f'{_amount(case[side])} {case["unit"]} ({_amount(about["lowest"])} to '
-    f'{_amount(about["highest"])})'
-    + (f', {about["useful_share"]:.0%} useful' if about.get('useful_share', 1) < 1 else '')
-  )
+def _line(cells) -> str:
+  return f'| {" | ".join(cells)} |'
 
 
-def _way(about: dict) -> str:
-  return f' ({about["way"]})' if 'way' in about else ''
+def _cells(case: dict) -> list[str]:
+  ours, peer = (_number(case, side) for side in ('ours', 'peer'))
+  if peer:
+    way = case['peer_details'].get('way')
+    peer += f', {case["peer_is"]}' + (f' ({way})' if way else '')
+  memory = []
+  for side in ('ours', 'peer'):
+    if case[side] is not None:
+      memory.append(f'{case[f"{side}_details"]["memory_bytes"] / 2**30:.1f} GiB')
+  share = case['flops_fraction_of_peak']
+  return [
+    f'`{case["name"]}`: {case["says"]}',
+    ours,
+    peer,
+    '' if case['ratio'] is None else f'{case["ratio"]:.2f}',
+    '' if share is None else f'{share:.0%} of {case["peak_flops"] / 1e9:,.0f} GFLOP/s',
+    ' / '.join(memory),
+    '' if case['compile_seconds'] is None else f'{_compile_seconds(case)} s',
+    '; '.join(f'{NAMES[target["of"]]} {_verdict(target)}' for target in case['targets']),
+    f'{case["commit"]}, {case["date"]}',
+  ]
 
 
-def draw(path: Path, cases: list[dict]):
-  """A bar a target: what was measured over what was asked, the right of the line being better."""
-  import matplotlib.pyplot as plt
-
-  bars = []
-  for case in cases:
-    targets = case['targets'] or (
-      [dict(of='ratio', least=1.0, value=case['ratio'])] if case['ratio'] else []
-    )
-    for target in targets:
-      if target['value'] is not None:
-        bound = target.get('least', target.get('most'))
-        gain = target['value'] / bound if 'least' in target else bound / target['value']
-        paint = _FREE if 'met' not in target else _MET if target['met'] else _MISSED
-        asked = (
-          'no target' if 'met' not in target else f'{"≥" if "least" in target else "≤"} {bound:g}'
-        )
-        bars.append(
-          (
-            f'{case["name"]}\n{_NAMES[target["of"]]} {asked}',
-            gain,
-            paint,
-            _precise(target['value']),
-          )
-        )
-  if not bars:
-    return
-  figure, axes = plt.subplots(figsize=(9, 0.9 + 0.42 * len(bars)), layout='constrained')
-  for place, (_, gain, paint, value) in enumerate(reversed(bars)):
-    axes.barh(place, gain, color=paint, height=0.62)
-    axes.annotate(
-      value,
-      (gain, place),
-      xytext=(5, 0),
-      textcoords='offset points',
-      va='center',
-      fontsize=9,
-      color=_INK,
-      bbox=dict(facecolor='white', edgecolor='none', pad=1),
-    )
-  axes.axvline(1, color=_INK, linewidth=1)
-  axes.set_xscale('log')
-  axes.set_yticks(range(len(bars)), [name for name, *_ in reversed(bars)], fontsize=8)
-  axes.set_xlabel(
-    'measured over target (log scale); right of the line: met. The number is what was measured'
-  )
-  axes.set_xticks(
-    ticks := [
-      value
-      for value in (0.25, 0.5, 1, 2, 4, 8, 16, 32)
-      if min(g for _, g, *_ in bars) / 2 < value < max(g for _, g, *_ in bars) * 2
-    ],
-    [f'{tick:g}' for tick in ticks],
-  )
-  axes.minorticks_off()
-  axes.grid(axis='x', color=_GRID, linewidth=0.8)
-  axes.set_axisbelow(True)
-  axes.spines[['top', 'right', 'left']].set_visible(False)
-  axes.tick_params(colors=_SOFT, labelcolor=_INK, left=False)
-  figure.savefig(path, dpi=130)
-  plt.close(figure)
+def _number(case: dict, side: str) -> str:
+  """A side's number with its spread; '' if it was not measured."""
+  if case[side] is None:
+    return ''
+  useful = case[f'{side}_details'].get('useful_share', 1)
+  return _spread(case, side) + (f', {useful:.0%} useful' if useful < 1 else '')

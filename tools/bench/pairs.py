@@ -1,4 +1,4 @@
-"""Two processes that take turns at the same work, and medians of what each did."""
+"""Two processes that take turns at the same work, and the medians of what each did."""
 
 import datetime
 import json
@@ -13,13 +13,19 @@ import tempfile
 from tools.bench.cases import CASES, Case
 
 ROOT = Path(__file__).resolve().parents[2]
-# For both sides: Linux gives glibc pages of 2 MiB where it asks for
-# them, which spares a CPU looking up where they lie.
+# For both sides: glibc asks Linux for pages of 2 MiB, which spares a CPU TLB misses.
 TUNED = dict(GLIBC_TUNABLES='glibc.malloc.hugetlb=1')
 
 
 class Side:
-  """A worker: one program that was made ready, and runs a round whenever it is told to."""
+  """A worker process, prepared when it is made; see tools/bench/worker.py.
+
+  Attributes:
+    facts: what it says of itself.
+
+  Raises:
+    OSError: it ended; the message has its last line.
+  """
 
   def __init__(self, module: str, *arguments: str):
     self._errors = tempfile.TemporaryFile('w+')
@@ -32,42 +38,44 @@ class Side:
       stdout=subprocess.PIPE,
       stderr=self._errors,
     )
-    self.ready = self._answer()
+    self.facts = self._answer()
 
   def round(self) -> dict:
+    """Measures one round."""
     self._process.stdin.write('\n')
     self._process.stdin.flush()
     return self._answer()
 
   def close(self):
+    """Ends the worker."""
     self._process.stdin.close()
     self._process.wait()
 
   def _answer(self) -> dict:
     for line in self._process.stdout:
-      if line.startswith('{'):
+      if line.startswith('{'):  # a library may print other lines
         return json.loads(line)
     self._errors.seek(0)
-    said = self._errors.read().strip().splitlines() or ['it said nothing']
-    advice = (
-      " The peer needs the extra parity: pip install -e '.[parity]'."
-      if 'No module named' in said[-1]
-      else ''
-    )
-    raise OSError(f'{self._process.args[2]} stopped: {said[-1]}.{advice}')
+    *_, last = self._errors.read().strip().splitlines() or ['it said nothing']
+    advice = ''
+    if 'No module named' in last:
+      advice = " The peer needs the extra parity: pip install -e '.[parity]'."
+    raise OSError(f'{self._process.args[2]} stopped: {last}.{advice}')
 
 
 def measure(name: str, *, against: str, rounds: int, corpus: str) -> dict:
-  """One case as `python -m tools.bench --json` prints it: medians of `rounds` turns.
+  """Measures one case; the result is as `python -m tools.bench --json` prints it.
 
   Args:
-    against: 'none' leaves transformers out; a peer of our own is always there.
+    name: a key of `CASES`.
+    against: 'none' leaves transformers out; other peers are always measured.
+    rounds: how often the sides take turns.
     corpus: of the cases that read one, as in `config.data.corpus`.
   """
   case = CASES[name]
   with tempfile.TemporaryDirectory() as folder:
-    sides = {}
-    # ours first: it leaves in the folder what the peer reads
+    sides: dict[str, Side] = {}
+    # Ours is the first: it leaves in the folder what the peer reads.
     for side, module in case.modules.items():
       if side == 'ours' or case.peer != 'transformers' or against != 'none':
         sides[side] = Side(module, side, name, folder, corpus)
@@ -78,30 +86,24 @@ def measure(name: str, *, against: str, rounds: int, corpus: str) -> dict:
         taken[side].append(worker.round())
     for worker in sides.values():
       worker.close()
-  return summarise(name, case, {side: sides[side].ready for side in sides}, taken)
+  facts = {side: worker.facts for side, worker in sides.items()}
+  return summarise(name, case, facts, taken)
 
 
 def summarise(name: str, case: Case, facts: dict[str, dict], taken: dict[str, list[dict]]) -> dict:
-  """The result of a case from what its sides said of themselves and of each round."""
+  """The result of a case.
+
+  Args:
+    facts: of each side, and of 'limits', the machine.
+    taken: their rounds.
+  """
   taken = dict(taken)
-  best = taken.pop('limits')
-  values = {
-    side: [turn.get('value', turn.get('work', 0) / turn['seconds']) for turn in turns]
-    for side, turns in taken.items()
-  }
-  peak = {limit: median(turn[limit] for turn in best) for limit in ('peak_flops', 'peak_bytes')}
+  limits = taken.pop('limits')
+  values = {side: [_value(turn) for turn in turns] for side, turns in taken.items()}
+  memory = {side: _median(turns, 'peak_memory_bytes') for side, turns in taken.items()}
+  peak = {limit: _median(limits, limit) for limit in ('peak_flops', 'peak_bytes')}
   if facts['ours'].get('stated_peak_flops'):
     peak['peak_flops'] = facts['ours']['stated_peak_flops']
-  seconds = median(turn['seconds'] for turn in taken['ours'])
-  fraction = {
-    f'{kind}_fraction_of_peak': facts['ours'][kind] / seconds / peak[f'peak_{kind}']
-    if kind in facts['ours']
-    else None
-    for kind in ('flops', 'bytes')
-  }
-  memory = {
-    side: median(turn['peak_memory_bytes'] for turn in turns) for side, turns in taken.items()
-  }
   result = dict(
     name=name,
     says=case.says,
@@ -110,7 +112,7 @@ def summarise(name: str, case: Case, facts: dict[str, dict], taken: dict[str, li
     peer=None,
     ratio=None,
     peer_is=case.peer if 'peer' in taken else None,
-    **fraction,
+    **_fractions(facts['ours'], _median(taken['ours'], 'seconds'), peak),
     peak_memory_bytes=memory['ours'],
     memory_ratio=None,
     **peak,
@@ -119,7 +121,7 @@ def summarise(name: str, case: Case, facts: dict[str, dict], taken: dict[str, li
   if 'peer' in taken:
     result |= dict(
       peer=median(values['peer']),
-      ratio=median(a / b for a, b in zip(values['ours'], values['peer'])),
+      ratio=median(ours / peer for ours, peer in zip(values['ours'], values['peer'])),
       memory_ratio=memory['ours'] / memory['peer'],
     )
   for side, turns in taken.items():
@@ -127,43 +129,64 @@ def summarise(name: str, case: Case, facts: dict[str, dict], taken: dict[str, li
       lowest=min(values[side]),
       highest=max(values[side]),
       memory_bytes=memory[side],
-      tokens_per_second=_median_rate(turns),
+      tokens_per_second=_tokens_per_second(turns),
       **facts[side],
     )
-  last = taken['ours'][-1].get('compile_seconds')  # where compiling is what a round does
-  result['compile_seconds'] = result['compile_seconds'] or last
-  return result | dict(
-    targets=[target.judge(result) for target in case.targets], rounds=len(best), **where()
-  )
+  if not result['compile_seconds']:
+    # Where a round is a compilation, it says how long it took.
+    result['compile_seconds'] = taken['ours'][-1].get('compile_seconds')
+  targets = [target.judge(result) for target in case.targets]
+  return result | dict(targets=targets, rounds=len(limits), **where())
 
 
-def _median_rate(turns: list[dict]) -> float | None:
-  """Padding counted; None where a round has no tokens."""
-  return (
-    median(turn['tokens'] / turn['seconds'] for turn in turns) if 'tokens' in turns[0] else None
-  )
+def _median(turns: list[dict], name: str) -> float:
+  return median(turn[name] for turn in turns)
+
+
+def _value(turn: dict) -> float:
+  """The number of a round: what it says itself, or its work a second."""
+  return turn.get('value', turn.get('work', 0) / turn['seconds'])
+
+
+def _fractions(facts: dict, seconds: float, peak: dict[str, float]) -> dict[str, float | None]:
+  """The shares of the machine's peaks that a round of so many seconds reaches."""
+  fractions = {}
+  for kind in ('flops', 'bytes'):
+    fraction = facts[kind] / seconds / peak[f'peak_{kind}'] if kind in facts else None
+    fractions[f'{kind}_fraction_of_peak'] = fraction
+  return fractions
+
+
+def _tokens_per_second(turns: list[dict]) -> float | None:
+  """The median, padding included; None if a round has no tokens."""
+  if 'tokens' not in turns[0]:
+    return None
+  return median(turn['tokens'] / turn['seconds'] for turn in turns)
 
 
 def where() -> dict:
   """The machine, the commit (None outside of git) and the day."""
-  answer = subprocess.run(
+  described = subprocess.run(
     ['git', 'describe', '--always', '--dirty'], cwd=ROOT, capture_output=True, text=True
   )
   return dict(
     machine=f'{os.cpu_count()} x {_processor()}',
-    commit=answer.stdout.strip() or None,
+    commit=described.stdout.strip() or None,
     date=datetime.date.today().isoformat(),
   )
 
 
 def _processor() -> str:
+  """The model of the processor."""
   try:
     lines = Path('/proc/cpuinfo').read_text().splitlines()
   except OSError:
     return platform.processor() or platform.machine()
-  # of the first core
-  said = dict(line.replace('\t', '').partition(': ')[::2] for line in reversed(lines))
-  if 'model name' not in said:
+  facts = {}
+  for line in reversed(lines):  # so that those of the first core remain
+    name, _, value = line.replace('\t', '').partition(': ')
+    facts[name] = value
+  if 'model name' not in facts:
     return platform.machine()
-  # What a cloud calls its processors tells one generation from another by these numbers alone.
-  return f'{said["model name"]} (family {said.get("cpu family")}, model {said.get("model")})'
+  # Clouds give several generations one model name; these numbers tell them apart.
+  return f'{facts["model name"]} (family {facts.get("cpu family")}, model {facts.get("model")})'

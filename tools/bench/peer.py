@@ -1,5 +1,6 @@
-"""The peer's side, transformers: a worker of tools.bench. The
-only file that imports torch; extra `parity`.
+"""The peer's side, transformers: a worker of tools.bench.
+
+The only file that imports torch; it needs the extra `parity`.
 """
 
 from collections.abc import Callable
@@ -26,7 +27,11 @@ IGNORED = -100  # label of a position that is not predicted
 
 
 def generate(case: Generate, folder: Path) -> tuple[Callable[[], dict], dict]:
-  """One round of transformers' own `generate` on the weights that our side left."""
+  """Loads the weights that our side left in `folder`.
+
+  Returns:
+    A function that does a round of transformers' own `generate`, and no facts.
+  """
   model = AutoModelForCausalLM.from_pretrained(
     folder / 'weights', dtype=torch.float32, attn_implementation='sdpa'
   )
@@ -34,7 +39,7 @@ def generate(case: Generate, folder: Path) -> tuple[Callable[[], dict], dict]:
     0, model.config.vocab_size, (case.rows, case.prompt), np.int32
   )
   prompt = torch.from_numpy(ids.astype(np.int64))
-  asked = dict(
+  options = dict(
     attention_mask=torch.ones_like(prompt),
     max_new_tokens=case.new,
     min_new_tokens=case.new,
@@ -44,15 +49,20 @@ def generate(case: Generate, folder: Path) -> tuple[Callable[[], dict], dict]:
 
   def round_():
     with torch.inference_mode():
-      assert model.eval().generate(prompt, **asked).shape[1] == case.prompt + case.new
+      assert model.eval().generate(prompt, **options).shape[1] == case.prompt + case.new
     return dict(work=case.rows * case.new)
 
   return round_, {}
 
 
 def train(case: Train, folder: Path) -> tuple[Callable[[], dict], dict]:
-  """A round of steps with the faster of eager and torch.compile, each of which is tried first."""
-  allocator.disable_malloc_trim()  # what is set for us is set for the peer
+  """Tries eager and compiled steps, and chooses the faster ones.
+
+  Returns:
+    A function that does a round of steps, and facts: the way that was chosen, seconds of each way,
+    the error of a way that failed, the share of tokens that are no padding.
+  """
+  allocator.disable_malloc_trim()  # as on our side
   shapes = json.loads((folder / 'shapes.json').read_text())
   batches = _batches(case, folder, shapes)
   model = _model(case, shapes['model']).to(case.device).train()
@@ -74,15 +84,11 @@ def train(case: Train, folder: Path) -> tuple[Callable[[], dict], dict]:
     try:
       steps(apply)  # the first one compiles, or fills caches
       seconds[name] = min(_time(steps, apply) for _ in range(2))
-    except (
-      Exception
-    ) as error:  # whatever the compiler cannot do is no reason not to measure the other way
+    except Exception as error:
+      # Whatever the compiler cannot do, the other way is measured.
       failed[name] = str(error).strip().splitlines()[0]
   best = min(seconds, key=seconds.get)
-  useful = sum(
-    int(batch['attention_mask'].sum()) if 'attention_mask' in batch else batch['input_ids'].numel()
-    for batch in batches
-  )
+  useful = sum(map(_useful_tokens, batches))
   tokens = sum(batch['input_ids'].numel() for batch in batches)
 
   def round_():
@@ -92,6 +98,13 @@ def train(case: Train, folder: Path) -> tuple[Callable[[], dict], dict]:
   return round_, dict(way=best, ways=seconds, failed=failed, useful_share=useful / tokens)
 
 
+def _useful_tokens(batch: dict[str, torch.Tensor]) -> int:
+  """Tokens that are no padding."""
+  if 'attention_mask' in batch:
+    return int(batch['attention_mask'].sum())
+  return batch['input_ids'].numel()
+
+
 def _time(f: Callable, *arguments) -> float:
   started = time.perf_counter()
   f(*arguments)
@@ -99,7 +112,7 @@ def _time(f: Callable, *arguments) -> float:
 
 
 def _model(case: Train, shape: dict) -> torch.nn.Module:
-  """The class of transformers that has our shape, with sdpa attention."""
+  """A network of transformers with our shape and sdpa attention. `shape`: our config's model."""
   if case.objective == 'clm':
     config = GPT2Config(
       vocab_size=shape['vocab_size'],
@@ -128,7 +141,7 @@ def _model(case: Train, shape: dict) -> torch.nn.Module:
 
 
 def _batches(case: Train, folder: Path, shapes: dict) -> list[dict[str, torch.Tensor]]:
-  """Full rows without a mask, or documents padded to the longest of their batch with one."""
+  """Full rows without an attention mask, or documents padded to the longest of their batch."""
   random = np.random.default_rng(0)
   if not case.corpus:
     documents = list(random.integers(5, shapes['V'], (case.rows * case.steps, case.T)))
@@ -144,12 +157,11 @@ def _batches(case: Train, folder: Path, shapes: dict) -> list[dict[str, torch.Te
       token[row, : len(document)], mask[row, : len(document)] = document, 1
     label = token.copy()
     if case.objective == 'mlm':
+      label[:] = IGNORED
       for row, document in enumerate(some):
-        hidden = random.permutation(len(document))[
-          : max(1, round(shapes['P'] / case.T * len(document)))
-        ]
-        label[row] = IGNORED
-        label[row, hidden] = token[row, hidden]
+        count = max(1, round(shapes['P'] / case.T * len(document)))
+        masked = random.permutation(len(document))[:count]
+        label[row, masked] = token[row, masked]
     batch = dict(input_ids=token, labels=label) | (dict(attention_mask=mask) if case.corpus else {})
     batches.append({name: torch.from_numpy(array).to(case.device) for name, array in batch.items()})
   return batches
@@ -157,4 +169,5 @@ def _batches(case: Train, folder: Path, shapes: dict) -> list[dict[str, torch.Te
 
 if __name__ == '__main__':
   chosen = CASES[sys.argv[2]]
-  serve(*(train if isinstance(chosen, Train) else generate)(chosen, Path(sys.argv[3])))
+  prepare = train if isinstance(chosen, Train) else generate
+  serve(*prepare(chosen, Path(sys.argv[3])))

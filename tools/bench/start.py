@@ -1,4 +1,4 @@
-"""Getting to the first step, and what compiling costs: a worker of tools.bench."""
+"""Seconds to the first step, and the cost of compiling deep networks: a worker of tools.bench."""
 
 from collections.abc import Callable
 import os
@@ -17,11 +17,15 @@ from tools.bench.worker import serve
 from training.experiment import build_step
 
 ROOT = Path(__file__).resolve().parents[2]
-_PATIENCE_S = 120
+_PATIENCE_S = 120  # for the first step
 
 
 def start(case: Start, folder: Path, corpus: str) -> Callable[[], dict]:
-  """A round is a run of train.py in a folder of its own, up to its first row of metrics."""
+  """A function that runs train.py in a new folder up to its first row of metrics.
+
+  Raises:
+    OSError: in a round: train.py ended or hung before its first step.
+  """
   command = [
     sys.executable,
     str(ROOT / 'train.py'),
@@ -36,17 +40,17 @@ def start(case: Start, folder: Path, corpus: str) -> Callable[[], dict]:
   }
 
   def round_():
-    with tempfile.TemporaryDirectory() as workdir, open(Path(workdir) / 'said', 'w+') as said:
+    with tempfile.TemporaryDirectory() as workdir, open(Path(workdir) / 'output', 'w+') as output:
       began = time.perf_counter()
       run = subprocess.Popen(
-        [*command, f'--workdir={workdir}/run'], env=environment, stdout=said, stderr=said
+        [*command, f'--workdir={workdir}/run'], env=environment, stdout=output, stderr=output
       )
-      rows = Path(workdir) / 'run' / 'metrics.jsonl'
+      metrics = Path(workdir) / 'run' / 'metrics.jsonl'
       try:
-        while not (rows.exists() and rows.stat().st_size):
+        while not (metrics.exists() and metrics.stat().st_size):
           if run.poll() is not None or time.perf_counter() - began > _PATIENCE_S:
-            said.seek(0)
-            raise OSError(f'train.py came to no first step: {said.read()[-500:]}')
+            output.seek(0)
+            raise OSError(f'train.py came to no first step: {output.read()[-500:]}')
           time.sleep(0.01)
         return dict(value=time.perf_counter() - began)
       finally:
@@ -57,13 +61,15 @@ def start(case: Start, folder: Path, corpus: str) -> Callable[[], dict]:
 
 
 def depth(case: Depth) -> Callable[[], dict]:
-  """A round compiles the step at each depth, nothing remembered."""
+  """A function that compiles the step at each depth, without any cache.
+
+  Its `value` is the time of the deepest over that of the shallowest.
+  """
 
   def seconds(layers: int) -> float:
     jax.clear_caches()
-    config = config_of(
-      case.config, '', {'model.layers': layers, 'batch_size': 8, 'data.sequence_length': 128}
-    )
+    changes = {'model.layers': layers, 'batch_size': 8, 'data.sequence_length': 128}
+    config = config_of(case.config, '', changes)
     config.objectives = dict(mlm=1.0)
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
@@ -75,14 +81,15 @@ def depth(case: Depth) -> Callable[[], dict]:
 
   def round_():
     taken = {str(layers): seconds(layers) for layers in case.layers}
-    return dict(value=list(taken.values())[-1] / list(taken.values())[0], compile_seconds=taken)
+    shallowest, *_, deepest = taken.values()
+    return dict(value=deepest / shallowest, compile_seconds=taken)
 
   return round_
 
 
 if __name__ == '__main__':
   chosen = CASES[sys.argv[2]]
-  serve(
-    depth(chosen) if isinstance(chosen, Depth) else start(chosen, Path(sys.argv[3]), sys.argv[4]),
-    {},
-  )
+  if isinstance(chosen, Depth):
+    serve(depth(chosen), {})
+  else:
+    serve(start(chosen, Path(sys.argv[3]), sys.argv[4]), {})

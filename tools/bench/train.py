@@ -29,10 +29,9 @@ CACHE = Path.home() / '.cache' / 'onemask'
 
 
 def config_of(name: str, corpus: str, changes: dict):
-  """A config of configs/ with fields changed, for one micro-batch a step."""
-  config = (
-    importlib.import_module(f'configs.{name}').get_config().copy_and_resolve_references().unlock()
-  )
+  """A config of configs/ with fields changed, one micro-batch a step, all rows of one length."""
+  config = importlib.import_module(f'configs.{name}').get_config()
+  config = config.copy_and_resolve_references().unlock()
   config.update(accumulate=1)
   config.data.update(corpus=corpus, cache=str(CACHE), short_length=0, short_share=0.0)
   config.update_from_flattened_dict(changes)
@@ -40,12 +39,14 @@ def config_of(name: str, corpus: str, changes: dict):
 
 
 def train(case: Train, folder: Path, corpus: str) -> tuple[Callable[[], dict], dict]:
-  """A round of steps, and facts: FLOPs, seconds of compiling. Leaves
-  shapes and documents for the peer in folder.
+  """Compiles the step and leaves shapes and documents for the peer in `folder`.
+
+  Returns:
+    A function that does a round of steps, and facts: FLOPs of a round, seconds of the compilation,
+    the peak of the device as its maker states it, the share of tokens that are no padding.
   """
-  config = config_of(
-    case.config, corpus, case.changes | {'batch_size': case.rows, 'data.sequence_length': case.T}
-  )
+  shape = {'batch_size': case.rows, 'data.sequence_length': case.T}
+  config = config_of(case.config, corpus, case.changes | shape)
   config.objectives = {case.objective: 1.0}
   _check_device(case)
   allocator.disable_malloc_trim()
@@ -53,7 +54,7 @@ def train(case: Train, folder: Path, corpus: str) -> tuple[Callable[[], dict], d
   jax.set_mesh(mesh)
   run = build_step(config, mesh)
   batches = _real_batches(case, config, folder, corpus) if case.corpus else [run.batch] * case.steps
-  placed = [sharding.shard_batch(batch, mesh) for batch in batches]
+  on_device = [sharding.shard_batch(batch, mesh) for batch in batches]
   shapes = dict(
     model=config.model.to_dict(),
     V=config.model.vocab_size,
@@ -61,52 +62,57 @@ def train(case: Train, folder: Path, corpus: str) -> tuple[Callable[[], dict], d
   )
   (folder / 'shapes.json').write_text(json.dumps(shapes))
   started = time.perf_counter()
-  step = run.step.lower(run.abstract, placed[0]).compile()
+  step = run.step.lower(run.abstract, on_device[0]).compile()
   compile_seconds = time.perf_counter() - started
   state = run.make()
   useful = sum(int((batch['segment'] > 0).sum()) for batch in batches)
+  tokens = case.rows * case.T * case.steps
 
   def steps(some: list) -> float:
     nonlocal state
     started = time.perf_counter()
     for batch in some:
-      state, measured = step(state, batch)
-    loss = float(measured['train/loss'])
+      state, metrics = step(state, batch)
+    loss = float(metrics['train/loss'])  # waits for the steps
     assert math.isfinite(loss), loss
     return time.perf_counter() - started
 
   def round_():
-    steps(placed[:1])  # fetches the memory that went back to the system while the other side worked
-    return dict(work=useful, tokens=case.rows * case.T * case.steps, seconds=steps(placed))
+    # Gets back the memory that went to the system while the other side worked.
+    steps(on_device[:1])
+    return dict(work=useful, tokens=tokens, seconds=steps(on_device))
 
   flops = cost.flops_per_token(
     ModelConfig(**config.model), heads_of({case.objective}), case.T, shapes['P']
   )
   return round_, dict(
-    flops=flops * case.rows * case.T * case.steps,
+    flops=flops * tokens,
     compile_seconds=compile_seconds,
     stated_peak_flops=_stated_peak(),
-    useful_share=useful / (case.rows * case.T * case.steps),
+    useful_share=useful / tokens,
   )
 
 
 def documents_of(corpus: str) -> list[str]:
-  """All documents of a corpus, clean."""
+  """All documents of a corpus, cleaned."""
   return list(sources.open_corpus(corpus, CACHE).documents(Counter(), Counter(), pipeline.silent))
 
 
 def _check_device(case: Train):
+  """Raises DeviceError unless jax computes on the case's device."""
   wanted = dict(cpu='cpu', cuda='gpu')[case.device]
   found = jax.devices()[0].platform
-  if found != wanted:
+  if found == wanted:
+    return
+  if wanted == 'gpu':
     raise DeviceError(
       f'--suite=gpu needs a GPU: jax sees {found}. Install the extra cuda where there is one.'
-      if wanted == 'gpu'
-      else f'--suite=cpu is for CPUs: run it with JAX_PLATFORMS=cpu, not {found}.'
     )
+  raise DeviceError(f'--suite=cpu is for CPUs: run it with JAX_PLATFORMS=cpu, not {found}.')
 
 
 def _stated_peak() -> float | None:
+  """FLOP/s that the maker of the device states; None if they are not known here."""
   kind = jax.devices()[0].device_kind
   return next((peak for part, peak in STATED_PEAKS.items() if part in kind), None)
 
@@ -120,10 +126,8 @@ def _real_batches(case: Train, config, folder: Path, corpus: str) -> list[dict[s
     prepared, sequence_length=case.T, pairs=None, batch_size=case.rows, seed=0
   )
   tokenizer, texts = prepared.tokenizer, documents_of(corpus)
-  chosen = [
-    texts[index]
-    for index in np.random.default_rng(0).permutation(len(texts))[: case.rows * case.steps]
-  ]
+  order = np.random.default_rng(0).permutation(len(texts))
+  chosen = [texts[index] for index in order[: case.rows * case.steps]]
   documents = [
     np.concatenate([[tokenizer.bos], tokens[: case.T - 2], [tokenizer.eos]])
     for tokens in tokenizer.encode(chosen)

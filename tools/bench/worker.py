@@ -1,7 +1,7 @@
-"""What every worker of tools.bench does: answer a line on
-standard input with a measured round, in JSON.
+"""The protocol of the workers of tools.bench: each line on standard input is answered with a round.
 
-python -m tools.bench.worker limits measures what the machine does at best.
+Answers are JSON, a line each. The first, unasked, has the worker's facts.
+`python -m tools.bench.worker limits` is the worker that measures what the machine does at best.
 """
 
 from collections.abc import Callable
@@ -13,34 +13,35 @@ import time
 
 
 def serve(round_: Callable[[], dict | None], facts: dict):
-  """Says what the first round took, then runs one for every line on standard input.
+  """Runs a first round and prints `facts`, then runs a round for each line on standard input.
+
+  An answer has `seconds`, `peak_memory_bytes` of the rounds so far, and what the round returned.
 
   Args:
-    round_: does a round; what it returns is added to its answer, its
-      own `seconds` in place of those measured here.
+    round_: does a round; `seconds` that it returns replace those measured here.
+    facts: what is the same for every round.
   """
   started = time.perf_counter()
   round_()
   print(json.dumps(facts | dict(first_seconds=time.perf_counter() - started)), flush=True)
-  _forget_peak()
+  _reset_peak_memory()
   for _ in sys.stdin:
     started = time.perf_counter()
-    found = round_() or {}
+    returned = round_() or {}
     measured = dict(seconds=time.perf_counter() - started, peak_memory_bytes=_peak_memory())
-    print(json.dumps(measured | found), flush=True)
+    print(json.dumps(measured | returned), flush=True)
 
 
-def _forget_peak():
-  """From here on the peak is that of the rounds: getting
-  ready, compilers included, is not counted.
-  """
+def _reset_peak_memory():
+  """From here on the peak is that of the rounds, without the preparation and its compilers."""
   try:
     Path('/proc/self/clear_refs').write_text('5')
-  except OSError:  # not Linux, or not allowed: then it counts
+  except OSError:  # not Linux, or not allowed: then the preparation counts
     pass
 
 
 def _peak_memory() -> int:
+  """The largest resident set of this process, in bytes."""
   try:
     status = Path('/proc/self/status').read_text()
   except OSError:
@@ -49,9 +50,7 @@ def _peak_memory() -> int:
 
 
 def limits() -> Callable[[], dict]:
-  """A round that measures what the machine does at best: a large
-  product, and a sum over more than its caches hold.
-  """
+  """A function that measures FLOP/s of a large product, and bytes/s of a sum beyond all caches."""
   import jax
   import jax.numpy as jnp
 
@@ -59,6 +58,7 @@ def limits() -> Callable[[], dict]:
   multiply, total = jax.jit(jnp.matmul), jax.jit(jnp.sum)
 
   def rate(amount: float, f: Callable, *arguments) -> float:
+    """Amount a second, the best of four."""
     seconds = []
     for _ in range(4):
       started = time.perf_counter()
@@ -66,9 +66,11 @@ def limits() -> Callable[[], dict]:
       seconds.append(time.perf_counter() - started)
     return amount / min(seconds)
 
-  return lambda: dict(
-    peak_flops=rate(2 * 2048**3, multiply, a_NxN, a_NxN), peak_bytes=rate(x_N.nbytes, total, x_N)
-  )
+  def round_() -> dict:
+    flops = rate(2 * 2048**3, multiply, a_NxN, a_NxN)
+    return dict(peak_flops=flops, peak_bytes=rate(x_N.nbytes, total, x_N))
+
+  return round_
 
 
 if __name__ == '__main__':

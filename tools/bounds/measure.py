@@ -1,4 +1,4 @@
-"""Runs on synthetic languages, measured against what a reader with their eyes could know."""
+"""Measures runs on synthetic languages against the lowest loss that exact inference allows."""
 
 import dataclasses
 import json
@@ -16,49 +16,53 @@ from training import load as loading
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
-  """A run: what it paid at each position, and the least that was possible there.
+class MeasuredRun:
+  """A run: its loss at each position, and the lowest loss possible there.
 
   Attributes:
     cell: mask and objective, as 'bidirectional+mlm'.
-    said: loss, bound, excess and error of evaluation.synthetic.bounds.summary.
+    summary: loss, bound, excess and error, as of evaluation.synthetic.bounds.summary.
+    model_T, bound_T: nats a predicted word at each position.
   """
 
   folder: Path
   cell: str
   seed: int
   steps: int
-  said: dict[str, float]
+  summary: dict[str, float]
   model_T: np.ndarray
   bound_T: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
-class Measured:
-  """A language: what two readers of the same words must pay
-  at each position, and the runs that read it.
+class MeasuredLanguage:
+  """A language: the bound of two kinds of model on the same words, and the runs trained on it.
 
   Attributes:
-    left_T: all words to the left are seen.
-    both_T: all words but the one that is asked for.
+    causal_T: nats at each position given all words to the left.
+    bidirectional_T: the same given all other words.
     example: a document.
   """
 
   language: Language
-  left_T: np.ndarray
-  both_T: np.ndarray
+  causal_T: np.ndarray
+  bidirectional_T: np.ndarray
   example: tuple[str, ...]
-  cells: list[Cell] = dataclasses.field(default_factory=list)
+  runs: list[MeasuredRun] = dataclasses.field(default_factory=list)
 
 
 def folders(directories: list[Path]) -> list[Path]:
-  """The runs among them, and the finished ones of the sweeps."""
+  """The runs among some folders, and the finished runs of the sweeps among them.
+
+  Raises:
+    StateError: a folder is neither, or no run is finished.
+  """
   found = []
   for directory in directories:
-    sweep = directory / 'sweep.json'
-    if sweep.is_file():
-      there = [directory / run['folder'] for run in json.loads(sweep.read_text())['runs']]
-      found += [folder for folder in there if (folder / 'result.json').is_file()]
+    manifest = directory / 'sweep.json'
+    if manifest.is_file():
+      names = [run['folder'] for run in json.loads(manifest.read_text())['runs']]
+      found += [directory / name for name in names if (directory / name / 'result.json').is_file()]
     elif (directory / 'config.json').is_file():
       found.append(directory)
     else:
@@ -68,76 +72,93 @@ def folders(directories: list[Path]) -> list[Path]:
   return found
 
 
-def measure(folder: Path, documents: int, languages: dict[str, Measured]):
-  """Adds what a run pays to its language, which is added first where it is new.
+def measure(folder: Path, documents: int, languages: dict[str, MeasuredLanguage]):
+  """Adds a run to its language, which is added to `languages` if it is new there.
+
+  Args:
+    documents: how many held-out ones to measure on.
 
   Raises:
     ConfigError: the run is not on a synthetic language, or of a cell that has no bound here.
-    StateError, WeightsError: there is no model to read.
+    StateError, WeightsError: the folder has no weights that can be read.
   """
   config = workdir.read_config(folder)
+  name, cell = _language_and_cell(folder, config)
+  if name not in languages:
+    languages[name] = bounds_of(synthetic.open_language(name), documents)
+  language = languages[name].language
+  model = loading.load(folder)
+  rate = 0.0 if cell.endswith('clm') else config.mlm.rate
+  asked = bounds.ask(language, documents, rate)
+  model_NxT = bounds.model_nats(
+    model.network, model.params, model.need_tokenizer(), language, asked, cell
+  )
+  reading = bounds.Reading(model_NxT, bounds.bound(language, asked, cell))
+  languages[name].runs.append(
+    MeasuredRun(
+      folder=folder,
+      cell=cell,
+      seed=config.seed,
+      steps=config.steps,
+      summary=bounds.summary(reading),
+      model_T=bounds.by_position(reading.model_NxT),
+      bound_T=bounds.by_position(reading.bound_NxT),
+    )
+  )
+
+
+def _language_and_cell(folder: Path, config) -> tuple[str, str]:
   kind, _, name = config.data.corpus.partition(':')
   if kind != 'synthetic' or name not in synthetic.LANGUAGES:
+    known = [f'synthetic:{one}' for one in synthetic.LANGUAGES]
     raise ConfigError(
-      f'{folder} was trained on {config.data.corpus}; bounds are known for '
-      f'{", ".join(f"synthetic:{one}" for one in synthetic.LANGUAGES)}.'
+      f'{folder} was trained on {config.data.corpus}; bounds are known for {", ".join(known)}.'
     )
   cell = '+'.join((config.mask, *sorted(config.objectives)))
   if cell not in bounds.CELLS:
     raise ConfigError(
       f'{folder} is a run of {cell}; bounds are known for {", ".join(bounds.CELLS)}.'
     )
-  if name not in languages:
-    languages[name] = _theory(synthetic.open_language(name), documents)
-  measured = languages[name]
-  weights = loading.load(folder)
-  asked = bounds.ask(measured.language, documents, 0.0 if cell.endswith('clm') else config.mlm.rate)
-  reading = bounds.Reading(
-    bounds.model_nats(
-      weights.network, weights.params, weights.need_tokenizer(), measured.language, asked, cell
-    ),
-    bounds.bound(measured.language, asked, cell),
-  )
-  measured.cells.append(
-    Cell(
-      folder,
-      cell,
-      config.seed,
-      config.steps,
-      bounds.summary(reading),
-      bounds.by_position(reading.model_NxT),
-      bounds.by_position(reading.bound_NxT),
-    )
-  )
+  return name, cell
 
 
-def plain(measured: Measured) -> dict:
-  """For JSON."""
-  return dict(
-    left=measured.left_T.tolist(),
-    both=measured.both_T.tolist(),
-    runs=[
-      dict(
-        folder=str(cell.folder),
-        cell=cell.cell,
-        seed=cell.seed,
-        steps=cell.steps,
-        **cell.said,
-        loss_by_position=cell.model_T.tolist(),
-        bound_by_position=cell.bound_T.tolist(),
-      )
-      for cell in measured.cells
-    ],
-  )
+def bounds_of(language: Language, documents: int) -> MeasuredLanguage:
+  """The two bounds of a language over so many documents, without runs.
 
-
-def _theory(language: Language, documents: int) -> Measured:
+  The causal bound is in closed form if the language has one.
+  """
   word_NxT = bounds.ask(language, documents, 0.0).word_NxT
-  all_NxT = np.ones_like(word_NxT, bool)
-  left_T, both_T = (
-    exact.entropy(exact.posterior(language, word_NxT, all_NxT, two_sided=two)).mean(axis=0)
-    for two in (False, True)
-  )
-  closed_T = exact.left_only(language)
+  bidirectional_T = _entropy(language, word_NxT, two_sided=True)
+  causal_T = exact.left_only(language)
+  if causal_T is None:
+    causal_T = _entropy(language, word_NxT, two_sided=False)
   example = tuple(language.words[word] for word in word_NxT[0])
-  return Measured(language, left_T if closed_T is None else closed_T, both_T, example)
+  return MeasuredLanguage(language, causal_T, bidirectional_T, example)
+
+
+def _entropy(language: Language, word_NxT: np.ndarray, *, two_sided: bool) -> np.ndarray:
+  """Mean entropy in nats of the exact posterior at each position."""
+  shown_NxT = np.ones_like(word_NxT, bool)
+  posterior = exact.posterior(language, word_NxT, shown_NxT, two_sided=two_sided)
+  return exact.entropy(posterior).mean(axis=0)
+
+
+def plain(measured: MeasuredLanguage) -> dict:
+  """A language as JSON."""
+  return dict(
+    left=measured.causal_T.tolist(),
+    both=measured.bidirectional_T.tolist(),
+    runs=[_run_json(run) for run in measured.runs],
+  )
+
+
+def _run_json(run: MeasuredRun) -> dict:
+  return dict(
+    folder=str(run.folder),
+    cell=run.cell,
+    seed=run.seed,
+    steps=run.steps,
+    **run.summary,
+    loss_by_position=run.model_T.tolist(),
+    bound_by_position=run.bound_T.tolist(),
+  )

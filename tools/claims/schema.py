@@ -1,10 +1,8 @@
-"""What was published, as data, and whether it holds:
-claims/*.yaml read strictly, a number held against a claim.
+"""What was published, as data: claims/*.yaml, read strictly.
 
 A claims file names a paper, its source, and a list of claims. Every field of a claim is required
-but `needs`, because a number without its split, metric and seeds is no claim; `none` says that a
-field does not apply, `not stated` that the paper is silent. Nothing is measured here:
-`tools/claims/measure.py` does that.
+except `needs`, because a number without its split, metric and seeds is no claim. `none` says that a
+field does not apply, `not stated` that the paper is silent.
 """
 
 import dataclasses
@@ -22,8 +20,7 @@ PROVENANCE = {
   'F': 'read off a figure',
   'R': 'recalled',
 }
-_UNREAD = 'FR'  # figures that nothing is ever confirmed by
-# What a claim of each kind says of how to measure it: field, and the types of its value.
+# How to measure a claim of each kind: its required fields and the types of their values.
 MEASURE = {
   'parameters': dict(config=str, heads=list),
   'flops': dict(config=str, length=int, passes=int, cell=dict),
@@ -31,9 +28,9 @@ MEASURE = {
   'task': dict(config=str, name=str, weights=str),
   'sign': dict(sweep=str, name=str, higher=dict, lower=dict),
 }
-# `changes` are fields of the config, for parameters of its
-# model alone; `without` is a part of the network.
-_ALSO = {
+# The optional ones. `changes` are fields of the config; for kind `parameters`, of its model alone.
+# `without` is a part of the network.
+_OPTIONAL = {
   'parameters': dict(changes=dict, without=str),
   'flops': dict(against=dict),
   'validation': dict(changes=dict),
@@ -57,27 +54,16 @@ _CLAIM = dict(
   provenance=str,
   measure=dict,
 )
-_SEEDS = ('none', 'not stated')
+_NO_SEEDS = ('none', 'not stated')
 
 
 class ClaimError(ValueError):
-  """A claims file breaks the schema, or what was asked for is
-  in none: file, field, and what it must be.
+  """A claims file breaks the schema, or no file has the claim that was asked for.
+
+  The message names the file, the field, and what it must be.
   """
 
   exit_code = 2
-
-
-class ClaimOff(ArithmeticError):
-  """A claim was measured, and what came out is not what was published."""
-
-  exit_code = 5
-
-
-class NothingRan(OSError):
-  """No claim that was asked for could be confirmed here."""
-
-  exit_code = 6
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -86,10 +72,14 @@ class Claim:
 
   Attributes:
     name: FILE:ID.
-    value, tolerance: in `unit`; the claim holds where |measured - value| <= tolerance. Of kind
-      `sign` the value is a difference that was published, and only its sign is claimed.
+    says: the claim in words.
+    kind: a key of `MEASURE`.
+    value, tolerance: in `unit`; the claim holds if |measured - value| <= tolerance. For kind `sign`
+      the value is a difference that was published, and only its sign is claimed.
+    seeds: how many, 'none' or 'not stated'.
+    provenance: a key of `PROVENANCE`.
+    measure: how to measure it: the fields of `MEASURE[kind]`.
     needs: what no machine of ours has, as the labels of a test server; such a claim never runs.
-    measure: how to measure it, by `MEASURE[kind]`.
   """
 
   name: str
@@ -111,98 +101,19 @@ class Claim:
   needs: str | None = None
 
 
-@dataclasses.dataclass(frozen=True)
-class Answer:
-  """What came of a claim.
+def find(folder: Path, name: str) -> list[Claim]:
+  """The claims of a name.
 
-  Attributes:
-    verdict: confirmed | off | not runnable.
-    measured: in the claim's unit, where something was.
-    off_by: measured - published, of what is off.
-    reason: how it was measured, or why it was not.
-    command: what would measure it, where that is known.
-  """
-
-  claim: Claim
-  verdict: str
-  measured: float | None
-  off_by: float | None
-  reason: str
-  command: str | None = None
-
-
-def judge(claim: Claim, measured: float, how: str) -> Answer:
-  """Holds a number against what was published; one whose source was not read confirms nothing."""
-  if claim.provenance in _UNREAD:
-    return cannot(claim, f'measured {number(measured)} ({how})', measured=measured)
-  off_by = measured - claim.value
-  if abs(off_by) <= claim.tolerance:
-    return Answer(claim, 'confirmed', measured, None, how)
-  return Answer(claim, 'off', measured, off_by, how)
-
-
-def judge_sign(claim: Claim, mean: float, half: float | None, how: str) -> Answer:
-  """Holds a paired difference, mean and half of its 95%
-  interval, against the sign that was published.
-  """
-  spread = (
-    'one seed, no interval' if half is None else f'95% interval {number(mean)} ± {number(half)}'
-  )
-  if claim.provenance in _UNREAD:
-    return cannot(claim, f'measured {spread} ({how})', measured=mean)
-  if half is None or abs(mean) <= half:
-    return cannot(
-      claim, f'the sign is not decided: {spread} ({how}); it takes more seeds.', measured=mean
-    )
-  same = (mean > 0) == (claim.value > 0)
-  return Answer(
-    claim,
-    'confirmed' if same else 'off',
-    mean,
-    None if same else mean - claim.value,
-    f'{spread}; {how}',
-  )
-
-
-def cannot(
-  claim: Claim, reason: str, command: str | None = None, measured: float | None = None
-) -> Answer:
-  """No verdict on a claim, and why."""
-  if claim.provenance in _UNREAD:
-    figure = (
-      f'the figure is {PROVENANCE[claim.provenance]} [{claim.provenance}] and confirms nothing'
-    )
-    reason = f'its source was not read, {figure}; {reason}'
-  return Answer(claim, 'not runnable', measured, None, reason, command)
-
-
-def conclude(answers: list[Answer]):
-  """Returns where something was confirmed and nothing is off.
+  Args:
+    folder: of the claims files.
+    name: 'all', FILE or FILE:ID, where FILE is a path that ends in .yaml, or a name in the folder.
 
   Raises:
-    ClaimOff, NothingRan: with the exit code that says so.
+    ClaimError: there is no such claim; the message has the nearest name.
   """
-  off = [answer.claim.name for answer in answers if answer.verdict == 'off']
-  if off:
-    raise ClaimOff(f'{len(off)} of {len(answers)} claims off: {", ".join(off)}')
-  if not any(answer.verdict == 'confirmed' for answer in answers):
-    raise NothingRan(
-      f'none of {len(answers)} claims could be confirmed here; the reasons stand above.'
-    )
-
-
-def number(value: float) -> str:
-  """Whole numbers and what is large without digits behind the
-  point, the rest with five significant ones.
-  """
-  return f'{value:,.0f}' if value == int(value) or abs(value) >= 1e5 else f'{value:.5g}'
-
-
-def find(folder: Path, asked: str) -> list[Claim]:
-  """The claims that `all`, FILE or FILE:ID names; a file is a path, or a name in the folder."""
-  file, colon, id = asked.partition(':')
+  file, colon, id = name.partition(':')
   known = {path.stem: path for path in sorted(folder.glob('*.yaml'))}
-  if asked == 'all':
+  if name == 'all':
     return [claim for path in known.values() for claim in load(path)]
   path = Path(file) if file.endswith('.yaml') else known.get(file)
   if path is None or not path.is_file():
@@ -217,10 +128,8 @@ def find(folder: Path, asked: str) -> list[Claim]:
   if not found:
     ids = [claim.id for claim in claims]
     close = difflib.get_close_matches(id, ids, 1, 0.3)
-    raise ClaimError(
-      f'{path.name} has no claim {id!r}. '
-      + (f'Did you mean {close[0]}?' if close else f'It has {", ".join(ids)}.')
-    )
+    advice = f'Did you mean {close[0]}?' if close else f'It has {", ".join(ids)}.'
+    raise ClaimError(f'{path.name} has no claim {id!r}. {advice}')
   return found
 
 
@@ -228,97 +137,100 @@ def load(path: Path) -> list[Claim]:
   """Every claim of a file.
 
   Raises:
-    ClaimError: it is no YAML, or a field is missing, unknown, twice there, or of another type.
+    ClaimError: it is no YAML, or a field is missing, unknown, there twice, or of another type.
   """
   try:
     text = path.read_text(encoding='utf-8')
-    _once(yaml.compose(text, Loader=yaml.SafeLoader), path.name)
-    said = yaml.safe_load(text)
+    _check_unique_keys(yaml.compose(text, Loader=yaml.SafeLoader), path.name)
+    document = yaml.safe_load(text)
   except (yaml.YAMLError, UnicodeDecodeError) as error:
     raise ClaimError(f'{path.name} is no YAML: {" ".join(str(error).split())}') from error
-  _fields(said, _FILE, {}, path.name)
+  _check_fields(document, _FILE, {}, path.name)
   claims: dict[str, Claim] = {}
-  for index, each in enumerate(said['claims'], start=1):
-    claim = _claim(each, said, path, f'{path.name}, claim {index}')
+  for index, entry in enumerate(document['claims'], start=1):
+    where = f'{path.name}, claim {index}'
+    _check_claim(entry, where)
+    claim = Claim(
+      name=f'{path.stem}:{entry["id"]}',
+      paper=document['paper'],
+      source=document['source'],
+      **entry,
+    )
     if claim.id in claims:
-      raise ClaimError(
-        f'{path.name}, claim {index}: field id: {claim.id!r} is the name of another claim as well.'
-      )
+      raise ClaimError(f'{where}: field id: {claim.id!r} is the name of another claim as well.')
     claims[claim.id] = claim
   if not claims:
     raise ClaimError(f'{path.name}: field claims: is empty.')
   return list(claims.values())
 
 
-def _claim(each: Any, said: dict[str, Any], path: Path, where: str) -> Claim:
-  _fields(each, _CLAIM, dict(needs=str), where)
-  where += f' ({each["id"]})'
-  kind, seeds, measure = each['kind'], each['seeds'], each['measure']
+def _check_claim(entry: Any, where: str):
+  """Raises ClaimError unless an entry of `claims` follows the schema."""
+  _check_fields(entry, _CLAIM, dict(needs=str), where)
+  where += f' ({entry["id"]})'
+  kind, seeds, measure = entry['kind'], entry['seeds'], entry['measure']
+  provenance, weights = entry['provenance'], measure.get('weights', 'trained')
   _require(kind in MEASURE, where, 'kind', f'{kind!r} is none of {", ".join(MEASURE)}')
   _require(
-    each['provenance'] in PROVENANCE,
+    provenance in PROVENANCE,
     where,
     'provenance',
-    f'{each["provenance"]!r} is none of ' + ', '.join(PROVENANCE),
+    f'{provenance!r} is none of {", ".join(PROVENANCE)}',
   )
   _require(
-    seeds in _SEEDS or type(seeds) is int and seeds > 0,
+    seeds in _NO_SEEDS or type(seeds) is int and seeds > 0,
     where,
     'seeds',
-    f'{seeds!r}: must be how many, or {" or ".join(_SEEDS)}',
+    f'{seeds!r}: must be how many, or {" or ".join(_NO_SEEDS)}',
   )
-  _require(each['tolerance'] >= 0, where, 'tolerance', 'must not be negative')
-  _fields(measure, MEASURE[kind], _ALSO.get(kind, {}), f'{where}, measure')
+  _require(entry['tolerance'] >= 0, where, 'tolerance', 'must not be negative')
+  _check_fields(measure, MEASURE[kind], _OPTIONAL.get(kind, {}), f'{where}, measure')
   for cell in ('cell', 'against'):
     if cell in measure and kind == 'flops':
-      _fields(measure[cell], _CELL, {}, f'{where}, measure.{cell}')
+      _check_fields(measure[cell], _CELL, {}, f'{where}, measure.{cell}')
+  _require(weights in _WEIGHTS, where, 'measure.weights', f'must be {" or ".join(_WEIGHTS)}')
+
+
+def _check_fields(mapping: Any, required: dict[str, type], optional: dict[str, type], where: str):
+  """Raises ClaimError unless a mapping has these fields, of these types, and none is empty."""
   _require(
-    measure.get('weights', 'trained') in _WEIGHTS,
-    where,
-    'measure.weights',
-    f'must be {" or ".join(_WEIGHTS)}',
+    isinstance(mapping, dict), where, 'itself', f'must be a mapping, not {type(mapping).__name__}'
   )
-  return Claim(name=f'{path.stem}:{each["id"]}', paper=said['paper'], source=said['source'], **each)
-
-
-def _fields(said: Any, required: dict[str, type], optional: dict[str, type], where: str):
-  """Raises ClaimError unless these are the fields, each once, of these types, and none empty."""
-  _require(isinstance(said, dict), where, 'itself', f'must be a mapping, not {type(said).__name__}')
-  known = required | optional
-  for name in said:
-    close = difflib.get_close_matches(str(name), known, 1)
-    _require(
-      name in known,
-      where,
-      name,
-      'is unknown.' + (f' Did you mean {close[0]}?' if close else f' Known: {", ".join(known)}'),
-    )
+  types = required | optional
+  for name in mapping:
+    close = difflib.get_close_matches(str(name), types, 1)
+    advice = f'Did you mean {close[0]}?' if close else f'Known: {", ".join(types)}'
+    _require(name in types, where, name, f'is unknown. {advice}')
   for name in required:
-    _require(name in said, where, name, 'is missing')
-  for name, value in said.items():
-    wanted = known[name]
-    if wanted is float:
-      fits = type(value) in (int, float) and math.isfinite(value)
-      _require(fits, where, name, f'{value!r} is no number (YAML reads 4e8 as text: write 4.0e+8)')
-    elif wanted is not object:
-      _require(type(value) is wanted, where, name, f'{value!r} must be {wanted.__name__}')
-      _require(wanted is not str or bool(value.strip()), where, name, 'is empty')
+    _require(name in mapping, where, name, 'is missing')
+  for name, value in mapping.items():
+    _check_value(value, types[name], where, name)
 
 
-def _once(node: yaml.Node | None, file: str):
-  """Raises ClaimError where a mapping has a key twice; YAML
-  itself would take the last one in silence.
-  """
+def _check_value(value: Any, wanted: type, where: str, name: str):
+  """Raises ClaimError unless a value is of a type; any number is a float, anything an object."""
+  if wanted is object:
+    return
+  if wanted is float:
+    fits = type(value) in (int, float) and math.isfinite(value)
+    _require(fits, where, name, f'{value!r} is no number (YAML reads 4e8 as text: write 4.0e+8)')
+    return
+  _require(type(value) is wanted, where, name, f'{value!r} must be {wanted.__name__}')
+  if wanted is str:
+    _require(bool(value.strip()), where, name, 'is empty')
+
+
+def _check_unique_keys(node: yaml.Node | None, file: str):
+  """Raises ClaimError if a mapping has a key twice; YAML itself would silently take the last."""
   if isinstance(node, yaml.MappingNode):
-    keys = [key.value for key, _ in node.value]
-    for (key, value), name in zip(node.value, keys):
-      _require(
-        keys.count(name) == 1, f'{file}, line {key.start_mark.line + 1}', name, 'is there twice'
-      )
-      _once(value, file)
+    names = [key.value for key, _ in node.value]
+    for key, value in node.value:
+      line = key.start_mark.line + 1
+      _require(names.count(key.value) == 1, f'{file}, line {line}', key.value, 'is there twice')
+      _check_unique_keys(value, file)
   elif isinstance(node, yaml.SequenceNode):
-    for each in node.value:
-      _once(each, file)
+    for item in node.value:
+      _check_unique_keys(item, file)
 
 
 def _require(holds: bool, where: str, field: str, what: str):

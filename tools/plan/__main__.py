@@ -1,9 +1,9 @@
 """A training step on TPUs that are not here: python -m tools.plan
 --config=configs/bert_large.py --topology=v5e:16x16.
 
-Compiles the step that train.py would run for so many chips, and says what one holds, what they
+Compiles the step that train.py would run on these chips. Says what one chip holds, what the chips
 exchange, and the least time that a step can take. `--search` tries other meshes, micro-batches and
-recomputation. Needs the extra tpu, which is a compiler and no TPU; --topology=cpu:8 does the same
+remat policies. Needs the extra tpu, which is a compiler and no TPU; --topology=cpu:8 does the same
 for simulated CPU devices, without times.
 """
 

@@ -1,10 +1,9 @@
-"""TPU chips as published, and slices of them by name:
-v5e:16x16, v5e-256, v5e:16x16*2 (two slices), cpu:8.
+"""TPU chips as published, and slices of them by name, as in v5e:16x16 or v5e-256.
 
-Peaks, memory and its bandwidth: cloud.google.com/tpu/docs/v4, /v5e, /v5p and /v6e (November 2026).
-Links and the share of the data-centre network a chip: "How to Scale Your Model" (Austin et al.
-2025, jax-ml.github.io/scaling-book/tpus), which is what collectives
-reach, a tenth below the nominal 50 and 100 GB/s.
+Sources. Peak FLOP/s, memory and its bandwidth: cloud.google.com/tpu/docs/v4, /v5e, /v5p and /v6e
+(November 2026). Bandwidth of the links, and a chip's share of the data-centre network: "How to
+Scale Your Model" (Austin et al. 2025, jax-ml.github.io/scaling-book/tpus). Its figures are what
+collectives reach, a tenth below the nominal 50 and 100 GB/s.
 """
 
 import dataclasses
@@ -22,12 +21,12 @@ class Chip:
   """What one chip can do at best.
 
   Attributes:
-    flops: a second, bfloat16 products.
-    hbm_bytes: memory.
-    hbm_bandwidth: bytes a second.
+    flops: FLOP/s of bfloat16 products.
+    hbm_bytes: size of the main memory.
+    hbm_bandwidth: bytes a second of the main memory.
     link: bytes a second in one direction, of each of the two links of each axis of the torus.
     network: bytes a second out of the slice.
-    wraps: an axis is a ring where its length divides by this; otherwise it is a line.
+    wraps: an axis is a ring if its length is a multiple of this; otherwise it is a line.
     shapes: slices that are offered, smallest first.
   """
 
@@ -48,8 +47,8 @@ CHIPS = dict(
   v5p=Chip(459e12, 95 * 2**30, 2765e9, 90e9, 6.25e9, 4, _CUBIC),
   v6e=Chip(918e12, 32 * 2**30, 1638e9, 90e9, 12.5e9, 16, _FLAT),
 )
-# libtpu reads these as it is loaded; it would ask the cloud's
-# metadata server, and let one process at a time load it.
+# libtpu reads these when it is loaded. Without them it asks the cloud's metadata server, and lets
+# one process at a time load it.
 _ENVIRONMENT = dict(
   JAX_PLATFORMS='cpu',
   TPU_SKIP_MDS_QUERY='1',
@@ -67,9 +66,9 @@ class Topology:
 
   Attributes:
     name: as in 'v5e:16x16'.
-    kind: of CHIPS, or cpu.
+    kind: a key of CHIPS, or 'cpu' for simulated devices.
     shape: of one slice.
-    slices: how many of them.
+    slices: how many there are.
   """
 
   name: str
@@ -79,19 +78,21 @@ class Topology:
 
   @property
   def size(self) -> int:
+    """Chips of all slices."""
     return math.prod(self.shape) * self.slices
 
   @property
   def platform(self) -> str:
+    """cpu or tpu, as jax says it."""
     return 'cpu' if self.kind == 'cpu' else 'tpu'
 
   @property
   def chip(self) -> Chip | None:
-    """What is published of the chip; nothing of a CPU."""
+    """What is published of the chip; None of a CPU."""
     return CHIPS.get(self.kind)
 
   def devices(self):
-    """Devices to compile for. Nothing can run on those of a TPU.
+    """Devices to compile for. Nothing can run on those of a TPU that is not here.
 
     Raises:
       DeviceError: libtpu is not installed.
@@ -110,27 +111,32 @@ class Topology:
     jax.config.update('jax_platforms', 'cpu')
     from jax.experimental import topologies
 
-    bounds = tuple(min(side, 2) for side in self.shape) + (1,) * (3 - len(self.shape))
-    # otherwise a device is half a chip
+    host = tuple(min(side, 2) for side in self.shape)  # a host has at most 2 x 2 chips
+    # Without it a device of v4 is half a chip.
     options = dict(chip_config_name='megacore') if self.kind == 'v4' else {}
     if self.slices > 1:
       options['num_slices'] = self.slices
     return topologies.get_topology_desc(
       platform='tpu',
       topology_name=f'{self.kind}:{"x".join(map(str, self.shape))}',
-      chips_per_host_bounds=(bounds[0], bounds[1], 1),
+      chips_per_host_bounds=(host[0], host[1], 1),
       **options,
     ).devices
 
 
+# CHIP:SHAPE or CHIP-COUNT, and how many slices:
+#   v5e:16x16*2
+_NAME = re.compile(r'(\w+)[:-]([\dx]+)(?:\*(\d+))?')
+
+
 def parse(name: str) -> Topology:
-  """A topology from its name.
+  """A topology from its name: v5e:16x16, v5e-256, v5e:16x16*2 (two slices), cpu:8 (simulated).
 
   Raises:
     ConfigError: there is none of that name; the message lists those of the chip.
   """
-  read = re.fullmatch(r'(\w+)[:-]([\dx]+)(?:\*(\d+))?', name.strip().lower())
-  kind, shape, slices = read.groups() if read else (re.match(r'\w*', name)[0], '', '')
+  match = _NAME.fullmatch(name.strip().lower())
+  kind, shape, slices = match.groups() if match else (re.match(r'\w*', name)[0], '', '')
   count = int(slices or 1)
   if kind == 'cpu' and shape.isdigit() and int(shape) > 0:
     return Topology(name, kind, (int(shape),), count)
@@ -139,12 +145,16 @@ def parse(name: str) -> Topology:
       f'--topology={name}: the chip is one of {", ".join(CHIPS)}, or cpu for simulated devices, as '
       'in v5e:16x16, v5p-64 or cpu:8.'
     )
-  sizes = {math.prod(map(int, each.split('x'))): each for each in CHIPS[kind].shapes}
-  if shape.isdigit():
-    shape = sizes.get(int(shape), shape)
-  if shape not in sizes.values() or count < 1:
+  shape_of = {math.prod(_sides(shape)): shape for shape in CHIPS[kind].shapes}
+  if shape.isdigit():  # a number of chips
+    shape = shape_of.get(int(shape), shape)
+  if shape not in CHIPS[kind].shapes or count < 1:
     raise ConfigError(
-      f'--topology={name}: slices of {kind} are {", ".join(sizes.values())} (or {kind}-N chips, N '
-      f'of {", ".join(map(str, sizes))}); *2 behind one means two slices.'
+      f'--topology={name}: slices of {kind} are {", ".join(CHIPS[kind].shapes)} (or {kind}-N '
+      f'chips, N of {", ".join(map(str, shape_of))}); *2 behind one means two slices.'
     )
-  return Topology(name, kind, tuple(map(int, shape.split('x'))), count)
+  return Topology(name, kind, _sides(shape), count)
+
+
+def _sides(shape: str) -> tuple[int, ...]:
+  return tuple(map(int, shape.split('x')))

@@ -1,5 +1,6 @@
-"""A config's training step, compiled for a mesh that need not
-be there, and what the compiler says of it.
+"""A config's training step, compiled for devices that need not be here, and what the compiler says.
+
+The message of the TPU compiler about memory was read with libtpu 0.0.42.1.
 """
 
 import dataclasses
@@ -15,16 +16,22 @@ from models.network import attention_in_use
 from parallel import sharding
 from tools.plan.collectives import Collective, collectives
 from tools.plan.hlo import Program
+from tools.plan.traffic import memory_traffic
 from training.experiment import build_step
 
 ONE_AXIS = base.get_config().mesh  # all devices along data
 
+# What a program needs of a chip's memory, in the compiler's refusal; not the chip's own size, which
+# stands behind it.
+#   RESOURCE_EXHAUSTED: ... Ran out of memory in memory space hbm. Used 21.42G of 15.75G hbm.
+_NEEDED = re.compile(r'(?:required|Used)\D*?([\d.]+)([KMGT])\b')
+
 
 class DoesNotFit(Exception):
-  """The compiler found no way to keep a program in the memory of a chip.
+  """The compiler cannot keep a program in the memory of a chip.
 
   Attributes:
-    needed: bytes that it wants.
+    needed: bytes that the program needs.
   """
 
   def __init__(self, needed: int):
@@ -34,15 +41,14 @@ class DoesNotFit(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Compiled:
-  """What one chip holds, moves and says in a step, by the compiler.
+  """What one chip holds, moves and exchanges in a step, by the compiler.
 
   Attributes:
-    memory: bytes by what they hold; `temporaries` is the rest at its peak: activations, gradients,
-      buffers.
+    memory: {what: bytes}; `temporaries` is the peak of the rest: activations, gradients, buffers.
     bytes: read from and written to main memory.
-    collectives: what it exchanges, the most bytes first.
-    kernels: how often each runs that is ours and not the compiler's.
-    seconds: that compiling took.
+    collectives: the most bytes first.
+    kernels: {name: times that it runs} of those that are ours and not the compiler's.
+    seconds: that the compilation took.
   """
 
   memory: dict[str, int]
@@ -56,7 +62,7 @@ def compile_step(config, mesh) -> Compiled:
   """Compiles the step that train.py would run.
 
   Raises:
-    DoesNotFit: by the compiler's own plan of its memory.
+    DoesNotFit: the compiler's plan of the memory exceeds a chip.
   """
   started = time.monotonic()
   run = build_step(config, mesh)
@@ -67,7 +73,9 @@ def compile_step(config, mesh) -> Compiled:
     try:
       compiled = lowered.compile()
     except jax.errors.JaxRuntimeError as error:
-      raise _meaning(error) from error
+      if does_not_fit := _out_of_memory(error):
+        raise does_not_fit from error
+      raise
   planned, program = compiled.memory_analysis(), Program(compiled.as_text())
   share = sharding.bytes_a_device
   memory = dict(
@@ -79,60 +87,59 @@ def compile_step(config, mesh) -> Compiled:
     program=planned.generated_code_size_in_bytes,
   )
   return Compiled(
-    memory,
-    program.bytes(),
-    collectives(program, mesh.devices.size),
-    program.kernels(),
-    time.monotonic() - started,
+    memory=memory,
+    bytes=memory_traffic(program),
+    collectives=collectives(program, mesh.devices.size),
+    kernels=program.kernels(),
+    seconds=time.monotonic() - started,
   )
 
 
 def count_flops(config, *, remat: str | None = None) -> float:
-  """FLOPs of a step over all chips, recomputation included, by XLA's analysis of two depths.
+  """FLOPs of a step over all chips, recomputation included, by XLA's analysis.
 
-  A loop would be counted once, so layers are unrolled, the vocabulary's logits are one chunk, and
-  there is one micro-batch. Nothing is compiled. Attention is counted
-  as plain products: of a kernel XLA sees nothing.
+  XLA counts a loop once, so layers are unrolled, the vocabulary's logits are one chunk, and there
+  is one micro-batch. Networks of one and of two layers are lowered, and the count is extrapolated
+  to the config's depth. Nothing is compiled. Attention is counted as plain products: XLA sees
+  nothing of a kernel.
 
   Args:
-    remat: in place of the config's.
+    remat: a policy in place of the config's.
   """
   config = config.copy_and_resolve_references()
-  model = config.model
-  if model.scan:  # of the step that is planned, all of the last layer is computed
+  model, layers = config.model, config.model.layers
+  if model.scan:  # scanned layers all compute whole rows, the last one too
     model.last_layer = 'whole'
-  model.scan, config.accumulate, config.loss_chunk = (
-    False,
-    1,
-    config.batch_size * config.data.sequence_length,
-  )
-  model.attention, model.remat = (
-    'reference' if model.attention_dropout else 'xla',
-    remat or model.remat,
-  )
-  depths = sorted({1, min(2, model.layers)})
-  counts = []
+  model.scan = False
+  model.attention = 'reference' if model.attention_dropout else 'xla'
+  model.remat = remat or model.remat
+  config.accumulate = 1
+  config.loss_chunk = config.batch_size * config.data.sequence_length
+  one_layer = _flops_at_depth(config, 1)
+  if layers == 1:
+    return one_layer
+  return one_layer + (layers - 1) * (_flops_at_depth(config, 2) - one_layer)
+
+
+def _flops_at_depth(config, layers: int) -> float:
+  config.model.layers = layers
   mesh = sharding.make_mesh(ONE_AXIS, jax.devices('cpu')[:1])
-  layers = model.layers
-  for model.layers in depths:
-    run = build_step(config, mesh)
-    counts.append(run.step.lower(run.abstract, abstract_batch(run, mesh)).cost_analysis()['flops'])
-  return counts[0] + (layers - 1) * (counts[-1] - counts[0])
+  run = build_step(config, mesh)
+  return run.step.lower(run.abstract, abstract_batch(run, mesh)).cost_analysis()['flops']
 
 
 def attention_of(config, devices) -> str:
-  """The implementation of attention that the step takes on such devices."""
+  """The implementation of attention that a config's step takes on such devices."""
   found = []
 
-  def trace():  # devices that are not there can hold no array, but what is traced has none
-    found.append(
-      attention_in_use(
-        ModelConfig(**config.model.to_dict()),
-        mask=config.mask,
-        packed=not grid.paired(config),
-        T=config.data.sequence_length,
-      )
+  def trace():  # only traced: devices that are not here hold no arrays
+    name = attention_in_use(
+      ModelConfig(**config.model.to_dict()),
+      mask=config.mask,
+      packed=not grid.paired(config),
+      T=config.data.sequence_length,
     )
+    found.append(name)
     return 0
 
   with jax.set_mesh(sharding.make_mesh(ONE_AXIS, devices)):
@@ -141,7 +148,7 @@ def attention_of(config, devices) -> str:
 
 
 def abstract_batch(run, mesh):
-  """The shapes of a step's global batch, with shardings."""
+  """The shapes of a step's global batch, sharded over the mesh."""
   sharding_B = sharding.batch_sharding(mesh)
   return {
     name: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding_B)
@@ -149,9 +156,11 @@ def abstract_batch(run, mesh):
   }
 
 
-def _meaning(error: Exception) -> Exception:
-  """What the compiler's complaint about memory says; any other complaint as it is."""
-  found = re.search(r'(?:required|Used)\D*?([\d.]+)([KMGT])\b', str(error))
-  if 'RESOURCE_EXHAUSTED' not in str(error) or not found:
-    return error
-  return DoesNotFit(int(float(found[1]) * 2 ** (10 * (1 + 'KMGT'.index(found[2])))))
+def _out_of_memory(error: Exception) -> DoesNotFit | None:
+  """What the compiler says about memory; None if it complains about anything else."""
+  needed = _NEEDED.search(str(error))
+  if 'RESOURCE_EXHAUSTED' not in str(error) or not needed:
+    return None
+  number, unit = needed.groups()
+  power = 1 + 'KMGT'.index(unit)
+  return DoesNotFit(int(float(number) * 2 ** (10 * power)))

@@ -1,4 +1,4 @@
-"""What a plan says, as tables; and the plans that are tried in search of a better one."""
+"""Plans as tables of the terminal, and the search for a better one."""
 
 from collections import defaultdict
 import time
@@ -7,13 +7,14 @@ from models.attention import KERNELS
 from runtime.console import Console, duration
 from tools.plan import compile, one_plan, search
 
-# of a chip's memory: what the compiler plans has been up to a fifth more than the closed form
+# The share of a chip's memory that a config may need by closed form and still fit surely: the
+# compiler's plans have needed up to a fifth more.
 _ROOM = 0.8
 _BOUND = 'a bound from published figures, not a measurement; docs/scaling.md has the model'
 
 
 def show(console: Console, plan: dict):
-  """A plan, for a person."""
+  """Prints a plan, and what would make it fit if it does not."""
   console.table(f'{plan["config"]} on {plan["topology"]}', _rows(plan))
   for knobs in plan.get('fitting') or []:
     console.say(f'fits with {one_plan.command_line(knobs["knobs"])}   ({knobs["checked"]})')
@@ -25,21 +26,12 @@ def show(console: Console, plan: dict):
 
 
 def _rows(plan: dict) -> dict[str, str]:
-  gib = lambda count: f'{count / 2**30:.2f} GiB'
-  mesh = ' x '.join(f'{name} {size}' for name, size in plan['mesh'].items())
-  rows = {
-    'mesh': f'{mesh}; {plan["rows"]:,} x {plan["tokens_a_row"]:,} tokens in '
-    f'{plan["accumulate"]} micro-batches, '
-    f'remat {plan["remat"]}, {plan["dtype"]}, attention {plan["attention"]}'
-  }
-  limit = f' of {gib(plan["hbm_bytes_of_a_chip"])}' if plan['hbm_bytes_of_a_chip'] else ''
-  verdict = {True: ': fits', False: ': DOES NOT FIT', None: ''}[plan['fits']]
-  rows['memory a chip'] = gib(plan['hbm_bytes_per_chip']) + limit + verdict
-  if 'memory' not in plan:
+  """The lines of a plan: {name: text}."""
+  rows = dict(mesh=_mesh_line(plan)) | {'memory a chip': _memory_line(plan)}
+  if 'memory' not in plan:  # it does not fit, so nothing was compiled
     return rows
-  rows['of which'] = ', '.join(
-    f'{name} {gib(count)}' for name, count in plan['memory'].items() if count >= 2**20
-  )
+  parts = [f'{name} {_gib(size)}' for name, size in plan['memory'].items() if size >= 2**20]
+  rows['of which'] = ', '.join(parts)
   rows['FLOPs a step'] = (
     f'{plan["flops_per_step"]:.4g} with recomputation, {plan["model_flops_per_step"]:.4g} of the '
     'model in closed form'
@@ -50,42 +42,74 @@ def _rows(plan: dict) -> dict[str, str]:
     )
   rows['bytes a chip'] = f'{plan["bytes_per_step_per_chip"] / 1e9:,.1f} GB read and written a step'
   if plan['kernels']:
-    rows['kernels'] = ', '.join(
-      f'{name} {times:,} times' for name, times in plan['kernels'].items()
-    )
-  for kind, (sent, times, largest) in _by_kind(plan['collectives']).items():
-    rows[kind] = f'{times:,} a step, a chip sends {sent / 1e6:,.1f} MB; the most for {largest}'
+    kernels = [f'{name} {times:,} times' for name, times in plan['kernels'].items()]
+    rows['kernels'] = ', '.join(kernels)
+  rows |= _collective_rows(plan['collectives'])
   if plan['predicted_step_seconds'] is not None:
-    parts = ', '.join(f'{name} {duration(seconds)}' for name, seconds in plan['seconds'].items())
-    rows |= {
-      'time a step': f'at least {duration(plan["predicted_step_seconds"])} ({parts})',
-      'utilisation': f'at most {plan["predicted_utilisation"]:.1%} of peak; bound by '
-      f'{plan["bound_by"]}',
-      'tokens a day': f'at most {plan["tokens_per_day"] / 1e9:,.2f} billion; {plan["steps"]:,} '
-      'steps in '
-      f'{plan["days"]:.2g} days',
-      'what this is': _BOUND,
-    }
+    rows |= _time_rows(plan)
   rows['compiled in'] = duration(plan['compile_seconds'])
   return rows
 
 
-def _by_kind(collectives: list[dict]) -> dict[str, tuple[float, int, str]]:
-  found = defaultdict(lambda: [0.0, 0, ''])
-  for each in collectives:  # the largest first
-    kind = found[each['kind']]
-    kind[0] += each['sent_bytes']
-    kind[1] += each['times']
-    kind[2] = (
-      kind[2]
-      or f'{each["what"] or "what has no name"} ({each["bytes"] / 1e6:,.1f} MB x {each["times"]})'
+def _gib(size: float) -> str:
+  return f'{size / 2**30:.2f} GiB'
+
+
+def _mesh_line(plan: dict) -> str:
+  mesh = ' x '.join(f'{name} {size}' for name, size in plan['mesh'].items())
+  return (
+    f'{mesh}; {plan["rows"]:,} x {plan["tokens_a_row"]:,} tokens in {plan["accumulate"]} '
+    f'micro-batches, remat {plan["remat"]}, {plan["dtype"]}, attention {plan["attention"]}'
+  )
+
+
+def _memory_line(plan: dict) -> str:
+  limit = plan['hbm_bytes_of_a_chip']
+  of_chip = f' of {_gib(limit)}' if limit else ''
+  verdict = {True: ': fits', False: ': DOES NOT FIT', None: ''}[plan['fits']]
+  return _gib(plan['hbm_bytes_per_chip']) + of_chip + verdict
+
+
+def _collective_rows(collectives: list[dict]) -> dict[str, str]:
+  """A line for each kind. `collectives`: as in a plan, the most bytes first."""
+  by_kind = defaultdict(list)
+  for each in collectives:
+    by_kind[each['kind']].append(each)
+  rows = {}
+  for kind, some in by_kind.items():
+    times = sum(each['times'] for each in some)
+    sent = sum(each['sent_bytes'] for each in some)
+    largest = some[0]
+    rows[kind] = (
+      f'{times:,} a step, a chip sends {sent / 1e6:,.1f} MB; the most for '
+      f'{largest["what"] or "what has no name"} ({largest["bytes"] / 1e6:,.1f} MB x '
+      f'{largest["times"]})'
     )
-  return {name: tuple(values) for name, values in found.items()}
+  return rows
+
+
+def _time_rows(plan: dict) -> dict[str, str]:
+  parts = ', '.join(f'{name} {duration(seconds)}' for name, seconds in plan['seconds'].items())
+  return {
+    'time a step': f'at least {duration(plan["predicted_step_seconds"])} ({parts})',
+    'utilisation': (
+      f'at most {plan["predicted_utilisation"]:.1%} of peak; bound by {plan["bound_by"]}'
+    ),
+    'tokens a day': (
+      f'at most {plan["tokens_per_day"] / 1e9:,.2f} billion; {plan["steps"]:,} steps in '
+      f'{plan["days"]:.2g} days'
+    ),
+    'what this is': _BOUND,
+  }
 
 
 def best_of(console: Console, config, topology, devices, *, compiles: int) -> dict:
-  """Compiles the best candidates of the closed form and ranks
-  them by their bound; the best is the first.
+  """Compiles the best candidates of the closed form, prints and returns the best plan.
+
+  The plan's `ranked` has all that were compiled, by their bounds.
+
+  Args:
+    compiles: how many at most.
   """
   chosen = _candidates(config, topology, devices)
   compiles = min(compiles, len(chosen))
@@ -109,16 +133,20 @@ def best_of(console: Console, config, topology, devices, *, compiles: int) -> di
 
 
 def find_fitting(console: Console, config, topology, devices, tries: int = 3) -> list[dict]:
-  """The change that costs least and makes a config fit, seen by
-  compiling it; [] where none of `tries` did.
+  """The cheapest change that makes a config fit, checked by compiling it; [] if none is found.
 
-  Those that fit with some room by closed form come first, the fastest
-  before others; the last is the smallest of all.
+  Tries the fastest candidates that fit with some room by closed form, then the smallest of all.
+
+  Args:
+    tries: how many are compiled at most.
   """
   found = _candidates(config, topology, devices)
-  roomy = [each for each in found if each.bytes < _ROOM * topology.chip.hbm_bytes][: tries - 1]
-  smallest = sorted(found, key=lambda each: each.bytes)[:1]
-  for each in roomy + [each for each in smallest if each not in roomy]:
+  chosen = [each for each in found if each.bytes < _ROOM * topology.chip.hbm_bytes][: tries - 1]
+  if found:
+    smallest = min(found, key=lambda each: each.bytes)
+    if smallest not in chosen:
+      chosen.append(smallest)
+  for each in chosen:
     (plan,) = _try(console, config, topology, devices, [each.knobs])
     if plan['fits']:
       return [
@@ -133,7 +161,9 @@ def _candidates(config, topology, devices) -> list[search.Candidate]:
 
 
 def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list[dict]:
-  plans, counted, started = [], {}, time.monotonic()
+  """The plans of a config with each of these knobs, with progress on the console."""
+  plans, started = [], time.monotonic()
+  counted: dict[str, float] = {}  # FLOPs depend on the remat policy alone
   console.begin(0, len(knobs), lambda _: 0.0)
   for number, each in enumerate(knobs, start=1):
     console.status(f'compiling {one_plan.command_line(each)}')
@@ -141,15 +171,15 @@ def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list
     remat = each['model.remat']
     if remat not in counted:
       counted[remat] = compile.count_flops(changed)
-    plans.append(
-      one_plan.make_plan(changed, topology, devices, counted=counted[remat]) | dict(knobs=each)
-    )
+    plan = one_plan.make_plan(changed, topology, devices, counted=counted[remat])
+    plans.append(plan | dict(knobs=each))
     console.progress(number, len(knobs), time.monotonic() - started)
   console.end()
   return plans
 
 
 def _line(plan: dict) -> str:
+  """A plan in one line of the ranking."""
   memory = f'{plan["hbm_bytes_per_chip"] / 2**30:.1f} GiB'
   if plan['fits'] is False:
     return f'does not fit: {memory}'

@@ -1,7 +1,6 @@
-"""Other meshes, micro-batches and recomputation for a config:
-which are worth compiling, in closed form.
-"""
+"""Which meshes, micro-batches and remat policies are worth compiling, by closed form."""
 
+from collections.abc import Iterator
 import dataclasses
 import itertools
 import math
@@ -16,10 +15,13 @@ from tools.plan.compile import ONE_AXIS
 from training import budget, cost
 from training.experiment import build_step
 
-# Of the forward pass, what each policy repeats in the backward pass.
+# The share of the forward pass that each remat policy repeats in the backward pass.
 _REPEATED = dict(none=0.0, dots=0.05, full=1.0)
-# the closed form of activations is rough: what it says needs this much more may still fit
+# The closed form of activations is rough: a config that needs this much more than the memory of a
+# chip by it may still fit.
 _SLACK = 1.5
+# More chips that share the heads of a layer exchange too much to be worth a trial.
+_MOST_TENSOR = 8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Candidate:
 
   Attributes:
     knobs: values by the full names of config fields.
-    bytes: of memory, a chip.
-    seconds: of a step, for ranking only.
+    bytes: of memory that a chip holds.
+    seconds: of a step; good for ranking only.
   """
 
   knobs: dict
@@ -38,73 +40,82 @@ class Candidate:
 
 
 def candidates(config, topology: Topology, *, fused: bool) -> list[Candidate]:
-  """Every mesh, micro-batch and policy that the batch allows and
-  that may fit, the fastest by closed form first.
+  """Every mesh, micro-batch and policy that the batch allows and that may fit, the fastest first.
 
   Args:
-    fused: a kernel computes attention, so that no row of scores ever exists.
+    fused: a kernel computes attention, so the scores of a row are never in memory.
   """
-  params, period = parameters(config), grid.period(config)
+  params, chip = parameters(config), topology.chip
   found = []
-  sizes = _divisors(topology.size)
-  remats = (
-    check.CHOICES['model.remat'] if meshes.recomputes(config, topology.platform) else ('none',)
-  )
-  for tensor, fsdp, remat in itertools.product(sizes, sizes, remats):
-    if topology.size % (tensor * fsdp) or config.model.heads % tensor or tensor > 8:
-      continue
-    for accumulate in _divisors(config.batch_size):
-      mesh = {
-        'mesh.data': topology.size // tensor // fsdp,
-        'mesh.fsdp': fsdp,
-        'mesh.tensor': tensor,
-      }
-      rows = config.batch_size // (mesh['mesh.data'] * fsdp)
-      if config.batch_size % (mesh['mesh.data'] * fsdp * accumulate * period) or not rows:
-        continue
-      knobs = mesh | {'accumulate': accumulate, 'model.remat': remat}
-      each = estimate(config, topology, knobs, params=params, fused=fused)
-      if topology.chip is None or each.bytes < _SLACK * topology.chip.hbm_bytes:
-        found.append(each)
+  for knobs in _allowed_knobs(config, topology):
+    candidate = estimate(config, topology, knobs, params=params, fused=fused)
+    if chip is None or candidate.bytes < _SLACK * chip.hbm_bytes:
+      found.append(candidate)
   return sorted(found, key=lambda each: (each.seconds, each.knobs['accumulate']))
 
 
+def _allowed_knobs(config, topology: Topology) -> Iterator[dict]:
+  """Every combination that divides the chips, the heads and the rows of a batch."""
+  period = grid.period(config)  # rows of a micro-batch are whole periods of the schedule
+  sizes = _divisors(topology.size)
+  policies = ('none',)
+  if meshes.recomputes(config, topology.platform):
+    policies = check.CHOICES['model.remat']
+  for tensor, fsdp, remat in itertools.product(sizes, sizes, policies):
+    if tensor > _MOST_TENSOR or config.model.heads % tensor:
+      continue
+    if topology.size % (tensor * fsdp):
+      continue
+    data = topology.size // tensor // fsdp
+    for accumulate in _divisors(config.batch_size):
+      if config.batch_size % (data * fsdp * accumulate * period) == 0:
+        yield {
+          'mesh.data': data,
+          'mesh.fsdp': fsdp,
+          'mesh.tensor': tensor,
+          'accumulate': accumulate,
+          'model.remat': remat,
+        }
+
+
 def estimate(config, topology: Topology, knobs: dict, *, params: int, fused: bool) -> Candidate:
-  """Memory and time of a step in closed form: float32 state,
-  rough activations, rings for each mesh axis.
+  """Memory and time of a step in closed form.
+
+  State is float32, activations are rough, collectives are rings along each mesh axis.
+
+  Args:
+    params: of the whole network.
+    fused: a kernel computes attention.
   """
   data, fsdp, tensor = (knobs[f'mesh.{axis}'] for axis in ('data', 'fsdp', 'tensor'))
   accumulate, remat = knobs['accumulate'], knobs['model.remat']
   model = dataclasses.replace(ModelConfig(**config.model.to_dict()), remat=remat)
-  T, chips = config.data.sequence_length, topology.size
+  T, chip = config.data.sequence_length, topology.chip
   rows = config.batch_size // (data * fsdp)
   params /= fsdp * tensor
-  held = cost.state_bytes(1, bool(config.optimizer.average)) * params
-  held += (
-    cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk, fused=fused) / tensor
-  )
-  chip = topology.chip
+  state = cost.state_bytes(1, bool(config.optimizer.average)) * params
+  activations = cost.activation_bytes(model, rows // accumulate, T, config.loss_chunk, fused=fused)
+  held = state + activations / tensor
   if chip is None:
     return Candidate(knobs, held, 0.0)
+  repeated = 1 + _REPEATED[remat] / 3  # the forward pass is a third of a step
+  flops = config.batch_size * T * budget.mean_flops_per_token(config, T) * repeated
   width = 2 if config.model.dtype == 'bfloat16' else 4
-  flops = (
-    config.batch_size * T * budget.mean_flops_per_token(config, T) * (1 + _REPEATED[remat] / 3)
-  )
-  sent = 2 * width * params * (data > 1)  # gradients
-  sent += 3 * width * params * fsdp * accumulate * (fsdp > 1)  # parameters twice, gradients once
-  sent += 8 * width * rows * T * model.width * model.layers * (tensor > 1)  # activations, both ways
-  # of the state, by the optimiser and by each micro-batch
+  # Gradients; parameters twice and gradients once; activations, both ways.
+  sent = 2 * width * params * (data > 1)
+  sent += 3 * width * params * fsdp * accumulate * (fsdp > 1)
+  sent += 8 * width * rows * T * model.width * model.layers * (tensor > 1)
+  # The state, by the optimiser and by each micro-batch.
   moved = (7 + 4 * accumulate) * 4 * params
-  # What is kept is written on the way forward and read on the way
-  # back; much of it is as wide with tensor as without.
+  # What is kept is written in the forward pass and read in the backward pass; much of it is as wide
+  # with tensor parallelism as without.
   moved += 2 * cost.activation_bytes(model, rows, T, 0, fused=fused)
-  return Candidate(
-    knobs, held, flops / chips / chip.flops + sent / (2 * chip.link) + moved / chip.hbm_bandwidth
-  )
+  seconds = flops / topology.size / chip.flops + sent / (2 * chip.link) + moved / chip.hbm_bandwidth
+  return Candidate(knobs, held, seconds)
 
 
 def parameters(config) -> int:
-  """How many a config has."""
+  """How many parameters the network of a config has; nothing is computed."""
   mesh = sharding.make_mesh(ONE_AXIS, jax.devices('cpu')[:1])
   return sum(math.prod(x.shape) for x in jax.tree.leaves(build_step(config, mesh).abstract.params))
 

@@ -1,31 +1,32 @@
-"""Understanding against generation: one point a run, and the runs that no other beats in both."""
+"""Understanding against generation: a point for each run, and the Pareto front."""
 
 import dataclasses
 
 import numpy as np
 
-from tools.report.results import Finished, Sweep
-from tools.report.tables import Value, value_of
+from tools.report.records import FinishedRun, Sweep
+from tools.report.values import Value, value_of
 
 SIDES = ('understanding', 'generation')
 
 
 @dataclasses.dataclass(frozen=True)
 class Axis:
-  """One side of the plane.
+  """One of the two sides.
 
   Attributes:
     numbers: {folder of a run: number}, of the runs that have every one of `values`.
-    absent: {folder: names without a number}, of the others.
+    missing: {folder of a run: names without a number}, of the others.
   """
 
   side: str
   values: list[Value]
   numbers: dict[str, float]
-  absent: dict[str, list[str]]
+  missing: dict[str, list[str]]
 
   @property
   def higher_is_better(self) -> bool:
+    """A mean z-score is higher for better runs, whatever its values are."""
     return len(self.values) != 1 or self.values[0].higher_is_better
 
   @property
@@ -37,73 +38,82 @@ class Axis:
 
 
 @dataclasses.dataclass(frozen=True)
-class Plane:
-  """Attributes: points are the runs with a number on both sides;
-  front those that no other beats, best x first.
+class Pareto:
+  """Runs by two numbers.
+
+  Attributes:
+    x, y: understanding and generation.
+    points: the runs with a number on both axes.
+    front: those that no other run dominates, best x first.
   """
 
   x: Axis
   y: Axis
-  points: list[Finished]
-  front: list[Finished]
+  points: list[FinishedRun]
+  front: list[FinishedRun]
 
 
-def plane(sweep: Sweep) -> Plane | None:
-  """Of the evaluations that say which side they are on, or that TABLE's
-  plane=dict(understanding=..., ...) names.
+def pareto(sweep: Sweep) -> Pareto | None:
+  """Compares the runs by the evaluations of each side; None if a side has none.
 
-  Where no evaluation is of generation, bits a byte of the validation
-  text stands for it. None if a side has nothing.
+  An evaluation says which side it belongs to, unless TABLE's plane=dict(understanding=...,
+  generation=...) names those to take. If no evaluation is of generation, bits per byte of the
+  validation text takes its place.
   """
   x, y = (_axis(sweep, side) for side in SIDES)
   if not x or not y:
     return None
   points = [run for run in sweep.runs if run.folder in x.numbers and run.folder in y.numbers]
-  front = [run for run in points if not any(_beats(other, run, x, y) for other in points)]
-  sign = 1 if x.higher_is_better else -1
-  return Plane(x, y, points, sorted(front, key=lambda run: -sign * x.numbers[run.folder]))
+  front = [run for run in points if not any(_dominates(other, run, x, y) for other in points)]
+  front.sort(key=lambda run: x.numbers[run.folder], reverse=x.higher_is_better)
+  return Pareto(x, y, points, front)
 
 
 def _axis(sweep: Sweep, side: str) -> Axis | None:
-  names = sweep.table.get('plane', {}).get(side)
-  if names is None:
-    names = sorted(
-      {
-        name
-        for run in sweep.runs
-        for name, entry in run.evaluations.items()
-        if entry.get('side') == side
-      }
-    )
-    if not names and side == 'generation':
-      names = ['bits_per_byte']
-  values = [value for name in names if (value := value_of(sweep, name))]
+  found = [value_of(sweep, name) for name in _names(sweep, side)]
+  values = [value for value in found if value]
   if not values:
     return None
-  absent = {
-    run.folder: missing
-    for run in sweep.runs
-    if (missing := [value.name for value in values if value.of(run) is None])
-  }
-  runs = [run for run in sweep.runs if run.folder not in absent]
-  table = np.array([[value.of(run) for value in values] for run in runs]).reshape(
-    len(runs), len(values)
-  )
+  missing = {}
+  for run in sweep.runs:
+    if names := [value.name for value in values if value.of(run) is None]:
+      missing[run.folder] = names
+  runs = [run for run in sweep.runs if run.folder not in missing]
+  number_RxV = np.zeros((len(runs), len(values)))
+  for r, run in enumerate(runs):
+    number_RxV[r] = [value.of(run) for value in values]
   if len(values) > 1 and runs:
-    signs = np.array([1 if value.higher_is_better else -1 for value in values])
-    spread = table.std(0)
-    # An evaluation that says the same of every run moves none of them.
-    table = np.where(
-      spread > 0, signs * (table - table.mean(0)) / np.where(spread > 0, spread, 1), 0.0
-    )
-  numbers = {run.folder: float(row.mean()) for run, row in zip(runs, table)}
-  return Axis(side, values, numbers, absent)
+    number_RxV = _z_scores(number_RxV, values)
+  numbers = {run.folder: float(number_V.mean()) for run, number_V in zip(runs, number_RxV)}
+  return Axis(side, values, numbers, missing)
 
 
-def _beats(one: Finished, other: Finished, *axes: Axis) -> bool:
-  """Whether a run is at least as good in both, and better in one."""
-  gains = [
-    (1 if axis.higher_is_better else -1) * (axis.numbers[one.folder] - axis.numbers[other.folder])
-    for axis in axes
-  ]
+def _names(sweep: Sweep, side: str) -> list[str]:
+  """The names of the values of a side."""
+  names = sweep.table.get('plane', {}).get(side)
+  if names is not None:
+    return names
+  found = set()
+  for run in sweep.runs:
+    found |= {name for name, entry in run.evaluations.items() if entry.get('side') == side}
+  if not found and side == 'generation':
+    return ['bits_per_byte']
+  return sorted(found)
+
+
+def _z_scores(number_RxV: np.ndarray, values: list[Value]) -> np.ndarray:
+  """Each value on one scale over the runs: mean 0, deviation 1, higher is better."""
+  sign_V = np.array([1 if value.higher_is_better else -1 for value in values])
+  spread_V = number_RxV.std(0)
+  centred_RxV = sign_V * (number_RxV - number_RxV.mean(0))
+  # A value that is the same for every run moves none of them.
+  return np.where(spread_V > 0, centred_RxV / np.where(spread_V > 0, spread_V, 1), 0.0)
+
+
+def _dominates(one: FinishedRun, other: FinishedRun, *axes: Axis) -> bool:
+  """Whether a run is at least as good on both axes, and better on one."""
+  gains = []
+  for axis in axes:
+    gain = axis.numbers[one.folder] - axis.numbers[other.folder]
+    gains.append(gain if axis.higher_is_better else -gain)
   return min(gains) >= 0 and max(gains) > 0

@@ -1,5 +1,5 @@
-"""Drawings as SVG text: colours come from the page, so that
-they follow its light and its dark scheme.
+"""Drawings as SVG text. Their colours are variables of the page, so they follow its light or dark
+scheme, which matplotlib's cannot.
 """
 
 from collections.abc import Sequence
@@ -7,7 +7,8 @@ import dataclasses
 from html import escape
 import math
 
-COLOURS = 7  # --c0 to --c6 of the page
+COLOURS = 7  # --c0 to --c6 of page.html
+# Paths of about 11 units around (0, 0): circle, square, two triangles, diamond, cross.
 _MARKS = (
   'M-5,0 a5,5 0 1,0 10,0 a5,5 0 1,0 -10,0z',
   'M-4.5,-4.5 h9 v9 h-9z',
@@ -19,11 +20,12 @@ _MARKS = (
 
 
 def colour(index: int) -> str:
+  """The colour of a category; colours repeat after `COLOURS`."""
   return f'var(--c{index % COLOURS})'
 
 
 def mark(x: float, y: float, index: int, paint: str) -> str:
-  """A small shape: each index another."""
+  """The shape of a category at a point, in pixels; shapes repeat, like colours."""
   return (
     f'<path d="{_MARKS[index % len(_MARKS)]}" transform="translate({x:.1f},{y:.1f}) scale(1.15)" '
     f'class="mark" fill="{paint}"/>'
@@ -31,41 +33,46 @@ def mark(x: float, y: float, index: int, paint: str) -> str:
 
 
 def swatch(index: int, paint: str) -> str:
-  """A mark to stand in a legend."""
+  """A mark for a legend, as a drawing of its own."""
   return (
     '<svg class="swatch" viewBox="-8 -8 16 16" width="16" height="16" aria-hidden="true">'
     f'{mark(0, 0, index, paint)}</svg>'
   )
 
 
-def line(points: Sequence[tuple[float, float]], paint: str, extra: str = '') -> str:
+def line(points: Sequence[tuple[float, float]], paint: str, attributes: str = '') -> str:
+  """Straight lines between points, in pixels. `attributes` are SVG, as in 'class="curve"'."""
   path = ' '.join(f'{x:.1f},{y:.1f}' for x, y in points)
-  return f'<polyline points="{path}" fill="none" stroke="{paint}" {extra}/>'
+  return f'<polyline points="{path}" fill="none" stroke="{paint}" {attributes}/>'
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-  """Round numbers from low to high: steps of 1, 2 or 5 times a power of ten."""
+  """Round numbers from low to high, `about` so many: steps of 1, 2 or 5 times a power of ten."""
   if not high > low:
     return [low]
-  raw = (high - low) / about
-  power = 10.0 ** math.floor(math.log10(raw))
-  step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda size: abs(size - raw))
-  first = math.ceil(low / step - 1e-9)
-  return [round(index * step, 12) for index in range(first, math.floor(high / step + 1e-9) + 1)]
+  wanted = (high - low) / about
+  power = 10.0 ** math.floor(math.log10(wanted))
+  step = min((power * factor for factor in (1, 2, 5, 10)), key=lambda step: abs(step - wanted))
+  # The slack keeps a tick that lies on an end of the axis.
+  first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+  return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def number(value: float, steps: Sequence[float]) -> str:
-  """A tick with as many decimals as its axis needs."""
-  step = abs(steps[1] - steps[0]) if len(steps) > 1 else abs(value) or 1.0
-  return f'{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}'
+def number(value: float, ticks: Sequence[float]) -> str:
+  """A tick with as many decimals as the ticks of its axis need."""
+  step = abs(ticks[1] - ticks[0]) if len(ticks) > 1 else abs(value) or 1.0
+  decimals = max(0, -math.floor(math.log10(step) + 1e-9))
+  return f'{value:.{decimals}f}'
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-  """A place to draw in: what is measured on x and y, and where that lies in pixels.
+  """A drawing with two linear axes.
 
   Attributes:
-    xs, ys: (low, high); an axis with low > high runs the other way.
+    xs, ys: (low, high) in data units; an axis with low > high runs the other way.
+    width, height: of the whole drawing, in pixels.
+    left, bottom, top, right: margins, in pixels.
   """
 
   xs: tuple[float, float]
@@ -78,25 +85,24 @@ class Panel:
   right: int = 14
 
   def x(self, value: float) -> float:
-    return self.left + (value - self.xs[0]) / (self.xs[1] - self.xs[0]) * (
-      self.width - self.left - self.right
-    )
+    """The pixel of a value on the x axis."""
+    share = (value - self.xs[0]) / (self.xs[1] - self.xs[0])
+    return self.left + share * (self.width - self.left - self.right)
 
   def y(self, value: float) -> float:
-    return (
-      self.height
-      - self.bottom
-      - (value - self.ys[0]) / (self.ys[1] - self.ys[0]) * (self.height - self.bottom - self.top)
-    )
+    """The pixel of a value on the y axis; pixels count downwards."""
+    share = (value - self.ys[0]) / (self.ys[1] - self.ys[0])
+    return self.height - self.bottom - share * (self.height - self.bottom - self.top)
 
-  def place(self, point: tuple[float, float]) -> tuple[float, float]:
+  def to_pixels(self, point: tuple[float, float]) -> tuple[float, float]:
+    """A point (x, y) of data units."""
     return self.x(point[0]), self.y(point[1])
 
-  def frame(self, across: str, up: str, about: int = 5) -> str:
-    """Grid, ticks and the names of both axes."""
-    parts = []
-    xs, ys = ticks(min(self.xs), max(self.xs), about), ticks(min(self.ys), max(self.ys))
+  def frame(self, x_name: str, y_name: str, about: int = 5) -> str:
+    """Grid, ticks and the names of both axes; `about` so many ticks on the x axis."""
     bottom, right = self.height - self.bottom, self.width - self.right
+    xs, ys = ticks(min(self.xs), max(self.xs), about), ticks(min(self.ys), max(self.ys))
+    parts = []
     for value in xs:
       x = self.x(value)
       parts.append(
@@ -109,20 +115,20 @@ class Panel:
         f'<line class="grid" x1="{self.left}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/><text '
         f'x="{self.left - 8}" y="{y + 4:.1f}" text-anchor="end">{number(value, ys)}</text>'
       )
-    middle = (self.top + bottom) / 2
     parts.append(
       f'<text class="name" x="{(self.left + right) / 2}" y="{self.height - 8}" '
-      f'text-anchor="middle">{escape(across)}</text>'
+      f'text-anchor="middle">{escape(x_name)}</text>'
     )
-    if up:
+    if y_name:
+      middle = (self.top + bottom) / 2
       parts.append(
         f'<text class="name" transform="translate(13,{middle}) rotate(-90)" text-anchor="middle">'
-        f'{escape(up)}</text>'
+        f'{escape(y_name)}</text>'
       )
     return ''.join(parts)
 
   def svg(self, body: str, about: str) -> str:
-    """The drawing; `about` is for those who cannot see it."""
+    """The whole drawing. `body` is SVG, `about` a text for readers who cannot see it."""
     return (
       f'<svg class="figure" viewBox="0 0 {self.width} {self.height}" width="{self.width}" '
       f'role="img" aria-label="{escape(about, quote=True)}">{body}</svg>'
@@ -130,7 +136,7 @@ class Panel:
 
 
 def span(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
-  """(low, high) around values, with room at both ends."""
+  """(low, high) around values, with a share of their range as room at both ends."""
   low, high = min(values), max(values)
   room = (high - low) * share or abs(high) * share or 1.0
   return low - room, high + room

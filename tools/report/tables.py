@@ -1,66 +1,50 @@
 """A sweep as tables: one for each value, with means over seeds, paired differences and effects."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 import dataclasses
-from typing import Any
-
-import numpy as np
-from scipy import stats
 
 from runtime.errors import StateError
 from tools.report import anova
-from tools.report.anova import Effects, Mean
-from tools.report.results import Finished, Sweep
-from tools.sweep.runs import short
+from tools.report.anova import Anova, Cells, Mean
+from tools.report.differences import Difference, paired_differences
+from tools.report.records import FinishedRun, Sweep
+from tools.report.values import Value, values
 
-_UNITS = {
-  'loss': 'nats a prediction',
-  'accuracy': 'share of predictions',
-  'perplexity': 'perplexity',
-  'bits_per_byte': 'bits a byte of text',
-}
-_ASKS = {'objectives'}  # fields that change what the loss is a loss of
-Cells = dict[tuple[str, str], Mean]
+# Config fields that change which question the loss is an answer to.
+_QUESTION_FIELDS = {'objectives'}
+_NO_COMPLETE_PART = (
+  'No two rows and two columns are complete, with two seeds or more in each cell: nothing '
+  'to decompose.'
+)
+_ONE_AXIS = 'The table has one axis, so there is nothing to decompose.'
+_OWN_QUESTIONS = (
+  'Each objective asks its own question, and its loss is in nats of that question. A '
+  'difference between the losses of two objectives is no effect, so it is not decomposed. An '
+  'evaluation is, for it asks every run the same.'
+)
 
 
 @dataclasses.dataclass(frozen=True)
-class Value:
-  """A number that runs are compared by.
+class Layout:
+  """How a table is laid out, and which of its cells compare.
 
   Attributes:
-    side: 'understanding' or 'generation' where it is an evaluation of one of them.
-    one_question: every run was asked the same, whatever its objective: numbers compare across the
-      whole table.
-    scores: {score: in words}, where runs were not all scored alike.
+    rows, columns: labels, in order.
+    compare_rows: the cells of a column answer one question.
+    compare_columns: the cells of a row answer one question.
+    questions: {cell: hash of the prefixes that validation did not ask clm about}; {} if the value
+      asks every run the same.
+    scores: {cell: kind of score}, if the runs were not all scored by one kind.
+    why_no_anova: why some cells or all are not decomposed; '' if nothing is to be said.
   """
 
-  name: str
-  unit: str
-  higher_is_better: bool
-  side: str | None
-  one_question: bool
-  scores: dict[str, str] = dataclasses.field(default_factory=dict)
-
-  def of(self, run: Finished) -> float | None:
-    found = (
-      run.evaluations[self.name]['value']
-      if self.name in run.evaluations
-      else run.validation.get(self.name)
-    )
-    return None if found is None else float(found)
-
-  @property
-  def title(self) -> str:
-    kind, _, task = self.name.partition('_')
-    if kind in ('probe', 'finetune') and task:
-      return f'{dict(probe="Probe", finetune="Fine-tuning")[kind]} on {task.upper()}'
-    return dict(loss='Validation loss', bits_per_byte='Bits per byte', blimp='BLiMP').get(
-      self.name, self.name.replace('_', ' ')
-    )
-
-  @property
-  def better(self) -> str:
-    return 'higher' if self.higher_is_better else 'lower'
+  rows: list[str]
+  columns: list[str]
+  compare_rows: bool
+  compare_columns: bool
+  questions: Mapping[tuple[str, str], str]
+  scores: Mapping[tuple[str, str], str]
+  why_no_anova: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,250 +52,135 @@ class Table:
   """One value of a sweep.
 
   Attributes:
-    scores: how the runs of a cell were scored, where that is not the same everywhere.
-    down, across: whether its cells compare within a column, within a row.
-    effects: of the axes, on each largest part of the table that is complete.
-    silence: why there are none.
-    asked: what validation asked of a cell, where losses of a column are of different questions.
+    anova: of each largest part of the table that is complete.
   """
 
   value: Value
-  rows: list[str]
-  columns: list[str]
   cells: Cells
-  scores: dict[tuple[str, str], str]
-  down: bool
-  across: bool
-  differences: list[dict[str, Any]]
-  effects: list[Effects]
-  silence: str
-  asked: dict[tuple[str, str], str] = dataclasses.field(default_factory=dict)
+  differences: list[Difference]
+  anova: list[Anova]
+  layout: Layout
 
   def best(self, column: str) -> tuple[str | None, bool]:
-    """(the row with the best mean of a column, whether it beats every
-    other row: p < 0.05 after Holm's correction).
+    """(the row with the best mean of a column, whether it beats every other row significantly).
+
+    The row is None if the rows do not compare, are one, or are all equal.
     """
-    there = [row for row in self.rows if (row, column) in self.cells]
-    if not self.down or len(there) < 2 or len({self.asked.get((row, column)) for row in there}) > 1:
+    layout = self.layout
+    present = [row for row in layout.rows if (row, column) in self.cells]
+    questions = {layout.questions.get((row, column)) for row in present}
+    if not layout.compare_rows or len(present) < 2 or len(questions) > 1:
       return None, False
-    sign = -1 if self.value.higher_is_better else 1
-    if len({self.cells[one, column].mean for one in there}) == 1:
+    means = {row: self.cells[row, column].mean for row in present}
+    if len({*means.values()}) == 1:
       return None, False
-    row = min(there, key=lambda row: sign * self.cells[row, column].mean)
+    row = (max if self.value.higher_is_better else min)(means, key=means.get)
     beaten = [
       one
       for one in self.differences
-      if one['column'] == column and row in one['rows'] and one['p_holm'] < 0.05
+      if one.column == column and row in one.rows and one.significant
     ]
-    return row, len(beaten) == len(there) - 1
-
-
-def axis(sweep: Sweep, side: str) -> list[str]:
-  """The fields whose values make the table's 'rows' or 'columns'; a table may have no columns."""
-  names = sweep.table.get(side) or ()
-  return [names] if isinstance(names, str) else list(names)
-
-
-def label(sweep: Sweep, run: Finished, side: str) -> str:
-  """The row or column that a run stands in."""
-  return ', '.join(short(run.changes.get(name)) for name in axis(sweep, side))
-
-
-def labels(sweep: Sweep, side: str) -> list[str]:
-  return list(dict.fromkeys(label(sweep, run, side) for run in sweep.runs))
-
-
-def values(sweep: Sweep) -> tuple[list[Value], list[str]]:
-  """What the table asks for, or else its value and every
-  evaluation there is; and the names that no run has.
-  """
-  there = sorted({name for run in sweep.runs for name in run.evaluations})
-  names = list(dict.fromkeys([sweep.table['value'], *sweep.table.get('also', there)]))
-  found = [value for name in names if (value := value_of(sweep, name))] or [value_of(sweep, 'loss')]
-  return found, [name for name in names if name not in {value.name for value in found}]
-
-
-def value_of(sweep: Sweep, name: str) -> Value | None:
-  for run in sweep.runs:
-    if name in run.evaluations:
-      entries = [one.evaluations[name] for one in sweep.runs if name in one.evaluations]
-      entry = entries[0]
-      scores = {
-        one['score']: one.get('unit', '').partition(';')[2].strip()
-        for one in entries
-        if 'score' in one
-      }
-      unit = entry.get('unit', '')
-      return Value(
-        name,
-        unit.partition(';')[0] if len(scores) > 1 else unit,
-        entry.get('higher_is_better', True),
-        entry.get('side'),
-        True,
-        scores if len(scores) > 1 else {},
-      )
-    if isinstance(run.validation.get(name), int | float):
-      unit = next((unit for ending, unit in _UNITS.items() if name.endswith(ending)), '')
-      return Value(
-        name,
-        unit,
-        name.endswith('accuracy'),
-        'generation' if name == 'bits_per_byte' else None,
-        name != 'loss',
-      )
-  return None
-
-
-def pivot(sweep: Sweep, value: Value) -> Cells:
-  """{(row, column): mean over seeds}.
-
-  Raises:
-    StateError: two runs of one seed stand in one cell, so
-      the table leaves out what tells them apart.
-  """
-  cells: dict[tuple[str, str], dict[int, float]] = {}
-  stood: dict[tuple, Finished] = {}
-  for run in sorted(sweep.runs, key=lambda run: run.seed):
-    place = label(sweep, run, 'rows'), label(sweep, run, 'columns')
-    if other := stood.get((*place, run.seed)):
-      apart = sorted(
-        name for name in sweep.axes if run.changes.get(name) != other.changes.get(name)
-      )
-      raise StateError(
-        f'{other.folder} and {run.folder} stand in one cell of the table with one seed: name '
-        f'{", ".join(apart)} in the rows or columns of TABLE.'
-      )
-    stood[(*place, run.seed)] = run
-    if (number := value.of(run)) is not None:
-      cells.setdefault(place, {})[run.seed] = number
-  return {place: Mean(tuple(found.values()), tuple(found)) for place, found in cells.items()}
+    return row, len(beaten) == len(present) - 1
 
 
 def tables(sweep: Sweep) -> list[Table]:
-  """One for each value that a run has."""
-  rows, columns = labels(sweep, 'rows'), labels(sweep, 'columns')
-  made = []
-  for value in values(sweep)[0]:
-    cells = pivot(sweep, value)
-    down, across = (
-      value.one_question or not {*axis(sweep, side)} & _ASKS for side in ('rows', 'columns')
-    )
-    found, silence = [], _silence(sweep, value, down and across, rows, columns)
-    if not silence:
-      found = anova.decompose(rows, columns, cells)
-      silence = (
-        ''
-        if found
-        else (
-          'No two rows and two columns are complete, with two seeds or more in each cell: nothing '
-          'to decompose.'
-        )
+  """A table for each value that a run has.
+
+  Raises:
+    StateError: see `pivot`.
+  """
+  return [_table(sweep, value) for value in values(sweep)]
+
+
+def _table(sweep: Sweep, value: Value) -> Table:
+  cells = pivot(sweep, value)
+  rows, columns = sweep.labels('rows'), sweep.labels('columns')
+  compare_rows, compare_columns = (
+    value.one_question or not _QUESTION_FIELDS & {*sweep.fields(side)}
+    for side in ('rows', 'columns')
+  )
+  questions = {} if value.one_question else _questions(sweep)
+  reason = ''
+  if len(rows) < 2 or len(columns) < 2:
+    reason = _ONE_AXIS
+  elif not (compare_rows and compare_columns):
+    reason = _OWN_QUESTIONS
+  analyses = [] if reason else anova.decompose(rows, columns, cells)
+  if not analyses and not reason:
+    reason = _NO_COMPLETE_PART
+  layout = Layout(
+    rows=rows,
+    columns=columns,
+    compare_rows=compare_rows,
+    compare_columns=compare_columns,
+    questions=questions,
+    scores=_scores(sweep, value),
+    why_no_anova=(reason + _unlike_columns(rows, columns, questions)).strip(),
+  )
+  differences = paired_differences(rows, columns, cells, questions) if compare_rows else []
+  return Table(value, cells, differences, analyses, layout)
+
+
+def pivot(sweep: Sweep, value: Value) -> dict[tuple[str, str], Mean]:
+  """{(row, column): mean over seeds}.
+
+  Raises:
+    StateError: a cell has two runs of one seed, so the rows and columns of the table leave out the
+      field that tells them apart.
+  """
+  cells: dict[tuple[str, str], dict[int, float]] = {}
+  taken: dict[tuple[tuple[str, str], int], FinishedRun] = {}
+  for run in sorted(sweep.runs, key=lambda run: run.seed):
+    cell = sweep.cell(run)
+    if other := taken.get((cell, run.seed)):
+      fields = sorted(
+        name for name in sweep.varying if run.changes.get(name) != other.changes.get(name)
       )
-    scores = {
-      (label(sweep, run, 'rows'), label(sweep, run, 'columns')): run.evaluations[value.name][
-        'score'
-      ]
-      for run in sweep.runs
-      if value.scores and 'score' in run.evaluations.get(value.name, {})
-    }
-    asked = {} if value.one_question else _questions(sweep)
-    if apart := [
-      column for column in columns if len({asked.get((row, column)) for row in rows} - {None}) > 1
-    ]:
-      silence += (
-        f' In {", ".join(apart)} not all rows are asked the same either: behind a prefix fewer '
-        'tokens are predicted. Their losses are not compared.'
+      raise StateError(
+        f'{other.folder} and {run.folder} stand in one cell of the table with one seed: name '
+        f'{", ".join(fields)} in the rows or columns of TABLE.'
       )
-    made.append(
-      Table(
-        value,
-        rows,
-        columns,
-        cells,
-        scores,
-        down,
-        across,
-        differences(rows, columns, cells, asked) if down else [],
-        found,
-        silence.strip(),
-        asked,
-      )
-    )
-  return made
+    taken[cell, run.seed] = run
+    number = value.of(run)
+    if number is not None:
+      cells.setdefault(cell, {})[run.seed] = number
+  return {cell: Mean(tuple(found.values()), tuple(found)) for cell, found in cells.items()}
+
+
+def _scores(sweep: Sweep, value: Value) -> dict[tuple[str, str], str]:
+  if not value.scores:
+    return {}
+  scores = {}
+  for run in sweep.runs:
+    entry = run.evaluations.get(value.name, {})
+    if 'score' in entry:
+      scores[sweep.cell(run)] = entry['score']
+  return scores
 
 
 def _questions(sweep: Sweep) -> dict[tuple[str, str], str]:
-  """What clm was spared in a cell: the prefixes of validation, in its
-  first seed. Elsewhere '', all are asked alike.
+  """{cell: hash of the prefixes of its validation}, by its first seed.
+
+  Under a prefix mask clm does not predict the tokens of the prefix. '' for other objectives, which
+  are all asked alike.
   """
-  return {
-    (label(sweep, run, 'rows'), label(sweep, run, 'columns')): run.certificate.get(
-      'validation_masks_sha256', ''
-    )
-    if 'clm_loss' in run.validation
-    else ''
-    for run in sorted(sweep.runs, key=lambda run: -run.seed)
-  }
+  questions = {}
+  for run in sorted(sweep.runs, key=lambda run: -run.seed):  # the first seed is written last
+    masks = run.certificate.get('validation_masks_sha256', '')
+    questions[sweep.cell(run)] = masks if 'clm_loss' in run.validation else ''
+  return questions
 
 
-def _silence(
-  sweep: Sweep, value: Value, comparable: bool, rows: Sequence[str], columns: Sequence[str]
-) -> str:
-  """Why there can be no decomposition of a value."""
-  if len(rows) < 2 or len(columns) < 2:
-    return 'The table has one axis, so there is nothing to decompose.'
-  if not comparable:
-    return (
-      'Each objective asks its own question, and its loss is in nats of that question. A '
-      'difference between the losses of two objectives is no effect, so it is not decomposed. An '
-      'evaluation is, for it asks every run the same.'
-    )
-  return ''
-
-
-def differences(
-  rows: Sequence[str], columns: Sequence[str], cells: Cells, asked: dict[tuple[str, str], str]
-) -> list[dict[str, Any]]:
-  """Every pair of rows in every column, over the seeds that both have.
-
-  Each: mean difference, half of its 95% interval, p of a paired
-    t-test, and p after Holm's correction for all of them.
-  """
-  found = []
+def _unlike_columns(rows, columns, questions: Mapping[tuple[str, str], str]) -> str:
+  """A sentence that names the columns whose rows are not all asked alike; '' if there are none."""
+  unlike = []
   for column in columns:
-    there = [row for row in rows if (row, column) in cells]
-    for index, one in enumerate(there):
-      for other in there[index + 1 :]:
-        if asked.get((one, column)) != asked.get((other, column)):
-          continue
-        a, b = cells[one, column].by_seed, cells[other, column].by_seed
-        seeds = sorted(a.keys() & b.keys())
-        if len(seeds) > 1:
-          mean = Mean(tuple(a[seed] - b[seed] for seed in seeds), tuple(seeds))
-          p = (
-            float(stats.ttest_1samp(mean.values, 0).pvalue)
-            if np.ptp(mean.values)
-            else float(mean.mean == 0)
-          )
-          found.append(
-            dict(
-              column=column,
-              rows=(one, other),
-              difference=mean.mean,
-              half=mean.half,
-              p=p,
-              seeds=len(seeds),
-            )
-          )
-  for one, corrected in zip(found, holm([one['p'] for one in found])):
-    one['p_holm'] = corrected
-  return found
-
-
-def holm(p: Sequence[float]) -> list[float]:
-  """Each p corrected for the number of tests (Holm 1979)."""
-  order = sorted(range(len(p)), key=lambda index: p[index])
-  steps = np.maximum.accumulate(
-    [min(1.0, p[index] * (len(p) - rank)) for rank, index in enumerate(order)]
+    asked = {questions[row, column] for row in rows if (row, column) in questions}
+    if len(asked) > 1:
+      unlike.append(column)
+  if not unlike:
+    return ''
+  return (
+    f' In {", ".join(unlike)} not all rows are asked the same either: behind a prefix fewer '
+    'tokens are predicted. Their losses are not compared.'
   )
-  return [float(steps[order.index(index)]) for index in range(len(p))]

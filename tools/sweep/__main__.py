@@ -40,9 +40,10 @@ def main():
       'a sweep and a folder are needed: configs/sweeps/mask_by_objective.py --workdir=sweeps/mine'
     )
 
+  # These import jax, which `--help` should not wait for.
   from runtime import storage
-  from runtime.console import Console, duration
-  from tools.sweep import evaluations, runs
+  from runtime.console import Console
+  from tools.sweep import runs
 
   directory = storage.resolve_path(flags.workdir)
   if not storage.remote(directory):
@@ -53,117 +54,162 @@ def main():
     raise ConfigError(f'--task_data={flags.task_data} is no folder.')
   console = Console(quiet=flags.json)
   unanswered = {run.folder.name: runs.unanswered(sweep, run) for run in sweep.runs}
-  training = [run for run in sweep.runs if run.result() is None]
-  left = [
-    run for run in sweep.runs if run.result() is None or (task_data and unanswered[run.folder.name])
-  ]
   if flags.dry_run or flags.list:
-    _plan(sweep, console, unanswered)
-    return
-  if flags.slurm is not None:
-    if task_data:
-      raise ConfigError(
-        '--slurm trains only: leave --task_data out, and when the runs are finished give the same '
-        'command with --task_data and without --slurm.'
-      )
-    if storage.remote(directory):
-      raise ConfigError(
-        f'--slurm keeps its batch files in --workdir={directory}: name a folder '
-        'that the nodes share.'
-      )
-    from tools.sweep import slurm
-
-    return slurm.run(sweep, flags.slurm, directory, console, as_json=flags.json)
-  places = [group.replace('+', ',') for group in flags.devices] or [None] * flags.jobs
-  if flags.devices and flags.jobs > 1:
-    raise ConfigError('--devices says how many runs go at a time: leave --jobs out.')
-  runs.note(sweep, directory)
-  console.say(
-    f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(training)} to train, '
-    f'{sum(map(len, unanswered.values())) if task_data else 0} evaluations to run'
-  )
-  if not task_data and any(unanswered.values()):
-    names = sorted({name for names in unanswered.values() for name in names})
-    console.say(f'without --task_data=DIR these evaluations are left out: {", ".join(names)}')
-  # unwinds, so that the programs below are told to end too
-  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-  failed, started = [], time.monotonic()
-  done = runs.execute(sweep, left, places, task_data, lambda what: console.say(f'  {what} ...'))
-  for number, (run, errors) in enumerate(done, start=1):
-    taken = time.monotonic() - started
-    failed += errors
-    result = run.result()
-    outcome = f'loss {result["validation"]["loss"]:.4f}' if result else 'not finished'
-    rest = (
-      f'; about {duration(taken / number * (len(left) - number))} left'
-      if number < len(left)
-      else ''
-    )
-    console.say(f'{number} of {len(left)}: {run.title}: {outcome}{rest}')
-    for error in errors:
-      console.say(f'  {error}')
-  if flags.json:
-    print(
-      json.dumps(
-        dict(
-          sweep=sweep.name,
-          runs=[
-            dict(
-              title=run.title,
-              folder=run.folder.name,
-              state=run.state(),
-              result=run.result(),
-              evaluations=evaluations.read(run.folder),
-              unanswered=runs.unanswered(sweep, run),
-            )
-            for run in sweep.runs
-          ],
-        )
-      )
-    )
-  if failed:
-    raise OSError(f'{len(failed)} of the programs failed: ' + '; '.join(failed))
+    plan(sweep, console, unanswered)
+  elif flags.slurm is not None:
+    submit(sweep, directory, console, task_data)
+  else:
+    run_all(sweep, directory, console, unanswered, task_data)
 
 
-def _plan(sweep, console, unanswered: dict[str, list[str]]):
-  """Says what would run, with --dry_run what it would cost."""
+def plan(sweep, console, unanswered: dict[str, list[str]]):
+  """Says which runs are left, and with --dry_run what they would cost.
+
+  Args:
+    unanswered: {folder of a run: names of the evaluations that it has no answer for}.
+  """
   from runtime.console import duration
   from tools.sweep import runs
 
   flags = cli.FLAGS
-  facts = [
-    dict(
-      title=run.title,
-      folder=run.folder.name,
-      state=run.state(),
-      unanswered=unanswered[run.folder.name],
-    )
-    for run in sweep.runs
-  ]
+  facts = []
+  for run in sweep.runs:
+    name = run.folder.name
+    facts.append(dict(title=run.title, folder=name, state=run.state(), unanswered=unanswered[name]))
   if flags.dry_run:
-    for fact, run, seconds in zip(facts, sweep.runs, runs.seconds(sweep.runs)):
+    for fact, run, seconds in zip(facts, sweep.runs, runs.predicted_seconds(sweep.runs)):
       fact |= dict(flops=run.flops(), seconds=seconds)
   if flags.json:
     print(json.dumps(dict(sweep=sweep.name, runs=facts)))
     return
   left = [fact for fact in facts if fact['state'] != 'finished']
-  cost = lambda fact: (
-    f', {fact["flops"]:.3g} FLOPs, about {duration(fact["seconds"])}' if flags.dry_run else ''
-  )
-  asked = lambda fact: f', without {", ".join(fact["unanswered"])}' if fact['unanswered'] else ''
   console.table(
     f'{sweep.name}: {len(facts)} runs, {len(left)} left to train',
-    {
-      f'{fact["state"]:8} {fact["folder"]}': fact['title'] + cost(fact) + asked(fact)
-      for fact in facts
-    },
+    {f'{fact["state"]:8} {fact["folder"]}': _plan_line(fact) for fact in facts},
   )
   if flags.dry_run:
-    rest = sum(fact['seconds'] for fact in left)
+    total = sum(fact['seconds'] for fact in left)
     console.say(
-      f'{len(left)} runs, about {duration(rest)} of steps here (validation, compilation and '
+      f'{len(left)} runs, about {duration(total)} of steps here (validation, compilation and '
       'evaluations come on top)'
     )
+
+
+def _plan_line(fact: dict) -> str:
+  """A run with its cost, if it is known, and the evaluations that it has no answer for."""
+  from runtime.console import duration
+
+  line = fact['title']
+  if 'flops' in fact:
+    line += f', {fact["flops"]:.3g} FLOPs, about {duration(fact["seconds"])}'
+  if fact['unanswered']:
+    line += f', without {", ".join(fact["unanswered"])}'
+  return line
+
+
+def submit(sweep, directory, console, task_data: str | None):
+  """Submits the runs that are left to SLURM.
+
+  Raises:
+    ConfigError: --slurm does not go with the other flags.
+  """
+  from runtime import storage
+  from tools.sweep import slurm
+
+  flags = cli.FLAGS
+  if task_data:
+    raise ConfigError(
+      '--slurm trains only: leave --task_data out, and when the runs are finished give the same '
+      'command with --task_data and without --slurm.'
+    )
+  if storage.remote(directory):
+    raise ConfigError(
+      f'--slurm keeps its batch files in --workdir={directory}: name a folder that the nodes share.'
+    )
+  slurm.submit_sweep(sweep, flags.slurm, directory, console, as_json=flags.json)
+
+
+def run_all(sweep, directory, console, unanswered: dict[str, list[str]], task_data: str | None):
+  """Trains and evaluates the runs that are left, here.
+
+  Args:
+    unanswered: {folder of a run: names of the evaluations that it has no answer for}.
+
+  Raises:
+    OSError: some of the programs failed; the others have run.
+  """
+  from tools.sweep import runs
+
+  device_groups = _device_groups()
+  runs.write_manifest(sweep, directory)
+  training = [run for run in sweep.runs if run.result() is None]
+  answers = sum(map(len, unanswered.values())) if task_data else 0
+  console.say(
+    f'{sweep.name}: {len(sweep.runs)} runs in {directory}, {len(training)} to train, '
+    f'{answers} evaluations to run'
+  )
+  if not task_data and any(unanswered.values()):
+    names = sorted({name for names in unanswered.values() for name in names})
+    console.say(f'without --task_data=DIR these evaluations are left out: {", ".join(names)}')
+  left = [
+    run for run in sweep.runs if run.result() is None or (task_data and unanswered[run.folder.name])
+  ]
+  failed = _execute(sweep, left, device_groups, task_data, console)
+  if cli.FLAGS.json:
+    print(json.dumps(dict(sweep=sweep.name, runs=[_run_json(sweep, run) for run in sweep.runs])))
+  if failed:
+    raise OSError(f'{len(failed)} of the programs failed: ' + '; '.join(failed))
+
+
+def _device_groups() -> list[str | None]:
+  """What each of the runs at a time may see: numbers of accelerators, or None for all of them.
+
+  Raises:
+    ConfigError: both --devices and --jobs say how many runs go at a time.
+  """
+  flags = cli.FLAGS
+  if flags.devices and flags.jobs > 1:
+    raise ConfigError('--devices says how many runs go at a time: leave --jobs out.')
+  groups = [group.replace('+', ',') for group in flags.devices]
+  return groups or [None] * flags.jobs
+
+
+def _execute(sweep, left, device_groups, task_data, console) -> list[str]:
+  """Runs what is left and says how it goes; returns what failed."""
+  from runtime.console import duration
+  from tools.sweep.execute import execute
+
+  # SystemExit unwinds the stack, so `execute` can stop the processes that it started.
+  signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+  failed, started = [], time.monotonic()
+  finished = execute(
+    sweep, left, device_groups, task_data, lambda what: console.say(f'  {what} ...')
+  )
+  for number, (run, errors) in enumerate(finished, start=1):
+    failed += errors
+    result = run.result()
+    outcome = f'loss {result["validation"]["loss"]:.4f}' if result else 'not finished'
+    rest = ''
+    if number < len(left):
+      seconds_a_run = (time.monotonic() - started) / number
+      rest = f'; about {duration(seconds_a_run * (len(left) - number))} left'
+    console.say(f'{number} of {len(left)}: {run.title}: {outcome}{rest}')
+    for error in errors:
+      console.say(f'  {error}')
+  return failed
+
+
+def _run_json(sweep, run) -> dict:
+  from tools.sweep import evaluations, runs
+
+  return dict(
+    title=run.title,
+    folder=run.folder.name,
+    state=run.state(),
+    result=run.result(),
+    evaluations=evaluations.read(run.folder),
+    unanswered=runs.unanswered(sweep, run),
+  )
 
 
 if __name__ == '__main__':

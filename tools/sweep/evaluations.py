@@ -1,6 +1,4 @@
-"""What a sweep asks of its runs once they are trained: programs
-of their own, which write evaluations.json.
-"""
+"""The evaluations of a sweep's runs: programs of their own, which write evaluations.json."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -22,8 +20,10 @@ PROGRAMS = {
 
 
 def finetuned(task: str, mask: str) -> str:
-  """Of a fine-tuning's entry in evaluations.json; `mask` as asked,
-  where 'same' is that of the pre-training.
+  """The name of a fine-tuning's entry in evaluations.json.
+
+  Args:
+    mask: as in --finetune_mask; 'same' is the mask of the pre-training.
   """
   return f'finetune_{task}' + (f'_{mask}' if mask != 'same' else '')
 
@@ -43,59 +43,54 @@ class Evaluation:
   flags: dict[str, Any]
 
   def name(self, task: str) -> str:
-    """Of a task's entry in evaluations.json."""
-    return (
-      finetuned(task, self.flags.get('finetune_mask', 'same'))
-      if self.program == 'finetune'
-      else task
-    )
+    """The name of a task's entry in evaluations.json."""
+    if self.program == 'finetune':
+      return finetuned(task, self.flags.get('finetune_mask', 'same'))
+    return task
 
-  def left(self, folder: Path) -> tuple[str, ...]:
-    """The tasks without an answer to this very question so far: one
-    that was asked with other flags is another.
+  def tasks_left(self, folder: Path) -> tuple[str, ...]:
+    """The tasks that a run has no answer for.
+
+    An answer is to the same flags: a task that was asked with other flags is another question.
     """
-    there = read(folder)
+    entries = read(folder)
     return tuple(
-      task for task in self.tasks if there.get(self.name(task), {}).get('asked') != self.flags
+      task for task in self.tasks if entries.get(self.name(task), {}).get('asked') != self.flags
     )
 
   def command(self, folder: Path, task_data: str) -> list[str]:
-    """For the tasks that are left."""
-    program, place = PROGRAMS[self.program]
+    """The process for the tasks that are left."""
+    program, folder_argument = PROGRAMS[self.program]
     flags = [f'--{name}={value}' for name, value in self.flags.items()]
     return [
       sys.executable,
       *program,
-      place.format(folder),
-      f'--tasks={",".join(self.left(folder))}',
+      folder_argument.format(folder),
+      f'--tasks={",".join(self.tasks_left(folder))}',
       f'--task_data={task_data}',
       *flags,
     ]
 
   def log(self, folder: Path) -> Path:
+    """Where the output of the process goes, beside the run's folder."""
     return folder.with_name(f'{folder.name}-{self.program}.log')
 
 
-def parse(said: Sequence[dict[str, Any]], where: str) -> tuple[Evaluation, ...]:
-  """The EVALUATE of a sweep: dict(program=..., tasks=(...), and flags of that program).
+def parse(entries: Sequence[dict[str, Any]], where: str) -> tuple[Evaluation, ...]:
+  """The EVALUATE of a sweep: dict(program=..., tasks=(...), and flags of that program), or several.
+
+  Args:
+    where: the file, for error messages.
 
   Raises:
-    ConfigError: a program that is none, no tasks, or a task named twice.
+    ConfigError: an unknown program, no tasks, or a task that is named twice.
   """
+  if not isinstance(entries, tuple | list):
+    entries = (entries,)
   found, names = [], set()
-  for number, one in enumerate(said if isinstance(said, (tuple, list)) else (said,), start=1):
-    here = f'{where}, EVALUATE {number} ({one})'
-    if not isinstance(one, dict) or not {'program', 'tasks'} <= one.keys():
-      raise ConfigError(
-        f"{here}: must be dict(program='eval', tasks=('blimp',), and flags of that program)."
-      )
-    flags = dict(one)
-    program, tasks = flags.pop('program'), flags.pop('tasks')
-    if program not in PROGRAMS:
-      raise ConfigError(f'{here}: {program!r} is none of {", ".join(PROGRAMS)}.')
-    if isinstance(tasks, str) or not tasks:
-      raise ConfigError(f"{here}: tasks must be a tuple of names, as in ('blimp',).")
-    evaluation = Evaluation(program, tuple(tasks), flags)
+  for number, entry in enumerate(entries, start=1):
+    here = f'{where}, EVALUATE {number} ({entry})'
+    evaluation = _parse_entry(entry, here)
     for task in evaluation.tasks:
       if evaluation.name(task) in names:
         raise ConfigError(f'{here}: {evaluation.name(task)} is asked twice.')
@@ -104,11 +99,25 @@ def parse(said: Sequence[dict[str, Any]], where: str) -> tuple[Evaluation, ...]:
   return tuple(found)
 
 
+def _parse_entry(entry: Any, here: str) -> Evaluation:
+  if not isinstance(entry, dict) or not {'program', 'tasks'} <= entry.keys():
+    raise ConfigError(
+      f"{here}: must be dict(program='eval', tasks=('blimp',), and flags of that program)."
+    )
+  flags = dict(entry)
+  program, tasks = flags.pop('program'), flags.pop('tasks')
+  if program not in PROGRAMS:
+    raise ConfigError(f'{here}: {program!r} is none of {", ".join(PROGRAMS)}.')
+  if isinstance(tasks, str) or not tasks:
+    raise ConfigError(f"{here}: tasks must be a tuple of names, as in ('blimp',).")
+  return Evaluation(program, tuple(tasks), flags)
+
+
 def read(folder: Path) -> dict[str, dict[str, Any]]:
-  """{name: entry} of what was evaluated in the folder of a run; nothing where nothing was.
+  """{name: entry} of a run's evaluations.json; {} if there is no such file.
 
   Raises:
-    StateError: the file is damaged, or an entry says no number.
+    StateError: the file is damaged, or the value of an entry is no number.
   """
   path = folder / FILE
   if not path.is_file():

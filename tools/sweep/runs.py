@@ -1,18 +1,11 @@
-"""An ablation as data: a file of configs/sweeps becomes checked
-configs, each with a folder named by its hash.
-"""
+"""An ablation as data: a file of configs/sweeps becomes checked configs, a folder for each."""
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from collections.abc import Sequence
 import dataclasses
 import importlib.util
 import json
-import os
 from pathlib import Path
-import queue
-import subprocess
 import sys
-import threading
 from typing import Any
 
 from configs.schema import check
@@ -22,9 +15,9 @@ from tools.sweep import evaluations
 from tools.sweep.evaluations import Evaluation
 from training import budget, plan
 
-# What tells a process which accelerators are its own, for NVIDIA, for AMD and for TPU.
-_VISIBLE = ('CUDA_VISIBLE_DEVICES', 'ROCR_VISIBLE_DEVICES', 'TPU_VISIBLE_CHIPS')
 ROOT = Path(__file__).resolve().parents[2]
+_SWEEPS = ROOT / 'configs/sweeps'
+_NO_SWEEPS = ('__init__', 'axes')  # files of configs/sweeps
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,9 +25,11 @@ class Run:
   """One run of a sweep.
 
   Attributes:
-    changes: {field: value} against the sweep's base.
+    base: the config's file, relative to the repository.
+    changes: {config field: value} against `base`.
     title: the changes that are not the same in all runs.
-    resolved: the whole config, as plain JSON.
+    config: `base` with the changes, checked and settled.
+    resolved: the same as plain JSON.
     folder: the workdir, named by the config's hash.
   """
 
@@ -47,16 +42,21 @@ class Run:
 
   @property
   def log(self) -> Path:
+    """Where the output of its process goes, beside its folder."""
     return self.folder.with_name(f'{self.folder.name}.log')
 
   def result(self) -> dict | None:
-    """What it came to, or None while there is something left to do."""
+    """What result.json says, or None while the run is not finished."""
     return workdir.finished(self.folder, self.resolved)
 
   def state(self) -> str:
-    return 'finished' if self.result() else 'begun' if self.folder.exists() else 'waiting'
+    """finished | begun | waiting."""
+    if self.result():
+      return 'finished'
+    return 'begun' if self.folder.exists() else 'waiting'
 
   def command(self) -> list[str]:
+    """The process that trains it; the same command resumes it."""
     fields = [f'--config.{name}={value}' for name, value in self.changes.items()]
     return [
       sys.executable,
@@ -67,7 +67,7 @@ class Run:
     ]
 
   def flops(self) -> float:
-    """Of the whole run, in closed form."""
+    """FLOPs of the whole run, in closed form."""
     return budget.spending(self.config)['flops']
 
 
@@ -76,8 +76,8 @@ class Sweep:
   """One file of configs/sweeps.
 
   Attributes:
-    about: the docstring of its file.
-    table: how a report lays it out.
+    about: the docstring of the file.
+    table: its TABLE: how a report lays it out.
     evaluations: what follows each run.
   """
 
@@ -89,31 +89,34 @@ class Sweep:
 
 
 def short(value: Any) -> str:
-  """A value as people say it: objectives are their names."""
+  """A value in a title or a table: objectives, a dict, are their names."""
   return '+'.join(value) if isinstance(value, dict) else str(value)
 
 
-def axes_of(runs: Sequence[dict[str, Any]]) -> set[str]:
-  """The fields that differ between the changes of runs."""
+def varying_fields(runs: Sequence[dict[str, Any]]) -> set[str]:
+  """The config fields that differ between the changes of runs."""
   fields = {name for changes in runs for name in changes}
-  return {name for name in fields if len({json.dumps(changes.get(name)) for changes in runs}) > 1}
+  return {name for name in fields if _varies(name, runs)}
+
+
+def _varies(name: str, runs: Sequence[dict[str, Any]]) -> bool:
+  values = {json.dumps(changes.get(name)) for changes in runs}
+  return len(values) > 1
 
 
 def load(path: Path, directory: Path) -> Sweep:
   """The sweep of a file, with every config checked.
 
+  Args:
+    directory: of the sweep, where each run has its folder.
+
   Raises:
-    ConfigError: there is no such file, or a run of it cannot be; or two runs are the same.
+    ConfigError: there is no such file, or it is no sweep; or a run of it cannot be, or is there
+      twice.
   """
   if not path.is_file():
-    there = ', '.join(
-      sorted(
-        one.stem
-        for one in (ROOT / 'configs/sweeps').glob('*.py')
-        if one.stem not in ('__init__', 'axes')
-      )
-    )
-    raise ConfigError(f'{path} is no file. configs/sweeps has {there}.')
+    known = sorted(file.stem for file in _SWEEPS.glob('*.py') if file.stem not in _NO_SWEEPS)
+    raise ConfigError(f'{path} is no file. configs/sweeps has {", ".join(known)}.')
   module = _module(path)
   missing = [name for name in ('BASE', 'RUNS', 'TABLE') if not hasattr(module, name)]
   if missing:
@@ -121,154 +124,91 @@ def load(path: Path, directory: Path) -> Sweep:
       f'{path} does not define {", ".join(missing)}; see configs/sweeps/mask_by_objective.py.'
     )
   base = _module(ROOT / module.BASE)
-  wanted = evaluations.parse(getattr(module, 'EVALUATE', ()), path.name)
-  varying = axes_of(module.RUNS) or {name for changes in module.RUNS for name in changes}
+  following = evaluations.parse(getattr(module, 'EVALUATE', ()), path.name)
+  # A sweep of a single run has no field that varies: its title has all.
+  titled = varying_fields(module.RUNS) or {name for changes in module.RUNS for name in changes}
   runs: dict[str, Run] = {}
-  for number, changes in enumerate(module.RUNS):
-    where = f'{path.name}, run {number + 1} ({changes})'
+  for number, changes in enumerate(module.RUNS, start=1):
+    where = f'{path.name}, run {number} ({changes})'
     config = _changed(base.get_config(), changes, where)
     resolved = check.resolve(config)
     digest = check.config_hash(resolved)
     if digest in runs:
       raise ConfigError(f'{where} is the same config as {runs[digest].changes}.')
-    title = ' '.join(f'{name}={short(value)}' for name, value in changes.items() if name in varying)
     runs[digest] = Run(
-      module.BASE, changes, title, config, resolved, directory / f'{config.name}-{digest[:8]}'
+      base=module.BASE,
+      changes=changes,
+      title=' '.join(f'{name}={short(changes[name])}' for name in changes if name in titled),
+      config=config,
+      resolved=resolved,
+      folder=directory / f'{config.name}-{digest[:8]}',
     )
   if not runs:
     raise ConfigError(f'{path}: RUNS is empty.')
-  return Sweep(
-    path.stem,
-    (module.__doc__ or path.stem).strip(),
-    dict(module.TABLE),
-    tuple(runs.values()),
-    wanted,
-  )
+  about = (module.__doc__ or path.stem).strip()
+  return Sweep(path.stem, about, dict(module.TABLE), tuple(runs.values()), following)
 
 
-def note(sweep: Sweep, directory: Path):
-  """Writes sweep.json, from which a report knows what the folders beside it are."""
+def write_manifest(sweep: Sweep, directory: Path):
+  """Writes sweep.json, which tells a report what the folders of the runs are."""
   storage.make(directory)
   runs = [
     dict(changes=run.changes, folder=run.folder.name, config_hash=check.config_hash(run.resolved))
     for run in sweep.runs
   ]
-  (directory / 'sweep.json').write_text(
-    json.dumps(
-      dict(
-        name=sweep.name,
-        about=sweep.about,
-        table=sweep.table,
-        runs=runs,
-        evaluations=[one.name(task) for one in sweep.evaluations for task in one.tasks],
-      ),
-      indent=1,
-    )
+  manifest = dict(
+    name=sweep.name,
+    about=sweep.about,
+    table=sweep.table,
+    runs=runs,
+    evaluations=[one.name(task) for one in sweep.evaluations for task in one.tasks],
   )
+  (directory / 'sweep.json').write_text(json.dumps(manifest, indent=1))
 
 
-def seconds(runs: Sequence[Run]) -> list[float]:
-  """Predicted, from a matrix product measured now; validation and compilation are not in it."""
-  speeds = {width: plan.expected_speed(width) for width in {run.config.model.width for run in runs}}
-  return [run.flops() / speeds[run.config.model.width] for run in runs]
+def predicted_seconds(runs: Sequence[Run]) -> list[float]:
+  """Seconds of each run's steps, from a matrix product measured now.
 
-
-def execute(
-  sweep: Sweep,
-  runs: list[Run],
-  places: Sequence[str | None],
-  task_data: str | None,
-  began: Callable[[str], None],
-) -> Iterator[tuple[Run, list[str]]]:
-  """Trains and evaluates the runs, as many at a time as there are
-  places; yields (run, what failed) as they end.
-
-  Every program is a process with its own log beside the run's folder. A run that was begun is
-  resumed, one that is finished is only evaluated. When the caller stops, running ones get SIGTERM,
-  and trainers leave a checkpoint.
-
-  Args:
-    places: the numbers of the accelerators that a run may see, as in '0' or '0,1'; None: all that
-      there are.
-    task_data: the folder with the files of the tasks; without it nothing is evaluated.
+  Validation and compilation are not in it.
   """
-  free: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-  for place in places:
-    free.put(place)
-  processes: list[subprocess.Popen] = []
-  stopped = threading.Event()
-
-  def process(what: str, command: list[str], path: Path) -> list[str]:
-    if stopped.is_set():  # what was running has ended by a signal, and nothing may follow it
-      return [f'{what}: not begun']
-    began(what)
-    place = free.get()  # never waits: there are as many threads as places
-    seen = {} if place is None else dict.fromkeys(_VISIBLE, place)
-    with storage.appending(path) as log:
-      processes.append(
-        running := subprocess.Popen(
-          command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | seen
-        )
-      )
-      code = running.wait()
-    free.put(place)
-    return [f'{what} failed with exit code {code}, see {path.name}'] if code else []
-
-  def one(run: Run) -> tuple[Run, list[str]]:
-    if run.result() is None and (failed := process(run.title, run.command(), run.log)):
-      return run, failed
-    failed = []
-    for evaluation in sweep.evaluations if task_data else ():
-      if tasks := evaluation.left(run.folder):
-        what = f'{run.title}: {", ".join(map(evaluation.name, tasks))}'
-        failed += process(
-          what, evaluation.command(run.folder, task_data), evaluation.log(run.folder)
-        ) or [
-          f'{what}: no answer in {evaluations.FILE}, see {evaluation.log(run.folder).name}'
-          for _ in evaluation.left(run.folder)[:1]
-        ]
-    return run, failed
-
-  pool = ThreadPoolExecutor(len(places))
-  waiting = {pool.submit(one, run) for run in runs}
-  try:
-    while waiting:
-      done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-      yield from (future.result() for future in done)
-  finally:
-    stopped.set()
-    pool.shutdown(wait=False, cancel_futures=True)
-    for running in processes:
-      if running.poll() is None:
-        running.terminate()
-        running.wait()
+  widths = {run.config.model.width for run in runs}
+  flops_a_second = {width: plan.expected_speed(width) for width in widths}
+  return [run.flops() / flops_a_second[run.config.model.width] for run in runs]
 
 
 def unanswered(sweep: Sweep, run: Run) -> list[str]:
   """The names of the evaluations that a run has no answer for."""
-  return [one.name(task) for one in sweep.evaluations for task in one.left(run.folder)]
+  return [one.name(task) for one in sweep.evaluations for task in one.tasks_left(run.folder)]
 
 
 def _changed(config, changes: dict[str, Any], where: str):
+  """A config with changed fields, checked, its steps settled by its budget.
+
+  Raises:
+    ConfigError: with `where` in front of what is wrong.
+  """
   try:
     with config.unlocked():
-      if 'objectives' in changes:
+      if 'objectives' in changes:  # a dict that is replaced as a whole
         config.objectives = changes['objectives']
+      fields = {name: value for name, value in changes.items() if name != 'objectives'}
       known = check.flatten(config)
-      for name in changes:
-        if name != 'objectives' and name not in known:
+      for name in fields:
+        if name not in known:
           raise ConfigError(f'config.{name} is no knob; configs/base.py has them all.')
-      config.update_from_flattened_dict(
-        {name: value for name, value in changes.items() if name != 'objectives'}
-      )
+      config.update_from_flattened_dict(fields)
     check.check(config)
-    config = budget.settle(config)
+    return budget.settle(config)
   except (ConfigError, TypeError, ValueError) as error:
     raise ConfigError(f'{where}: {error}') from error
-  return config
 
 
 def _module(path: Path):
+  """A Python file as a module.
+
+  Raises:
+    ConfigError: it is no Python file, or fails.
+  """
   spec = importlib.util.spec_from_file_location(f'_sweep_{path.stem}', path)
   if spec is None:
     raise ConfigError(
@@ -279,5 +219,17 @@ def _module(path: Path):
   try:
     spec.loader.exec_module(module)
   except Exception as error:
+    if _imports_old_axes(error):
+      raise ConfigError(
+        f'{path}: axes has moved: write `from configs.sweeps import axes`.'
+      ) from error
     raise ConfigError(f'{path}: {type(error).__name__}: {error}') from error
   return module
+
+
+def _imports_old_axes(error: Exception) -> bool:
+  """Whether a file imports configs/axes.py, where axes were before they moved to configs/sweeps."""
+  if not isinstance(error, ImportError):
+    return False
+  # `from configs import axes` fails in configs, `import configs.axes` has no such module.
+  return error.name == 'configs.axes' or (error.name == 'configs' and "'axes'" in error.msg)

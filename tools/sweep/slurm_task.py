@@ -1,12 +1,11 @@
-"""One task of a job array: runs the command of its number, and goes
-back into the queue when it was stopped in between.
+"""One task of a SLURM job array: runs its command, and requeues itself if it was stopped.
 
   python -m tools.sweep.slurm_task FILE.json   (in a job of SLURM; tools/sweep/slurm.py writes it)
 
 Before the time limit, on preemption, and on `scancel --signal=TERM`, SLURM sends SIGTERM to every
 process of the task: the run saves a checkpoint and exits with 143. The same command resumes it, so
-this process asks for the task to be queued again. It does not where the
-job was cancelled, or is being queued again already.
+this process asks SLURM to requeue the task, unless the job was cancelled or is being requeued
+already.
 """
 
 import json
@@ -16,39 +15,45 @@ import signal
 import subprocess
 import sys
 
-_PREEMPTED = (143, -signal.SIGTERM)  # with a checkpoint, or before there was anything to save
+_PREEMPTED = (
+  143,
+  -signal.SIGTERM,
+)  # exit codes: with a checkpoint, or before there was anything to save
 
 
 def main(path: str) -> int:
-  said = json.loads(Path(path).read_text())
+  """Runs the task of this process; returns the exit code.
+
+  Args:
+    path: a JSON file {requeues: how often at most, tasks: [{folder, command, log}]}.
+  """
+  array = json.loads(Path(path).read_text())
   number, job = (int(os.environ[f'SLURM_ARRAY_{name}_ID']) for name in ('TASK', 'JOB'))
-  task = said['tasks'][number]
-  # The run gets SLURM's signals itself and this process only
-  # outlives it. Not SIG_IGN: the run would inherit that.
+  task = array['tasks'][number]
+  folder = task['folder']
+  # SLURM signals the run itself, and this process only has to outlive it. Not SIG_IGN, which the
+  # run would inherit.
   for one in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
     signal.signal(one, lambda *_: None)
-  times = int(os.environ.get('SLURM_RESTART_COUNT', 0))
-  print(
-    f'{task["folder"]}: start {times + 1} on {os.uname().nodename}, log in {task["log"]}',
-    flush=True,
-  )
+  restarts = int(os.environ.get('SLURM_RESTART_COUNT', 0))
+  _say(f'{folder}: start {restarts + 1} on {os.uname().nodename}, log in {task["log"]}')
   with open(task['log'], 'a') as log:
     code = subprocess.call(task['command'], stdout=log, stderr=log)
-  print(f'{task["folder"]}: exit code {code}', flush=True)
+  _say(f'{folder}: exit code {code}')
   if code in _PREEMPTED and _running(f'{job}_{number}'):
-    if times < said['requeues']:
-      print(f'{task["folder"]}: back into the queue', flush=True)
+    if restarts < array['requeues']:
+      _say(f'{folder}: back into the queue')
       return subprocess.call(['scontrol', 'requeue', f'{job}_{number}'])
-    print(
-      f'{task["folder"]}: was queued {times} times already; submit it again to go on', flush=True
-    )
-  return code if code >= 0 else 128 - code
+    _say(f'{folder}: was queued {restarts} times already; submit it again to go on')
+  return code if code >= 0 else 128 - code  # as a shell says that a signal ended it
+
+
+def _say(line: str):
+  print(line, flush=True)
 
 
 def _running(job: str) -> bool:
-  """Whether SLURM means the job to run: not where it was
-  cancelled, or is on its way into the queue.
-  """
+  """Whether SLURM still wants the job to run: it is not cancelled, nor being requeued."""
   shown = subprocess.run(
     ['scontrol', 'show', 'job', '--oneliner', job], capture_output=True, text=True, check=False
   )
