@@ -11,9 +11,8 @@ from pathlib import Path
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.define_weights()
+cli.define_step()
 cli.flags.DEFINE_string('input', None, 'Text, a line a row.')
 cli.flags.DEFINE_string('output', None, 'The .npy file to write.')
 cli.flags.DEFINE_string('search', None, 'Rank the lines by their likeness to this.')
@@ -24,7 +23,7 @@ cli.flags.DEFINE_integer(
   'max_length', 256, 'Tokens of a line that are read; the rest is left out.', lower_bound=2
 )
 cli.flags.DEFINE_integer('batch_size', 32, 'Lines at once; changes speed only.', lower_bound=1)
-cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+cli.define_json()
 
 
 def main():

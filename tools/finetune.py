@@ -14,9 +14,8 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'The workdir of a run, or a Hugging Face directory.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.define_weights()
+cli.define_step()
 cli.flags.DEFINE_list('tasks', None, 'Of sst2, mrpc, rte, sick, conll2000: one or several.')
 cli.flags.DEFINE_string('task_data', None, 'The folder with the task files, or tfds.')
 cli.flags.DEFINE_enum(
@@ -57,7 +56,7 @@ cli.flags.DEFINE_enum(
 cli.flags.DEFINE_integer(
   'limit', 0, 'At most so many examples of each split, drawn once; 0 = all.', lower_bound=0
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+cli.define_json()
 
 
 def main():

@@ -13,9 +13,8 @@ import sys
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.define_weights()
+cli.define_step()
 cli.flags.DEFINE_string('prompt', None, 'What to write on from; may be empty.')
 cli.flags.DEFINE_string('prompts', None, 'A file of prompts, one a line.')
 cli.flags.DEFINE_integer('max_tokens', 64, 'At most so many new tokens.', lower_bound=1)
@@ -42,7 +41,7 @@ cli.flags.DEFINE_enum(
   'on.',
 )
 cli.flags.DEFINE_bool('logprobs', False, 'Show the probability of the text, nats a token.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object a prompt instead of text.')
+cli.define_json('Print one JSON object a prompt instead of text.')
 
 
 def main():

@@ -29,7 +29,7 @@ cli.flags.DEFINE_integer('rounds', 5, 'Pairs a case.', lower_bound=1)
 cli.flags.DEFINE_string(
   'save', '', 'A JSON file that keeps the results; the page beside it is drawn anew.'
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+cli.define_json()
 
 
 def main():

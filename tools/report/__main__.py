@@ -12,20 +12,20 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('sweep', None, 'The folder of a sweep.')
+cli.define_weights('The folder of a sweep.')
 cli.flags.DEFINE_string('out', None, 'Where to write, without the ending; DIR/report by default.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of the table.')
+cli.define_json()
 
 
 def main():
   flags = cli.FLAGS
-  if not flags.sweep:
+  if not flags.weights:
     raise ConfigError('the folder of a sweep is needed: python -m tools.report sweeps/mine')
 
   from runtime import storage
   from tools.report import markdown, page, pareto, results, tables
 
-  directory = storage.resolve_path(flags.sweep, '--sweep')
+  directory = storage.resolve_path(flags.weights, '--weights')
   sweep = results.load(directory)
   found = tables.tables(sweep)
   both = pareto.plane(sweep)
@@ -84,4 +84,4 @@ def _table(table) -> dict:
 
 
 if __name__ == '__main__':
-  cli.run(main, positional='sweep')
+  cli.run(main, positional='weights')
