@@ -8,6 +8,7 @@ import numpy as np
 
 from data.errors import DataError
 from data.rows import packed
+from data.rows.batches import next_multiple
 from data.tasks.labelled import Example
 from data.tokens.tokenizer import Tokenizer
 
@@ -55,7 +56,7 @@ def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_leng
     ids = tokenizer.encode([text for example in examples for text in example.texts])
     parts, places = [ids[start : start + texts] for start in range(0, len(ids), texts)], None
   longest = max(sum(map(len, part)) for part in parts) + 1 + texts
-  T = min(max_length, -(-longest // _ROUND) * _ROUND)
+  T = min(max_length, next_multiple(longest, _ROUND))
   batch = packed.empty_batch(np.arange(len(examples)), T, tokenizer.pad or 0)
   del batch['id']
   cut = 0
