@@ -1,4 +1,4 @@
-"""Shows what attention looks at: python -m tools.attention
+"""Draws the attention of a model on a text: python -m tools.attention
 --weights=DIR --text="The bank of the river." --out=map.html
 
 .html is one interactive page that needs no network: every layer and head, what a token attends to

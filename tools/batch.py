@@ -1,8 +1,8 @@
-"""Draws a batch of a past run again: python -m tools.batch WORKDIR --step=N [--rows=4] [--json]
+"""Shows any batch of a past run: python -m tools.batch WORKDIR --step=N [--rows=4] [--json]
 
-Prints the rows as the network read them, with what was hidden in brackets behind what stood there
-instead, documents of a row apart by |, and a prefix underlined; what was to be predicted; and
-whether the hashes are the logged ones.
+Draws the batch again and prints its rows as the network read them: a token that was replaced stands
+before its original in brackets, documents of a row are apart by |, a prefix is underlined. Then
+what was to be predicted, and whether the hashes are the logged ones.
 """
 
 import json

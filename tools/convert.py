@@ -1,4 +1,4 @@
-"""Models in and out: python -m tools.convert --from=HUGGING_FACE_DIR_OR_FILE --to=WORKDIR
+"""Imports and exports models: python -m tools.convert --from=HUGGING_FACE_DIR_OR_FILE --to=WORKDIR
 
 --export=hf --workdir=DIR --to=OUT writes a directory that transformers loads with its stock
 classes;

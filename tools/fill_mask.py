@@ -1,4 +1,4 @@
-"""Fills blanks: python -m tools.fill_mask --weights=DIR "The
+"""Fills masked words of a text: python -m tools.fill_mask --weights=DIR "The
 quick brown [MASK] jumps over the lazy dog."
 
 DIR is a Hugging Face directory of a BERT, or the workdir of a run with mlm. The blank is the
@@ -14,9 +14,9 @@ from runtime import cli
 cli.define_weights()
 cli.define_step()
 cli.flags.DEFINE_string('text', None, 'The text with its blanks.')
-cli.flags.DEFINE_integer('top', 5, 'Candidates a blank.', lower_bound=1)
+cli.flags.DEFINE_integer('top', 5, 'Candidates per blank.', lower_bound=1)
 cli.flags.DEFINE_bool(
-  'words', False, 'Whole words only: no pieces within a word, no special tokens.'
+  'words', False, 'Whole words only: no sub-words that continue a word, no special tokens.'
 )
 cli.define_json()
 

@@ -29,12 +29,12 @@ cli.flags.DEFINE_enum(
   'pooling',
   'mean',
   ['mean', 'last', 'first'],
-  'What a classifier of rows reads. BERT has first, GPT last.',
+  'Which token states a classifier of rows reads. BERT has first, GPT last.',
 )
-cli.flags.DEFINE_integer('seeds', 8, 'Runs side by side.', lower_bound=1)
-cli.flags.DEFINE_integer('first_seed', 0, 'Seeds are counted from here.', lower_bound=0)
+cli.flags.DEFINE_integer('seeds', 8, 'Number of seeds, trained at once.', lower_bound=1)
+cli.flags.DEFINE_integer('first_seed', 0, 'The first seed.', lower_bound=0)
 cli.flags.DEFINE_integer('steps', 300, 'Updates; 0 = as --epochs says.', lower_bound=0)
-cli.flags.DEFINE_float('epochs', 3.0, 'Looks at every example, with --steps=0.', 1e-6)
+cli.flags.DEFINE_float('epochs', 3.0, 'Passes over the training examples, with --steps=0.', 1e-6)
 cli.flags.DEFINE_integer('batch_size', 32, 'Rows an update, of each seed.', lower_bound=1)
 cli.flags.DEFINE_float(
   'learning_rate', 1e-3, 'Peak; 1e-3 suits models of width 128, BERT-base takes 2e-5 to 5e-5.', 0
@@ -42,7 +42,9 @@ cli.flags.DEFINE_float(
 cli.flags.DEFINE_float(
   'warmup_share', 0.1, 'Of the updates; then the rate falls to 0 in a line.', 0, 1
 )
-cli.flags.DEFINE_float('weight_decay', 0.01, 'Decoupled.', 0)
+cli.flags.DEFINE_float(
+  'weight_decay', 0.01, 'Weight decay, decoupled from the gradient (AdamW).', 0
+)
 cli.flags.DEFINE_integer(
   'max_length', 128, 'Tokens of a row; longer ones are cut, and said to be.', lower_bound=8
 )
