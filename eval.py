@@ -15,12 +15,12 @@ from configs.schema import check, meshes
 from runtime import cli, storage
 from runtime.console import Console
 
-cli.flags.DEFINE_string('workdir', None, 'The folder of a run of train.py.')
+cli.define_weights('The workdir of a run; with --tasks also a Hugging Face directory.')
 cli.flags.DEFINE_string(
   'claim', None, 'Instead: does a published number hold? FILE or FILE:ID of claims/, or all.'
 )
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint; the newest by default.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
+cli.define_step()
+cli.define_json()
 cli.flags.DEFINE_list(
   'tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.'
 )
@@ -40,12 +40,12 @@ def main():
   if flags.claim:
     from tools.claims import measure
 
-    return measure.answer(flags.claim, flags.workdir, as_json=flags.json)
-  if not flags.workdir:
+    return measure.answer(flags.claim, flags.weights, as_json=flags.json)
+  if not flags.weights:
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
-  directory = storage.resolve_path(flags.workdir)
+  directory = storage.resolve_path(flags.weights)
   console = Console(quiet=flags.json)
-  result = dict(workdir=flags.workdir)
+  result = dict(workdir=flags.weights)
   if flags.tasks:
     result['tasks'] = examine(directory, console)
   if not flags.tasks or (directory / 'checkpoints').exists():

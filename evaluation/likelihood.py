@@ -1,20 +1,20 @@
-"""What a model says of a text, in nats: one scorer for every cell
-of the grid, and never a number without its kind.
+"""What a model says of a text, in nats: one scorer for every cell of the grid.
 
-A score is -log p of a text's tokens given the tokenizer's `bos`, or, where no chain rule makes a
-probability of a whole text, a pseudo-score: the same sum over tokens of
-which each was predicted with others known. Kinds:
+A score is -log p of a text's tokens given the tokenizer's `bos`. Where no chain rule makes a
+probability of a whole text it is a pseudo-score: the same sum, each token predicted with others
+known. Scores of different kinds are not comparable, so no number goes without its kind:
 
   causal    each token given those before it; sums to a probability over all texts.
-  prefix    the same, after a beginning that is bidirectional and is not scored (Raffel et al. 2020,
-            3.2.1).
-  pll       each token hidden alone, all others seen (Salazar et al. 2020).
+  prefix    the same after a prefix, which is read bidirectionally and not scored (Raffel et al.
+            2020, 3.2.1).
+  pll       each token masked alone, all others seen (Salazar et al. 2020).
   pll_word  with a token the later tokens of its word are masked too (Kauf and Ivanova 2023,
             "within-word l2r").
   mntp      as pll, and predicted from the position before (GPT-BERT, Charpentier and Samuel 2024).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+import itertools
 import math
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data.rows.batches import next_multiple
 from data.tokens.tokenizer import Tokenizer
 from evaluation.errors import TaskError
 from evaluation.validation import perplexity
@@ -40,9 +41,7 @@ _LOGITS = 1 << 26  # that exist at once: 256 MiB
 
 
 def kinds_of(mask: str, objectives: Iterable[str]) -> tuple[str, ...]:
-  """The kinds of score that a model of this mask and these
-  objectives can give, the one that fits best first.
-  """
+  """The kinds of score that a model of this mask and these objectives can give, the best first."""
   kinds = []
   if 'clm' in objectives and mask != 'bidirectional':  # which would see every answer
     kinds += ['prefix', 'causal'] if mask == 'prefix' else ['causal']
@@ -65,21 +64,15 @@ def choose(kind: str | None, mask: str, objectives: Iterable[str]) -> str:
   if kind is not None and kind not in KINDS:
     raise TaskError(f'score {kind!r} is none of {", ".join(KINDS)}.')
   if not kinds:
-    why = (
-      ' sees the answers that it would be scored on'
-      if 'clm' in objectives
-      else ' predicts no tokens'
-    )
-    raise TaskError(f'{model}{why}: it gives a text no likelihood of any kind.')
+    why = 'sees the answers that it is scored on' if 'clm' in objectives else 'predicts no tokens'
+    raise TaskError(f'{model} {why}: it gives a text no likelihood of any kind.')
   if kind is not None and kind not in kinds:
     raise TaskError(f'score {kind!r}: {model} cannot give it; it can give {" or ".join(kinds)}.')
   return kind or kinds[0]
 
 
 class Rows(NamedTuple):
-  """What the network reads at once: B rows of T tokens, in each
-  of which P positions predict `target_BxP`.
-  """
+  """What the network reads at once: B rows of T tokens, each with P positions to predict."""
 
   token_BxT: np.ndarray
   segment_BxT: np.ndarray
@@ -88,9 +81,26 @@ class Rows(NamedTuple):
   target_BxP: np.ndarray
 
 
+class Reading(NamedTuple):
+  """One row for the network, and the nats that it gives.
+
+  Attributes:
+    token_T: the row, with what is masked.
+    position_P: where an output is scored.
+    target_P: the token that each of these outputs must predict.
+    first: index of the first target among the scored tokens of all texts.
+    prefix: how many first tokens are read bidirectionally.
+  """
+
+  token_T: np.ndarray
+  position_P: np.ndarray
+  target_P: np.ndarray
+  first: int
+  prefix: int = 0
+
+
 class Scorer:
-  """Texts in, nats of each of their tokens out; the scores
-  do not depend on what else is in a batch.
+  """Texts in, nats of each of their tokens out, whatever else is in a batch.
 
   Args:
     apply: (params, batch) -> outputs, of a network with rows that are not packed.
@@ -114,11 +124,10 @@ class Scorer:
     self.kind = kind
     self._params = jax.tree.map(jnp.asarray, params)
     self._tokenizer, self._max_length, self._batch_tokens = tokenizer, max_length, batch_tokens
-    self._left = _HEAD[kind] == 'clm'  # one reading predicts every token
+    self._one_reading = _HEAD[kind] == 'clm'  # which predicts every token of a text
     # Under a causal mask nothing before `eos` sees it, and after a prefix it would be an answer.
-    self._closed = not self._left and mask != 'causal'
-    self._hidden = tokenizer.mask
-    if not self._left and self._hidden is None:
+    self._add_eos = not self._one_reading and mask != 'causal'
+    if not self._one_reading and tokenizer.mask is None:
       raise TaskError(f'score {kind!r}: the tokenizer has no mask token to hide tokens behind.')
 
     @jax.jit
@@ -129,12 +138,14 @@ class Scorer:
         type=jnp.zeros_like(rows.token_BxT),
         mlm_position=rows.position_BxP,
       )
-      if self._left:
+      if self._one_reading:
         batch['prefix'] = rows.prefix_BxT
       projection = apply(params, batch)[_HEAD[kind]]
-      return projected_nats(
-        projection, rows.target_BxP, chunk=max(1, _LOGITS // projection[1].shape[0])
-      )[0]
+      _, table_VxE, _ = projection
+      nats_BxP, *_ = projected_nats(
+        projection, rows.target_BxP, chunk=max(1, _LOGITS // table_VxE.shape[0])
+      )
+      return nats_BxP
 
     self._score = score
 
@@ -148,8 +159,8 @@ class Scorer:
 
     Args:
       ids: of each text, as Tokenizer.encode gives them, unframed.
-      read: how many first tokens of each text are given and not scored; for 'prefix' from both
-        sides. None = 0.
+      read: how many first tokens of each text are given and not scored; for 'prefix'
+        bidirectionally. None = 0.
       progress: called with (rows done, of how many).
 
     Raises:
@@ -162,93 +173,88 @@ class Scorer:
     buckets: dict[int, list[int]] = {}
     for index, text in enumerate(ids):
       if counts[index]:
-        buckets.setdefault(self._bucket(len(text) + 1 + self._closed), []).append(index)
-    total = sum(
-      1 if self._left else counts[index] for members in buckets.values() for index in members
-    )
+        buckets.setdefault(self._row_length(len(text)), []).append(index)
+    readings = {
+      T: sum(self._readings_of(counts[index]) for index in members)
+      for T, members in buckets.items()
+    }
     done = 0
     for T, members in sorted(buckets.items()):
-      asked = ((ids[index], read[index], int(first[index])) for index in members)
-      readings = (reading for one in asked for reading in self._readings(*one))
-      count = sum(1 if self._left else counts[index] for index in members)
-      for rows, place_BxP, filled in self._batches(readings, T, count):
-        nats_BxP = np.asarray(self._score(self._params, rows), np.float64)
-        nats[place_BxP[place_BxP >= 0]] = nats_BxP[place_BxP >= 0]
-        done += filled
+      texts = (self._readings(ids[index], read[index], int(first[index])) for index in members)
+      waiting = itertools.chain.from_iterable(texts)
+      B = max(1, min(self._batch_tokens // T, 1 << (readings[T] - 1).bit_length()))
+      while batch := list(itertools.islice(waiting, B)):
+        self._score_batch(batch, B, T, nats)
+        done += len(batch)
         if progress is not None:
-          progress(done, total)
+          progress(done, sum(readings.values()))
     return [nats[start:stop] for start, stop in zip(first[:-1], first[1:])]
 
-  def _bucket(self, length: int) -> int:
-    """T for a row of so many tokens: a few lengths an octave,
-    so that few programs serve all texts.
+  def _row_length(self, tokens: int) -> int:
+    """T of the rows for a text of so many tokens: a few lengths an octave, so few programs.
+
+    Raises:
+      TaskError: it is longer than the model reads.
     """
+    length = tokens + 1 + self._add_eos
     if length > self._max_length:
       raise TaskError(
         f'a text has {length:,} tokens, special ones counted, and the model reads '
         f'{self._max_length:,}: cut it.'
       )
     step = max(8, 1 << max(0, length.bit_length() - 3))
-    return min(-(-length // step) * step, self._max_length)
+    return min(next_multiple(length, step), self._max_length)
 
-  def _readings(self, ids: np.ndarray, read: int, place: int) -> Iterator[tuple]:
-    """(token, positions that are asked, targets, place of the
-    first target, end of the prefix) of each row.
-    """
+  def _readings_of(self, scored: int) -> int:
+    """How many rows a text takes of which so many tokens are scored."""
+    return 1 if self._one_reading else scored
+
+  def _readings(self, ids: np.ndarray, read: int, first: int) -> Iterator[Reading]:
+    """The rows that score a text after its first `read` tokens."""
     tokenizer = self._tokenizer
-    row_T = np.array([tokenizer.bos, *ids, *([tokenizer.eos] if self._closed else [])], np.int32)
-    scored = range(1 + read, 1 + len(ids))
-    if self._left:
-      # `begin` is given too, but a prefix that is `begin` alone is what a causal model reads.
-      yield (
-        row_T,
-        [t - 1 for t in scored],
-        row_T[scored],
-        place,
-        1 + read if self.kind == 'prefix' else 0,
-      )
+    end = [tokenizer.eos] if self._add_eos else []
+    row_T = np.array([tokenizer.bos, *ids, *end], np.int32)
+    scored = np.arange(1 + read, 1 + len(ids))
+    if self._one_reading:
+      # `bos` is given too, but a prefix that is `bos` alone is what a causal model reads.
+      prefix = 1 + read if self.kind == 'prefix' else 0
+      yield Reading(row_T, scored - 1, row_T[scored], first, prefix)
       return
     word_T = np.cumsum(tokenizer.word_start_V[row_T] | (np.arange(len(row_T)) == 1))
-    for t in scored:
-      hidden_T = np.arange(len(row_T)) == t
+    for number, t in enumerate(scored):
+      masked_T = np.arange(len(row_T)) == t
       if self.kind == 'pll_word':
-        hidden_T = (word_T == word_T[t]) & (np.arange(len(row_T)) >= t)
-      token_T = np.where(hidden_T, np.int32(self._hidden), row_T)
-      yield token_T, [t - (self.kind == 'mntp')], row_T[t : t + 1], place + t - 1 - read, 0
+        masked_T = (word_T == word_T[t]) & (np.arange(len(row_T)) >= t)
+      token_T = np.where(masked_T, np.int32(tokenizer.mask), row_T)
+      position_P = np.array([t - (self.kind == 'mntp')])
+      yield Reading(token_T, position_P, row_T[t : t + 1], first + number)
 
-  def _batches(
-    self, readings: Iterator[tuple], T: int, count: int
-  ) -> Iterator[tuple[Rows, np.ndarray, int]]:
-    """Batches of one shape: (rows, place_BxP of each target's
-    nats or -1, how many rows are filled).
-    """
-    B = max(1, min(self._batch_tokens // T, 1 << (count - 1).bit_length()))
-    P = T if self._left else 1  # a causal head answers at every position, in order
-    while count:
-      filled = min(B, count)
-      rows = Rows(
-        *(
-          np.zeros((B, width), dtype)
-          for width, dtype in (
-            (T, np.int32),
-            (T, np.int32),
-            (T, np.bool_),
-            (P, np.int32),
-            (P, np.int32),
-          )
-        )
-      )
-      place_BxP = np.full((B, P), -1, np.int64)
-      for row, (token_T, positions, target_P, place, prefix) in zip(range(filled), readings):
-        rows.token_BxT[row, : len(token_T)] = token_T
-        rows.segment_BxT[row, : len(token_T)] = 1
-        rows.prefix_BxT[row, :prefix] = True
-        columns = positions if self._left else [0]
-        rows.position_BxP[row, columns] = positions
-        rows.target_BxP[row, columns] = target_P
-        place_BxP[row, columns] = np.arange(place, place + len(columns))
-      yield rows, place_BxP, filled
-      count -= filled
+  def _score_batch(self, batch: list[Reading], B: int, T: int, nats: np.ndarray):
+    """Runs the network on up to B readings, and puts what they give into `nats`."""
+    # A causal head answers at every position, in order.
+    P = T if self._one_reading else 1
+    rows = Rows(
+      token_BxT=np.zeros((B, T), np.int32),
+      segment_BxT=np.zeros((B, T), np.int32),
+      prefix_BxT=np.zeros((B, T), np.bool_),
+      position_BxP=np.zeros((B, P), np.int32),
+      target_BxP=np.zeros((B, P), np.int32),
+    )
+    for row, reading in enumerate(batch):
+      length, column_P = len(reading.token_T), self._columns(reading)
+      rows.token_BxT[row, :length] = reading.token_T
+      rows.segment_BxT[row, :length] = 1
+      rows.prefix_BxT[row, : reading.prefix] = True
+      rows.position_BxP[row, column_P] = reading.position_P
+      rows.target_BxP[row, column_P] = reading.target_P
+    nats_BxP = np.asarray(self._score(self._params, rows), np.float64)
+    for reading, nats_P in zip(batch, nats_BxP):
+      stop = reading.first + len(reading.target_P)
+      nats[reading.first : stop] = nats_P[self._columns(reading)]
+
+  def _columns(self, reading: Reading) -> np.ndarray:
+    """Where the targets of a reading stand among its P outputs."""
+    return reading.position_P if self._one_reading else np.array([0])
 
 
 def summarize(kind: str, nats: Sequence[np.ndarray], byte_count: int) -> dict[str, float]:
@@ -257,7 +263,8 @@ def summarize(kind: str, nats: Sequence[np.ndarray], byte_count: int) -> dict[st
   Args:
     byte_count: UTF-8 bytes of what was scored.
   """
-  total, tokens = math.fsum(x for text in nats for x in text), sum(map(len, nats))
+  total = math.fsum(itertools.chain.from_iterable(nats))
+  tokens = sum(map(len, nats))
   pseudo = '' if _HEAD[kind] == 'clm' else 'pseudo_'
   return {
     f'{kind}_nats': total,

@@ -1,9 +1,8 @@
-"""What a frozen trunk has learned already: logistic regression
-on its hidden states, nothing of it is trained.
+"""What a frozen trunk has learned: logistic regression on its hidden states; it is not trained.
 
-A text is the mean of its tokens' states; a pair of texts the difference and the product of their
-means, |u - v| and u * v, each text read by itself (Conneau and Kiela 2018); a word the state of its
-first piece, which under a causal mask has not seen the rest of the word.
+A text is the mean of its tokens' states. A pair of texts is |u - v| and u * v of their means, each
+text read by itself (Conneau and Kiela 2018). A word is the state of its first sub-word, which under
+a causal mask has not seen the rest of the word.
 """
 
 from collections.abc import Callable
@@ -17,6 +16,7 @@ import numpy as np
 import scipy.optimize
 import scipy.stats
 
+from data.rows.batches import in_batches
 from data.tasks import labelled, rows
 from data.tasks.labelled import Example, Task
 from evaluation import labels
@@ -60,56 +60,75 @@ PROBES = {f'probe_{name}': functools.partial(run, task=name) for name in labelle
 def probe(
   frozen: Frozen, task: Task, *, split: str, progress: Callable[[str, int, int], None] | None = None
 ) -> dict:
-  """What evaluations.json says of a task: the headline score of a
-  linear classifier fitted to the training split.
+  """What evaluations.json says of a task: the headline score of a linear classifier on the split.
 
   Args:
-    split: what is scored.
+    split: what is scored; the classifier is fitted to the training split.
     progress: called with (what, rows done, of how many).
   """
   started = time.monotonic()
-  notes = dict(
+  examples = _probe_words if task.kind == 'words' else _probe_texts
+  fitted, answer, notes = examples(frozen, task, split, progress)
+  gold = [example.label for example in task.splits[split]]
+  scores = labels.score(task, gold, answer)
+  headline = labels.HEADLINE[task.kind]
+  about = dict(
     mask=frozen.model.mask,
     layer=frozen.layer,
     layers=frozen.model.config.layers,
     split=split,
     pooling='first piece of a word' if task.kind == 'words' else 'mean',
   )
-  held_M = np.arange(len(task.splits['train'])) % _HELD_OUT == 0
-  train, scored = task.splits['train'], task.splits[split]
-  gold = [example.label for example in scored]
-  if task.kind == 'words':
-    x_NxD, row_N, encoded = _word_states(frozen, train, f'{task.name} train', progress)
-    label_N = encoded.batch['label'][encoded.batch['label'] != rows.NOT_SCORED]
-    model = fit(x_NxD, label_N, len(task.classes), held_M[row_N])
-    x_NxD, _, encoded = _word_states(frozen, scored, f'{task.name} {split}', progress)
-    predicted_NxT = np.zeros_like(encoded.batch['label'])
-    predicted_NxT[encoded.batch['label'] != rows.NOT_SCORED] = model.predict(x_NxD)
-    answer = rows.by_word(encoded, predicted_NxT, task.classes.index('O'))
-    notes['cut_rows'] = encoded.cut
-  else:
-    x_NxD = _text_states(frozen, train, f'{task.name} train', progress)
-    scored_NxD = _text_states(frozen, scored, f'{task.name} {split}', progress)
-    model = fit(x_NxD, np.array([example.label for example in train]), len(task.classes), held_M)
-    answer = model.predict(scored_NxD)
-    if train[0].score is not None:
-      wanted_N = np.array([example.score for example in train])
-      found_N = fit_ridge(x_NxD, wanted_N, held_M)(scored_NxD)
-      notes['relatedness_spearman'] = spearman(found_N, [example.score for example in scored])
-  scores = labels.score(task, gold, answer)
-  headline = labels.HEADLINE[task.kind]
   return (
     dict(value=scores.pop(headline), unit=headline, higher_is_better=True, side='understanding')
+    | about
     | notes
     | dict(
       other_scores=scores,
       baselines=labels.baselines(task, split),
-      l2=model.l2,
-      train_rows=len(train),
-      rows=len(scored),
+      l2=fitted.l2,
+      train_rows=len(task.splits['train']),
+      rows=len(gold),
       seconds=round(time.monotonic() - started, 1),
     )
   )
+
+
+def _held_out(examples: list[Example]) -> np.ndarray:
+  """Which training examples choose the strength of the regularisation, bool N."""
+  return np.arange(len(examples)) % _HELD_OUT == 0
+
+
+def _probe_texts(frozen: Frozen, task: Task, split: str, progress):
+  """(classifier, its answer for each example of the split, more for evaluations.json)."""
+  train, scored = task.splits['train'], task.splits[split]
+  embed = Embedder(frozen.model, normalize=False, read=_reader(frozen))
+  states = functools.partial(_text_states, embed, frozen.batch_size, progress)
+  train_NxD = states(f'{task.name} train', train)
+  scored_NxD = states(f'{task.name} {split}', scored)
+  held_N = _held_out(train)
+  label_N = np.array([example.label for example in train])
+  fitted = fit(train_NxD, label_N, len(task.classes), held_N)
+  notes = {}
+  if train[0].score is not None:
+    wanted_N = np.array([example.score for example in train])
+    found_N = fit_ridge(train_NxD, wanted_N, held_N)(scored_NxD)
+    notes['relatedness_spearman'] = spearman(found_N, [example.score for example in scored])
+  return fitted, fitted.predict(scored_NxD), notes
+
+
+def _probe_words(frozen: Frozen, task: Task, split: str, progress):
+  """As `_probe_texts`, with a label for each word of each example."""
+  train, scored = task.splits['train'], task.splits[split]
+  states = functools.partial(_word_states, frozen, _word_reader(frozen), progress)
+  train_NxD, row_N, encoded = states(f'{task.name} train', train)
+  label_N = encoded.batch['label'][encoded.batch['label'] != rows.NOT_SCORED]
+  fitted = fit(train_NxD, label_N, len(task.classes), _held_out(train)[row_N])
+  scored_NxD, _, encoded = states(f'{task.name} {split}', scored)
+  predicted_NxT = np.zeros_like(encoded.batch['label'])
+  predicted_NxT[encoded.batch['label'] != rows.NOT_SCORED] = fitted.predict(scored_NxD)
+  answer = rows.by_word(encoded, predicted_NxT, task.classes.index('O'))
+  return fitted, answer, dict(cut_rows=encoded.cut)
 
 
 class Linear(NamedTuple):
@@ -146,6 +165,7 @@ def fit(x_NxD: np.ndarray, label_N: np.ndarray, classes: int, held_N: np.ndarray
 
 
 def _minimise(weights, x_NxD, label_N, size, l2: float) -> np.ndarray:
+  """Kernel and bias of least loss, as one vector; `size` is (D, C)."""
   return scipy.optimize.minimize(
     _loss,
     weights,
@@ -157,12 +177,13 @@ def _minimise(weights, x_NxD, label_N, size, l2: float) -> np.ndarray:
 
 
 def _parts(weights, size) -> tuple[np.ndarray, np.ndarray]:
+  """(kernel_DxC, bias_C) of the one vector that scipy knows."""
   D, C = size
   return weights[: D * C].reshape(D, C), weights[D * C :]
 
 
 def _loss(weights, x_NxD, label_N, size, l2: float) -> tuple[float, np.ndarray]:
-  """(objective, gradient)."""
+  """(nats a row plus the penalty, gradient of all weights)."""
   kernel_DxC, bias_C = _parts(weights, size)
   logits_NxC = x_NxD @ kernel_DxC.astype(np.float32) + bias_C.astype(np.float32)
   logits_NxC -= logits_NxC.max(axis=1, keepdims=True)
@@ -174,15 +195,18 @@ def _loss(weights, x_NxD, label_N, size, l2: float) -> tuple[float, np.ndarray]:
   gradient_NxC[rows, label_N] -= 1
   gradient_DxC = (x_NxD.T @ gradient_NxC).astype(np.float64) / N + l2 * kernel_DxC
   gradient_C = gradient_NxC.sum(axis=0, dtype=np.float64) / N
-  return nats + l2 / 2 * float((kernel_DxC**2).sum()), np.concatenate(
-    [gradient_DxC.ravel(), gradient_C]
-  )
+  penalty = l2 / 2 * float((kernel_DxC**2).sum())
+  return nats + penalty, np.concatenate([gradient_DxC.ravel(), gradient_C])
 
 
 def fit_ridge(
   x_NxD: np.ndarray, wanted_N: np.ndarray, held_N: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """Ridge regression, its strength chosen by Spearman on the held-out rows."""
+  """x_NxD -> prediction of each row: ridge regression.
+
+  Args:
+    held_N: rows on which the strength is chosen, by Spearman; the final fit has them too.
+  """
   mean_D, deviation_D = x_NxD.mean(axis=0), np.maximum(x_NxD.std(axis=0), 1e-6)
   x_NxD = ((x_NxD - mean_D) / deviation_D).astype(np.float64)
 
@@ -190,12 +214,11 @@ def fit_ridge(
     gram_DxD = x_NxD.T @ x_NxD / len(x_NxD) + l2 * np.eye(x_NxD.shape[1])
     return np.linalg.solve(gram_DxD, x_NxD.T @ (wanted_N - wanted_N.mean()) / len(x_NxD))
 
-  best = max(
-    _L2,
-    key=lambda l2: spearman(
-      x_NxD[held_N] @ solve(x_NxD[~held_N], wanted_N[~held_N], l2), wanted_N[held_N]
-    ),
-  )
+  def held_out_spearman(l2):
+    weights_D = solve(x_NxD[~held_N], wanted_N[~held_N], l2)
+    return spearman(x_NxD[held_N] @ weights_D, wanted_N[held_N])
+
+  best = max(_L2, key=held_out_spearman)
   weights_D = solve(x_NxD, wanted_N, best)
   return lambda x_NxD: (x_NxD - mean_D) / deviation_D @ weights_D + wanted_N.mean()
 
@@ -212,42 +235,49 @@ def _reader(frozen: Frozen) -> Callable:
   trunk = frozen.model.trunk
   if frozen.layer == frozen.model.config.layers:
     return trunk.apply
-  return lambda params, batch: dict(
-    hidden=trunk.inspect(params, batch)[1]['hidden'][frozen.layer - 1]
-  )
+
+  def read(params, batch):
+    _, inside = trunk.inspect(params, batch)
+    return dict(hidden=inside['hidden'][frozen.layer - 1])
+
+  return read
 
 
-def _text_states(frozen: Frozen, examples: list[Example], what: str, progress) -> np.ndarray:
-  embed = Embedder(frozen.model, normalize=False, read=_reader(frozen))
+def _word_reader(frozen: Frozen) -> Callable:
+  """(params, batch) -> hidden_BxTxD in float32, compiled."""
+  reader = _reader(frozen)
+  return jax.jit(lambda params, batch: reader(params, batch)['hidden'].astype(jnp.float32))
+
+
+def _text_states(
+  embed: Embedder, batch_size: int, progress, what: str, examples: list[Example]
+) -> np.ndarray:
+  """Features of texts, NxD, or of pairs of texts, Nx2D."""
   texts = sorted({text for example in examples for text in example.texts})
-  vectors_NxD = embed(
-    texts, frozen.batch_size, progress and (lambda done: progress(what, done, len(texts)))
-  )
-  place = {text: index for index, text in enumerate(texts)}
-  u_NxD = vectors_NxD[[place[example.texts[0]] for example in examples]]
+  told = progress and (lambda done: progress(what, done, len(texts)))
+  vectors_NxD = embed(texts, batch_size, told)
+  index_of = {text: index for index, text in enumerate(texts)}
+  u_NxD = vectors_NxD[[index_of[example.texts[0]] for example in examples]]
   if len(examples[0].texts) == 1:
     return u_NxD
-  v_NxD = vectors_NxD[[place[example.texts[1]] for example in examples]]
+  v_NxD = vectors_NxD[[index_of[example.texts[1]] for example in examples]]
   return np.concatenate([np.abs(u_NxD - v_NxD), u_NxD * v_NxD], axis=1)
 
 
-def _word_states(frozen: Frozen, examples: list[Example], what: str, progress):
-  """(states of the first pieces, in the order of the rows; the row of each; the rows)."""
+def _word_states(frozen: Frozen, read: Callable, progress, what: str, examples: list[Example]):
+  """(states of the words' first sub-words, in the order of the rows; the row of each; the rows)."""
   encoded = rows.encode(
     'words', examples, frozen.model.need_tokenizer(), max_length=frozen.model.context
   )
-  reader, size = _reader(frozen), frozen.batch_size
-  read = jax.jit(lambda params, batch: reader(params, batch)['hidden'].astype(jnp.float32))
   params = jax.tree.map(jnp.asarray, frozen.model.params)
   chosen_NxT = encoded.batch['label'] != rows.NOT_SCORED
-  found = []
-  for start in range(0, len(examples), size):
-    # the last batch repeats its last row
-    picked_B = np.minimum(np.arange(start, start + size), len(examples) - 1)
-    batch = {name: encoded.batch[name][picked_B] for name in ('token', 'segment', 'type')}
-    batch['mlm_position'] = np.zeros((size, 1), np.int32)
-    real = min(size, len(examples) - start)
-    found.append(np.asarray(read(params, batch))[:real][chosen_NxT[start : start + real]])
+  found, done = [], 0
+  for index_B, new in in_batches(len(examples), frozen.batch_size):
+    batch = {name: encoded.batch[name][index_B] for name in ('token', 'segment', 'type')}
+    batch['mlm_position'] = np.zeros((len(index_B), 1), np.int32)
+    hidden_BxTxD = np.asarray(read(params, batch))
+    found.append(hidden_BxTxD[:new][chosen_NxT[index_B[:new]]])
+    done += new
     if progress is not None:
-      progress(what, start + real, len(examples))
+      progress(what, done, len(examples))
   return np.concatenate(found), np.nonzero(chosen_NxT)[0], encoded

@@ -15,10 +15,11 @@ LONGEST = 256  # tokens; a page of more would neither open fast nor be read
 
 
 class AttentionMaps(NamedTuple):
-  """What a model looked at.
+  """The attention of a model on a text.
 
   Attributes:
-    weight_LxHxTxT: float32, each row sums to 1.
+    title: of the model, for people.
+    weight_LxHxTxT: float32; the last axis is the key, and sums to 1.
     word_T: number of the word that a token belongs to.
   """
 
@@ -84,17 +85,15 @@ def lowest_entropy_heads(maps: AttentionMaps, count: int = 5) -> list[dict]:
 def measures(weight_LxHxTxT):
   """(entropy_LxH in nats, distance_LxH in tokens), means over the queries."""
   T = weight_LxHxTxT.shape[-1]
-  logs = np.log(np.maximum(weight_LxHxTxT, 1e-30))
+  log_LxHxTxT = np.log(np.maximum(weight_LxHxTxT, 1e-30))
   away_TxT = np.abs(np.arange(T)[:, None] - np.arange(T)[None])
-  return -(weight_LxHxTxT * logs).sum(axis=-1).mean(axis=-1), (weight_LxHxTxT * away_TxT).sum(
-    axis=-1
-  ).mean(axis=-1)
+  entropy_LxHxT = -(weight_LxHxTxT * log_LxHxTxT).sum(axis=-1)
+  distance_LxHxT = (weight_LxHxTxT * away_TxT).sum(axis=-1)
+  return entropy_LxHxT.mean(axis=-1), distance_LxHxT.mean(axis=-1)
 
 
 def page(maps: list[AttentionMaps], text: str) -> str:
-  """One file with everything in it; weights as 16-bit integers,
-  so that what is shown is right to 1e-5.
-  """
+  """One HTML file with everything in it; weights are 16-bit integers, right to 1e-5."""
   models = []
   for one in maps:
     entropy_LxH, distance_LxH = measures(one.weight_LxHxTxT)
@@ -119,54 +118,66 @@ def page(maps: list[AttentionMaps], text: str) -> str:
 
 
 def draw(maps: list[AttentionMaps], out: Path, *, layer: int | None, head: int | None, grid: bool):
-  """The figure."""
+  """Writes the figure of one model, or of two beside each other.
+
+  Args:
+    layer: from 0; None = the last one.
+    head: from 0; None = the mean over heads.
+    grid: every head of every layer instead.
+  """
   import matplotlib
 
   matplotlib.use('agg')
   from matplotlib import pyplot
 
-  if grid:
-    L, H = (
-      max(one.weight_LxHxTxT.shape[0] for one in maps),
-      sum(one.weight_LxHxTxT.shape[1] for one in maps),
-    )
-    figure, axes = pyplot.subplots(L, H, figsize=(1.1 * H + 1, 1.1 * L + 1), squeeze=False)
-    for axis in axes.flat:
-      axis.set_axis_off()
-    column = 0
-    for one in maps:
-      for layer, weight_HxTxT in enumerate(one.weight_LxHxTxT):
-        for head, weight_TxT in enumerate(weight_HxTxT):
-          axes[layer, column + head].imshow(weight_TxT, cmap='viridis', vmin=0)
-          axes[layer, column + head].set_title(f'{layer}.{head}', fontsize=7, pad=2)
-      column += one.weight_LxHxTxT.shape[1]
-    figure.suptitle('Every head, as layer.head: ' + ' | '.join(_short(one) for one in maps))
-  else:
-    side = max(4.5, 0.32 * max(len(one.tokens) for one in maps))
-    figure, axes = pyplot.subplots(
-      1, len(maps), figsize=((side + 1.5) * len(maps), side + 1), squeeze=False
-    )
-    number = -1 if layer is None else layer
-    shown = [
-      one.weight_LxHxTxT[number].mean(axis=0) if head is None else one.weight_LxHxTxT[number, head]
-      for one in maps
-    ]
-    for axis, one, weight_TxT in zip(axes[0], maps, shown):
-      image = axis.imshow(
-        weight_TxT, cmap='viridis', vmin=0, vmax=max(map_TxT.max() for map_TxT in shown)
-      )
-      axis.set_xticks(range(len(one.tokens)), one.tokens, rotation=90)
-      axis.set_yticks(range(len(one.tokens)), one.tokens)
-      axis.set(xlabel='Key (source)', ylabel='Query (target)')
-      axis.set_title(
-        f'{_short(one)}\nlayer {number % len(one.weight_LxHxTxT)}, '
-        + ('mean over heads' if head is None else f'head {head}')
-      )
-      figure.colorbar(image, ax=axis, fraction=0.046, pad=0.04, label='attention weight')
+  figure = _grid(pyplot, maps) if grid else _side_by_side(pyplot, maps, layer, head)
   figure.tight_layout()
   figure.savefig(out, dpi=150)
   pyplot.close(figure)
 
 
+def _grid(pyplot, maps: list[AttentionMaps]):
+  """A row a layer, a column a head; the heads of a second model follow those of the first."""
+  L = max(one.weight_LxHxTxT.shape[0] for one in maps)
+  H = sum(one.weight_LxHxTxT.shape[1] for one in maps)
+  figure, axes = pyplot.subplots(L, H, figsize=(1.1 * H + 1, 1.1 * L + 1), squeeze=False)
+  for axis in axes.flat:
+    axis.set_axis_off()
+  column = 0
+  for one in maps:
+    for layer, weight_HxTxT in enumerate(one.weight_LxHxTxT):
+      for head, weight_TxT in enumerate(weight_HxTxT):
+        axis = axes[layer, column + head]
+        axis.imshow(weight_TxT, cmap='viridis', vmin=0)
+        axis.set_title(f'{layer}.{head}', fontsize=7, pad=2)
+    column += one.weight_LxHxTxT.shape[1]
+  figure.suptitle('Every head, as layer.head: ' + ' | '.join(_short(one) for one in maps))
+  return figure
+
+
+def _side_by_side(pyplot, maps: list[AttentionMaps], layer: int | None, head: int | None):
+  """One layer of each model, with its tokens along both axes; all share one scale of colours."""
+  side = max(4.5, 0.32 * max(len(one.tokens) for one in maps))
+  size = (side + 1.5) * len(maps), side + 1
+  figure, axes = pyplot.subplots(1, len(maps), figsize=size, squeeze=False)
+  number = -1 if layer is None else layer
+  layers = [one.weight_LxHxTxT[number] for one in maps]
+  shown = [
+    weight_HxTxT.mean(axis=0) if head is None else weight_HxTxT[head] for weight_HxTxT in layers
+  ]
+  largest = max(weight_TxT.max() for weight_TxT in shown)
+  for axis, one, weight_TxT in zip(axes[0], maps, shown):
+    image = axis.imshow(weight_TxT, cmap='viridis', vmin=0, vmax=largest)
+    axis.set_xticks(range(len(one.tokens)), one.tokens, rotation=90)
+    axis.set_yticks(range(len(one.tokens)), one.tokens)
+    axis.set(xlabel='Key (source)', ylabel='Query (target)')
+    what = 'mean over heads' if head is None else f'head {head}'
+    axis.set_title(f'{_short(one)}\nlayer {number % len(one.weight_LxHxTxT)}, {what}')
+    figure.colorbar(image, ax=axis, fraction=0.046, pad=0.04, label='attention weight')
+  return figure
+
+
 def _short(maps: AttentionMaps) -> str:
-  return f'{Path(maps.title.partition(",")[0].partition(" (")[0]).name}, {maps.mask}'
+  """The name of a model without its folder and step, and its mask."""
+  path = maps.title.partition(',')[0].partition(' (')[0]
+  return f'{Path(path).name}, {maps.mask}'

@@ -1,8 +1,8 @@
-"""Writing: a prompt is read once into a cache, then each token is one step that reads the cache.
+"""Autoregressive generation: one prefill of the prompt into a KV cache, then a step a token.
 
 Both programs are pure: the cache is an argument and a result. Rows are ragged: each has its own
-length, and what padding writes into the cache lies at positions that
-its row does not see before it has overwritten them.
+length. What padding writes into the cache lies at positions that its row overwrites before it sees
+them.
 """
 
 from typing import NamedTuple
@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data.rows.batches import next_multiple
 from inference.sampling import Sampling, choose
 from models import kv_cache as caching
 from models.config import ModelConfig
@@ -21,12 +22,12 @@ _BUCKETS = (16, 32, 64)
 
 
 class Row(NamedTuple):
-  """What rows are at a moment of writing, on the device.
+  """The state of a batch between two steps, on the device.
 
   Attributes:
     token_B: the newest, which the cache does not hold yet.
     position_B: of that token.
-    seen_BxV: tokens that a row has.
+    seen_BxV: which tokens a row holds, for the repetition penalty.
     key_B: of each row; step i draws with fold_in(key, i).
   """
 
@@ -38,10 +39,11 @@ class Row(NamedTuple):
 
 
 class Decoder:
-  """A network that writes.
+  """A network with its two compiled programs, prefill and step.
 
   Args:
-    network: causal, with the head clm.
+    network: causal or prefix, with the head clm.
+    params: as trained; they are laid out for decoding here.
   """
 
   def __init__(self, network: Network, config: ModelConfig, params, sampling: Sampling):
@@ -53,8 +55,12 @@ class Decoder:
   def start(
     self, prompts: list[np.ndarray], keys: list[jax.Array], *, room: int
   ) -> tuple[Row, jax.Array]:
-    """(row, logprob_B) after the first new token of each
-    prompt; `room` tokens fit after the prompts.
+    """(row, logprob_B in nats) after the first new token of each prompt.
+
+    Args:
+      prompts: token ids, at least one each.
+      keys: of the sampler, one a row.
+      room: tokens that fit into the cache after the longest prompt.
     """
     length_B = np.array([len(prompt) for prompt in prompts], np.int32)
     T = min(bucket(int(length_B.max())), self._context)
@@ -65,7 +71,7 @@ class Decoder:
     return self._read(self._params, token_BxT, length_B, jnp.stack(keys), S=max(S, T))
 
   def step(self, row: Row) -> tuple[Row, jax.Array]:
-    """(row, logprob_B) after one more token; the old row is gone."""
+    """(row, logprob_B in nats) after one more token; the old row's buffers are donated."""
     return self._step(self._params, row)
 
   @property
@@ -78,6 +84,7 @@ class Decoder:
     return self._config.max_length - self._config.position_offset
 
   def _logits(self, params, token_BxT, position_BxT, cache, last_B, **more):
+    """(logits_BxV of the position last_B of each row, float32; cache with these tokens)."""
     batch = dict(token=token_BxT, type=jnp.zeros_like(token_BxT), position=position_BxT, **more)
     outputs = self._network.apply(params, batch, cache=cache)
     hidden_BxTxE, table_VxE, _ = outputs['clm']
@@ -86,10 +93,11 @@ class Decoder:
     return logits_VxB.T.astype(jnp.float32), outputs['cache']
 
   def _read_prompt(self, params, token_BxT, length_B, key_B, *, S: int):
+    """Prefill: `start` on padded prompts, with a cache of S positions."""
     B, T = token_BxT.shape
     position_BxT = jnp.broadcast_to(jnp.arange(T)[None], (B, T))
     cache = caching.empty(self._config, B, S, stacked=False)
-    prompt_BxS = jnp.arange(S)[None] < length_B[:, None]  # a prefix-LM reads it from both sides
+    prompt_BxS = jnp.arange(S)[None] < length_B[:, None]  # a prefix-LM reads it bidirectionally
     logits_BxV, cache = self._logits(
       params, token_BxT, position_BxT, cache, length_B - 1, prefix=prompt_BxS
     )
@@ -98,6 +106,7 @@ class Decoder:
     return self._chosen(logits_BxV, cache, length_B, seen_BxV, key_B)
 
   def _next(self, params, row: Row):
+    """One step: the newest token goes into the cache, and gives the next one."""
     logits_BxV, cache = self._logits(
       params,
       row.token_B[:, None],
@@ -108,7 +117,8 @@ class Decoder:
     return self._chosen(logits_BxV, cache, row.position_B + 1, row.seen_BxV, row.key_B)
 
   def _chosen(self, logits_BxV, cache, position_B, seen_BxV, key_B):
-    # A token at position p is drawn with the p-th key of its row, wherever the row began to write.
+    """Draws a token from the logits: (row, logprob_B)."""
+    # A token at position p is drawn with the p-th key of its row, however long its prompt is.
     key_of_B = jax.vmap(jax.random.fold_in)(key_B, position_B)
     token_B, logprob_B = choose(logits_BxV, seen_BxV, key_of_B, self._sampling)
     seen_BxV = seen_BxV.at[jnp.arange(seen_BxV.shape[0]), token_B].set(True)
@@ -143,7 +153,6 @@ def _transposed(named: tuple[str, jax.Array]) -> tuple[str, jax.Array]:
 
 
 def bucket(length: int) -> int:
-  """The length of the program that serves it."""
-  return next(
-    (size for size in _BUCKETS if length <= size), -(-length // _BUCKETS[-1]) * _BUCKETS[-1]
-  )
+  """The length of the compiled program that serves `length` tokens."""
+  larger = [size for size in _BUCKETS if length <= size]
+  return larger[0] if larger else next_multiple(length, _BUCKETS[-1])

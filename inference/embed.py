@@ -1,6 +1,4 @@
-"""A vector for a text: the last layer, pooled over the
-text's tokens (Reimers and Gurevych 2019).
-"""
+"""A vector for a text: the last layer, pooled over its tokens (Reimers and Gurevych 2019)."""
 
 from collections.abc import Callable
 
@@ -8,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from data.rows.batches import in_batches, next_multiple
 from inference.model import Model
 
 _BUCKET = 16  # lengths are rounded up to this, so that few programs serve all texts
@@ -46,14 +45,7 @@ class Embedder:
     @jax.jit
     def embed(params, batch):
       hidden_BxTxD = read(params, batch)['hidden'].astype(jnp.float32)
-      valid_BxTx1 = (batch['segment'] > 0).astype(jnp.float32)[:, :, None]
-      if pooling == 'mean':
-        vector_BxD = (hidden_BxTxD * valid_BxTx1).sum(axis=1) / valid_BxTx1.sum(axis=1)
-      elif pooling == 'first':
-        vector_BxD = hidden_BxTxD[:, 0]
-      else:
-        last_Bx1x1 = valid_BxTx1.sum(axis=1, keepdims=True).astype(jnp.int32) - 1
-        vector_BxD = jnp.take_along_axis(hidden_BxTxD, last_Bx1x1, axis=1)[:, 0]
+      vector_BxD = pool(hidden_BxTxD, batch['segment'], pooling)
       if normalize:
         vector_BxD /= jnp.maximum(jnp.linalg.norm(vector_BxD, axis=1, keepdims=True), 1e-12)
       return vector_BxD
@@ -63,34 +55,55 @@ class Embedder:
   def __call__(
     self, texts: list[str], batch_size: int = 32, progress: Callable[[int], None] | None = None
   ) -> np.ndarray:
-    """float32, a row a text. Texts of like length share a
-    batch; the order of the rows is theirs.
+    """Vectors NxD, float32, in the order of the texts; texts of like length share a batch.
+
+    Args:
+      progress: called with how many texts are done.
     """
     rows = [self._row(ids) for ids in self._tokenizer.encode(texts)]
-    order = sorted(range(len(rows)), key=lambda index: len(rows[index]))
+    by_length = np.array(sorted(range(len(rows)), key=lambda index: len(rows[index])))
     vectors: list[np.ndarray | None] = [None] * len(rows)
-    for start in range(0, len(order), batch_size):
-      chosen = order[start : start + batch_size]
-      T = -(-len(rows[chosen[-1]]) // _BUCKET) * _BUCKET
-      token_BxT = np.zeros((batch_size, min(T, self._max_length)), np.int32)
-      segment_BxT = np.zeros_like(token_BxT)
-      segment_BxT[:, 0] = 1  # rows that only fill the batch divide by one token
-      for row, index in enumerate(chosen):
-        token_BxT[row, : len(rows[index])] = rows[index]
-        segment_BxT[row, : len(rows[index])] = 1
-      batch = dict(
-        token=token_BxT,
-        segment=segment_BxT,
-        type=np.zeros_like(token_BxT),
-        mlm_position=np.zeros((batch_size, 1), np.int32),
-      )
-      for index, vector_D in zip(chosen, np.asarray(self._embed(self._params, batch))):
+    done = 0
+    for index_B, new in in_batches(len(rows), batch_size):
+      chosen_B = by_length[index_B]
+      batch = self._batch([rows[index] for index in chosen_B])
+      vector_BxD = np.asarray(self._embed(self._params, batch))
+      for index, vector_D in zip(chosen_B[:new], vector_BxD):
         vectors[index] = vector_D
+      done += new
       if progress is not None:
-        progress(min(start + batch_size, len(rows)))
+        progress(done)
     return np.stack(vectors)
 
   def _row(self, ids: np.ndarray) -> np.ndarray:
-    begin = [self._tokenizer.bos] if self._add_bos or not len(ids) else []
+    """The tokens that the network reads of a text."""
+    start = [self._tokenizer.bos] if self._add_bos or not len(ids) else []
     end = [self._tokenizer.eos] if self._add_eos else []
-    return np.array([*begin, *ids[: self._max_length - len(begin) - len(end)], *end], np.int32)
+    room = self._max_length - len(start) - len(end)
+    return np.array([*start, *ids[:room], *end], np.int32)
+
+  def _batch(self, rows: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """What the network is given, padded to the longest row."""
+    T = min(next_multiple(max(map(len, rows)), _BUCKET), self._max_length)
+    token_BxT = np.zeros((len(rows), T), np.int32)
+    segment_BxT = np.zeros_like(token_BxT)
+    for row, token_T in enumerate(rows):
+      token_BxT[row, : len(token_T)] = token_T
+      segment_BxT[row, : len(token_T)] = 1
+    return dict(
+      token=token_BxT,
+      segment=segment_BxT,
+      type=np.zeros_like(token_BxT),
+      mlm_position=np.zeros((len(rows), 1), np.int32),
+    )
+
+
+def pool(hidden_BxTxD: jax.Array, segment_BxT: jax.Array, pooling: str) -> jax.Array:
+  """A vector a row, BxD: the 'mean' over its tokens, or its 'first' or 'last' one."""
+  if pooling == 'first':
+    return hidden_BxTxD[:, 0]
+  valid_BxTx1 = (segment_BxT > 0).astype(jnp.float32)[:, :, None]
+  if pooling == 'mean':
+    return (hidden_BxTxD * valid_BxTx1).sum(axis=1) / valid_BxTx1.sum(axis=1)
+  last_Bx1x1 = valid_BxTx1.sum(axis=1, keepdims=True).astype(jnp.int32) - 1
+  return jnp.take_along_axis(hidden_BxTxD, last_Bx1x1, axis=1)[:, 0]

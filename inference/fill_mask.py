@@ -5,34 +5,68 @@ import jax.numpy as jnp
 import numpy as np
 
 from configs.schema.check import ConfigError
+from data.tokens.tokenizer import Tokenizer
 from inference.model import Model
 
 
 def fill(model: Model, text: str, top: int, *, words: bool = False) -> list[dict]:
-  """[{'position', 'candidates': [{'id', 'token',
-  'probability'}]}] of each blank; positions count from [CLS].
+  """[{'position', 'candidates': [{'id', 'token', 'probability'}]}] of each blank, in order.
+
+  Args:
+    top: how many candidates, the likeliest first.
+    words: offer whole words only: no sub-words that continue a word, no special tokens.
 
   Raises:
     ConfigError: the model cannot fill, or there is no blank, or the text is too long.
   """
-  if 'mlm' not in model.heads:
-    why = (
-      'reads the left side only, and was never asked for what stands in a blank; it can write on: '
-      'python -m tools.generate'
-      if model.mask == 'causal'
-      else f'has no MLM head (heads: {", ".join(model.heads) or "none"}); a BertForMaskedLM has one'
-    )
-    raise ConfigError(f'{model.source} {why}.')
-  tokenizer = model.need_tokenizer()
-  if tokenizer.mask is None:
-    raise ConfigError(f'the tokenizer of {model.source} has no mask token.')
-  name = tokenizer.token(tokenizer.mask)
+  tokenizer = _check(model)
+  # positions count from [CLS], which is 0
   row_T = np.array([tokenizer.bos, *tokenizer.encode_with_masks(text), tokenizer.eos], np.int32)
   position_P = np.flatnonzero(row_T == tokenizer.mask)
   if not len(position_P):
+    name = tokenizer.token(tokenizer.mask)
     raise ConfigError(f'the text has no blank: write {name} where a word is missing.')
   if len(row_T) > model.context:
     raise ConfigError(f'the text has {len(row_T):,} tokens, and the model reads {model.context:,}.')
+  p_PxV = _probabilities(model, row_T, position_P)
+  offered_V = np.zeros(p_PxV.shape[1], bool)
+  offered_V[: tokenizer.size] = tokenizer.word_start_V & ~tokenizer.special_V if words else True
+  masks = []
+  for position, p_V in zip(position_P, p_PxV):
+    best = [index for index in np.argsort(-p_V, kind='stable') if offered_V[index]][:top]
+    candidates = [
+      dict(id=int(index), token=tokenizer.token(index), probability=float(p_V[index]))
+      for index in best
+    ]
+    masks.append(dict(position=int(position), candidates=candidates))
+  return masks
+
+
+def _check(model: Model) -> Tokenizer:
+  """The tokenizer of a model that can fill masks.
+
+  Raises:
+    ConfigError: it has no MLM head, or no mask token.
+  """
+  if 'mlm' not in model.heads and model.mask == 'causal':
+    raise ConfigError(
+      f'{model.source} is a causal model without an MLM head, so it cannot fill masks. Use '
+      'python -m tools.generate to continue text.'
+    )
+  if 'mlm' not in model.heads:
+    heads = ', '.join(model.heads) or 'none'
+    raise ConfigError(
+      f'{model.source} has no MLM head (heads: {heads}), so it cannot fill masks; a '
+      'BertForMaskedLM has one.'
+    )
+  tokenizer = model.need_tokenizer()
+  if tokenizer.mask is None:
+    raise ConfigError(f'the tokenizer of {model.source} has no mask token.')
+  return tokenizer
+
+
+def _probabilities(model: Model, row_T: np.ndarray, position_P: np.ndarray) -> np.ndarray:
+  """PxV: what the MLM head finds at each blank of a row."""
   batch = dict(
     token=row_T[None],
     segment=np.ones_like(row_T)[None],
@@ -41,19 +75,4 @@ def fill(model: Model, text: str, top: int, *, words: bool = False) -> list[dict
   )
   hidden_BxPxE, table_VxE, bias_V = jax.jit(model.network.apply)(model.params, batch)['mlm']
   logits_PxV = (hidden_BxPxE @ table_VxE.T + bias_V[None, None])[0].astype(jnp.float32)
-  p_PxV = np.asarray(jax.nn.softmax(logits_PxV, axis=1))
-  offered_V = np.zeros(p_PxV.shape[1], bool)
-  offered_V[: tokenizer.size] = tokenizer.word_start_V & ~tokenizer.special_V if words else True
-  masks = []
-  for position, p_V in zip(position_P, p_PxV):
-    best = [index for index in np.argsort(-p_V, kind='stable') if offered_V[index]][:top]
-    masks.append(
-      dict(
-        position=int(position),
-        candidates=[
-          dict(id=int(index), token=tokenizer.token(index), probability=float(p_V[index]))
-          for index in best
-        ],
-      )
-    )
-  return masks
+  return np.asarray(jax.nn.softmax(logits_PxV, axis=1))

@@ -15,10 +15,11 @@ from inference.sampling import Sampling
 
 
 class Completion(NamedTuple):
-  """What was written after a prompt.
+  """What was generated after a prompt.
 
   Attributes:
-    ids: every token that was drawn, also of a stop string or an end that the text leaves out.
+    text: up to the stop string or the end token, which it leaves out.
+    ids: every token that was drawn, also of what the text leaves out.
     logprobs: of those, under the model before any rule of sampling; nats.
   """
 
@@ -40,11 +41,12 @@ class Written(NamedTuple):
 
 @dataclasses.dataclass
 class _Row:
-  """A text that is being written.
+  """A text that is being generated.
 
   Attributes:
+    index: number of the sample among those of its prompt.
     view: what the network sees: prompt and drawn tokens, less what a full context made it forget.
-    forgot: how often it did; positions come again then, and their draws must not.
+    forgot: how often it did; positions repeat then, and their draws must not.
     done: it has reached its end.
   """
 
@@ -57,13 +59,17 @@ class _Row:
 
 
 class Generator:
-  """Writes with one network under one rule of sampling.
+  """Generates with one network under one rule of sampling.
 
-  Sample i of a prompt depends on the prompt, the seed and i, never on what else is written.
+  Sample i of a prompt depends on the prompt, the seed and i, never on the rest of the batch.
 
   Args:
+    seed: of the sampler.
     stop: a text ends before the first of these.
     roll: when the context is full, forget the older half; otherwise `check` refuses.
+
+  Raises:
+    ConfigError: the model is bidirectional, or was not trained with clm.
   """
 
   def __init__(
@@ -76,16 +82,12 @@ class Generator:
     roll: bool = False,
   ):
     if model.mask == 'bidirectional' or 'clm' not in model.heads:
-      reason = (
-        'reads both sides of a word'
-        if model.mask == 'bidirectional'
-        else 'was not trained with clm'
-      )
+      reason = 'is bidirectional' if model.mask == 'bidirectional' else 'was not trained with clm'
+      heads = ', '.join(model.heads) or 'none'
       raise ConfigError(
-        f'{model.source} {reason} (mask={model.mask!r}, heads: '
-        f'{", ".join(model.heads) or "none"}), so it never learnt to write the next one. A causal '
-        'model can (GPT-2, Llama, configs/gpt_tiny.py); one with an MLM head can fill a blank: '
-        'python -m tools.fill_mask.'
+        f'{model.source} {reason} (mask={model.mask!r}, heads: {heads}), so it cannot generate '
+        'text. A causal model can (GPT-2, Llama, configs/gpt_tiny.py). A model with an MLM head '
+        'can fill masks: python -m tools.fill_mask.'
       )
     self._model, self._tokenizer = model, model.need_tokenizer()
     self._decoder = Decoder(model.network, model.config, model.params, sampling)
@@ -108,52 +110,68 @@ class Generator:
     samples: int = 1,
     stream: Callable[[str], None] | None = None,
   ) -> Written:
-    """All completions of all prompts, written side by side;
-    `stream` is told each piece of the first.
+    """All completions of all prompts, generated as one batch.
+
+    Args:
+      max_tokens: new tokens of each, at most.
+      samples: completions of each prompt.
+      stream: called with each new part of the first text.
     """
     rows = [_Row(index, self._ids(prompt)) for prompt in prompts for index in range(samples)]
-    state, told = None, 0  # characters that were streamed
+    state, streamed = None, 0  # characters
     seconds, tokens = 0.0, 0
-    while writing := [row for row in rows if not row.done]:
-      full = [row for row in writing if len(row.view) >= self._model.context]
-      for row in full:
-        row.view = row.view[-(self._model.context // 2) :]
-        row.forgot += bool(row.ids)
+    while unfinished := [row for row in rows if not row.done]:
+      full = self._forget(unfinished)
       started, programs = time.monotonic(), self._decoder.programs
       if state is None or full:
         state, logprob_B = self._decoder.start(
           [np.array(row.view, np.int32) for row in rows],
           self._keys(rows),
-          room=max_tokens - len(writing[0].ids),
+          room=max_tokens - len(unfinished[0].ids),
         )
       else:
         state, logprob_B = self._decoder.step(state)
-      drawn = list(zip(rows, np.asarray(state.token_B).tolist(), np.asarray(logprob_B).tolist()))
-      if self._decoder.programs == programs:
-        seconds, tokens = seconds + time.monotonic() - started, tokens + len(writing)
-      for row, token, logprob in drawn:
-        if row.done:
-          continue
-        row.view.append(token)
-        row.ids.append(token)
-        row.logprobs.append(logprob)
-        if len(row.ids) == max_tokens or token == self._tokenizer.eos or self._stopped(row.ids):
-          row.done = True
+      token_B, logprob_B = np.asarray(state.token_B), np.asarray(logprob_B)
+      if self._decoder.programs == programs:  # compiled nothing
+        seconds += time.monotonic() - started
+        tokens += len(unfinished)
+      for row, token, logprob in zip(rows, token_B.tolist(), logprob_B.tolist()):
+        if not row.done:
+          self._append(row, token, logprob, max_tokens)
       if stream is not None:
         text = self._text(rows[0].ids, rows[0].done)
-        stream(text[told:])
-        told = max(told, len(text))
+        stream(text[streamed:])
+        streamed = max(streamed, len(text))
     completions = [Completion(self._text(row.ids, True), row.ids, row.logprobs) for row in rows]
     return Written(
       [completions[start : start + samples] for start in range(0, len(rows), samples)],
       tokens / seconds if seconds else 0.0,
     )
 
+  def _forget(self, rows: list[_Row]) -> list[_Row]:
+    """The rows whose context was full, and which therefore lost their older half."""
+    context = self._model.context
+    full = [row for row in rows if len(row.view) >= context]
+    for row in full:
+      row.view = row.view[-(context // 2) :]
+      row.forgot += bool(row.ids)
+    return full
+
+  def _append(self, row: _Row, token: int, logprob: float, max_tokens: int):
+    """Adds a drawn token to a text, and says whether that was its last."""
+    row.view.append(token)
+    row.ids.append(token)
+    row.logprobs.append(logprob)
+    ended = token == self._tokenizer.eos or self._stopped(row.ids)
+    row.done = ended or len(row.ids) == max_tokens
+
   def _keys(self, rows: list[_Row]) -> list[jax.Array]:
+    """The sampler's key of each row."""
     seed = jax.random.key(self._seed)
     return [jax.random.fold_in(jax.random.fold_in(seed, row.forgot), row.index) for row in rows]
 
   def _ids(self, prompt: str) -> list[int]:
+    """The tokens of a prompt; never none."""
     ids = [int(token) for token in self._tokenizer.encode([prompt])[0]] if prompt else []
     return [self._tokenizer.bos, *ids] if self._model.add_bos or not ids else ids
 
@@ -161,9 +179,7 @@ class Generator:
     return any(stop in self._tokenizer.decode(ids) for stop in self._stop)
 
   def _text(self, ids: list[int], whole: bool) -> str:
-    """The text of ids up to a stop; unless it is whole,
-    without what the next token may still change.
-    """
+    """The text of ids up to a stop; unless whole, without what the next token may change."""
     if ids and ids[-1] == self._tokenizer.eos:
       ids = ids[:-1]
     text = self._tokenizer.decode(ids)

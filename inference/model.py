@@ -12,14 +12,15 @@ class Model(NamedTuple):
   """A trained network, ready to be used.
 
   Attributes:
+    config: the shape of the network.
     mask: 'bidirectional', 'causal' or 'prefix': what a token sees.
     heads: names of models.heads.HEADS that it has.
     network: made with this mask and these heads, for rows that hold one text.
     params: its parameters.
     add_bos: in training, texts began with the tokenizer's `bos`.
     source: where it was read, for people.
-    ahead: how many positions before a blank the output stands
-      that fills it: 1 of a model trained with mntp.
+    tokenizer: None where the weights came without one.
+    ahead: how many positions before a blank the output stands that fills it: 1 after mntp.
   """
 
   config: ModelConfig
@@ -46,20 +47,19 @@ class Model(NamedTuple):
 
   @property
   def trunk(self) -> Network:
-    """The network without its heads. It takes the same parameters
-    and always returns hidden states, BxTxD.
+    """The network without its heads: the same parameters, and always hidden states, BxTxD.
+
+    A network with heads may compute the last layer only where they read it.
     """
     return make_network(self.config, mask=self.mask, packed=False, heads=())
 
   @property
   def objectives(self) -> tuple[str, ...]:
-    """What its heads were trained with, as far as heads tell;
-    heads of fine-tuned models are no objectives.
-    """
+    """What its heads were trained with; heads of fine-tuned models are no objectives."""
     names = dict(mlm='mntp' if self.ahead else 'mlm', clm='clm', nsp='nsp')
     return tuple(names[head] for head in self.heads if head in names)
 
   @property
   def context(self) -> int:
-    """The most tokens a row can have."""
+    """The most tokens that a row can have, special ones counted."""
     return self.config.max_length - self.config.position_offset

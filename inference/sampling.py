@@ -1,6 +1,4 @@
-"""From logits to the next token: pure functions, the rules in
-the order in which transformers applies them.
-"""
+"""From logits to the next token: pure functions, the rules in the order of transformers."""
 
 import dataclasses
 
@@ -18,8 +16,8 @@ class Sampling:
     top_p: only the likeliest that together have this probability (Holtzman et al. 2020).
     min_p: only those with at least this share of the likeliest one's probability (Nguyen et al.
       2024).
-    repetition_penalty: logits of tokens that the row has are
-      divided by it, negative ones multiplied (CTRL).
+    repetition_penalty: logits of tokens that the row has are divided by it, negative ones
+      multiplied (Keskar et al. 2019, CTRL).
   """
 
   temperature: float = 1.0
@@ -30,9 +28,7 @@ class Sampling:
 
 
 def filtered(logits_BxV: jax.Array, seen_BxV: jax.Array, sampling: Sampling) -> jax.Array:
-  """Logits after every rule; what may not be drawn is -inf, and
-  one token always may. Temperature above 0.
-  """
+  """Logits after every rule: -inf for what may not be drawn; at least one token may be."""
   if sampling.repetition_penalty != 1:
     penalty = sampling.repetition_penalty
     punished_BxV = jnp.where(logits_BxV > 0, logits_BxV / penalty, logits_BxV * penalty)
@@ -61,9 +57,7 @@ def filtered(logits_BxV: jax.Array, seen_BxV: jax.Array, sampling: Sampling) -> 
 
 
 def choose(logits_BxV: jax.Array, seen_BxV: jax.Array, key_B: jax.Array, sampling: Sampling):
-  """(token_B, logprob_B): each row draws with its own key; nats
-  under the model itself, before any rule.
-  """
+  """(token_B, logprob_B): drawn with each row's own key; nats under the model, before any rule."""
   model_BxV = jax.nn.log_softmax(logits_BxV, axis=1)
   allowed_BxV = filtered(logits_BxV, seen_BxV, sampling)
   if sampling.temperature:

@@ -3,8 +3,8 @@
   0 done   2 config or usage   3 state refused   4 data
   5 numerical failure   6 environment   143 preempted
 
-An exception says its own code in `exit_code`; an OSError is
-the environment's. `--debug` shows tracebacks.
+An exception says its own code in `exit_code`; an OSError is the environment's. `--debug` shows
+tracebacks. A flag that several programs have is defined here, so that it has one name everywhere.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,29 @@ def define_config(default: str | None = None):
   )
 
 
-# Where a program looks, and how it says what it found: no part of what it is asked.
+def define_weights(what: str = 'A Hugging Face directory, or the workdir of a run.'):
+  """--weights=DIR, with --workdir as its other name: the model, or the run, that a program reads.
+
+  Args:
+    what: which folders this program can read; the flag's help.
+  """
+  flags.DEFINE_string('weights', None, what)
+  flags.DEFINE_alias('workdir', 'weights')
+
+
+def define_step(what: str = 'Which checkpoint of a run; the newest by default.'):
+  """--step=N, from 0."""
+  flags.DEFINE_integer('step', None, what)
+
+
+def define_json(what: str = 'Print one JSON object instead of text.'):
+  """--json."""
+  flags.DEFINE_bool('json', False, what)
+
+
+# Old names of flags, and what they are called now.
+_RENAMED = dict(run='weights', runs='weights', sweep='weights')
+# Flags that say where a program reads and how it prints: they do not decide its result.
 _PLACES = ('workdir', 'weights', 'tasks', 'task_data', 'json', 'debug')
 
 
@@ -50,38 +72,53 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
   """Parses flags, calls `main`, and ends the process with the documented code.
 
   Args:
+    argv: the program and its arguments; sys.argv by default.
     positional: the flag that an argument without a flag sets.
   """
   argv = [_underscored(arg) for arg in (sys.argv if argv is None else argv)]
-  program = os.path.basename(argv[0])
   code, usage = 0, True  # until the config is there and checked, every error is one of usage
   try:
     if {'--help', '-h', '-help'} & set(argv):
       print(_help())
     else:
-      rest = FLAGS(argv)
-      if positional and len(rest) == 2 and FLAGS[positional].value is None:
-        FLAGS[positional].value = rest.pop()
-      if len(rest) > 1:
-        raise ConfigError(f'{rest[1]!r} is no flag. See --help.')
-      if 'config' in FLAGS:
-        if FLAGS.config is None:
-          raise ConfigError('--config=FILE is missing, as in --config=configs/bert_tiny.py.')
-        check(FLAGS.config)
+      _parse(argv, positional)
       usage = False
       main()
   except KeyboardInterrupt:
     code = 130
-    print(f'{program}: interrupted.', file=sys.stderr)
+    print(f'{_name(argv[0])}: interrupted.', file=sys.stderr)
   except Exception as error:  # the outermost frame: everything becomes a message and a code
     code = 2 if usage else exit_code(error)
     if code == 1 or '--debug' in argv:
       traceback.print_exc()
     else:
-      print(f'{program}: {message(error)}', file=sys.stderr)
+      print(f'{_name(argv[0])}: {message(error)}', file=sys.stderr)
   sys.stdout.flush()
   sys.stderr.flush()
   sys.exit(code)
+
+
+def _parse(argv: list[str], positional: str | None):
+  """Sets the flags, and checks the config where the program has one.
+
+  Raises:
+    ConfigError: an argument is no flag, or the config is missing or wrong.
+  """
+  rest = FLAGS(argv)
+  if positional and len(rest) == 2 and FLAGS[positional].value is None:
+    FLAGS[positional].value = rest.pop()
+  if len(rest) > 1:
+    raise ConfigError(f'{rest[1]!r} is no flag. See --help.')
+  if 'config' in FLAGS:
+    if FLAGS.config is None:
+      raise ConfigError('--config=FILE is missing, as in --config=configs/bert_tiny.py.')
+    check(FLAGS.config)
+
+
+def _name(path: str) -> str:
+  """What a program is called in its messages: train.py, and report for tools/report/__main__.py."""
+  folder, file = os.path.split(path)
+  return os.path.basename(folder) if file == '__main__.py' else file
 
 
 def _underscored(arg: str) -> str:
@@ -92,9 +129,7 @@ def _underscored(arg: str) -> str:
 
 
 def exit_code(error: Exception) -> int:
-  """What an exception says of itself; 6 for what the
-  operating system refused; 1 for a bug of ours.
-  """
+  """The `exit_code` of the exception; 6 where the operating system refused; 1 for a bug of ours."""
   return getattr(error, 'exit_code', 6 if isinstance(error, OSError) else 1)
 
 
@@ -114,9 +149,7 @@ def _plain(error: Exception) -> str:
       return f'config has no field {meant[2]!r} any more: it is config.{new} now.'
     return f'config has no field {meant[2]!r}. Did you mean {meant[1]!r}?'
   if isinstance(error, flags.UnrecognizedFlagError):
-    close = difflib.get_close_matches(error.flagname, list(FLAGS), 1)
-    advice = f'Did you mean --{close[0]}?' if close else 'See --help.'
-    return f'there is no flag --{error.flagname}. {advice}'
+    return _unknown_flag(error.flagname)
   if 'config file' in text and (
     missing := re.search(r"No such file or directory: '(.+?)\\?'", text)
   ):
@@ -139,6 +172,16 @@ def _plain(error: Exception) -> str:
   if isinstance(error, OSError) and error.strerror:
     return error.strerror + (f': {error.filename}' if error.filename else '')
   return text or type(error).__name__
+
+
+def _unknown_flag(name: str) -> str:
+  """What to write instead of a flag that is not there."""
+  new = _RENAMED.get(name)
+  if new in FLAGS:
+    return f'there is no flag --{name} any more: it is --{new} now.'
+  close = difflib.get_close_matches(name, list(FLAGS), 1)
+  advice = f'Did you mean --{close[0]}?' if close else 'See --help.'
+  return f'there is no flag --{name}. {advice}'
 
 
 def _place(error: BaseException | None) -> str | None:

@@ -142,6 +142,8 @@ def read_config(directory: epath.PathLike):
   resolved = storage.read_json(path)
   if resolved is None:
     raise StateError(f'{path} is damaged: it holds no JSON object.')
+  if 'model_type' in resolved:
+    raise StateError(f'{directory} holds a model of Hugging Face, and no run of train.py.')
   return check.from_resolved(upgrade(resolved))
 
 

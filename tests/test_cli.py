@@ -159,8 +159,8 @@ def test_a_bug_of_ours_keeps_its_traceback_and_exits_1(tmp_path):
 def program(body: str, folder: Path, *args: str) -> subprocess.CompletedProcess:
   path = folder / 'program.py'
   path.write_text(
-    f'import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom configs import check, cli\n'
-    'from data.errors import DataError\nfrom runtime import errors\n'
+    f'import sys\nsys.path.insert(0, {str(ROOT)!r})\nfrom configs.schema import check\n'
+    'from data.errors import DataError\nfrom runtime import cli, errors\n'
     f'def main():\n  {body}\ncli.run(main)\n'
   )
   return call(*args, program=str(path))

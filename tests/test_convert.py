@@ -187,7 +187,7 @@ def test_blanks_are_filled_with_what_the_head_finds_likeliest():
 @pytest.mark.parametrize(
   'name, text, words',
   [
-    ('gpt2', 'a [MASK]', 'left side only'),
+    ('gpt2', 'a [MASK]', 'causal model without an MLM head'),
     ('bert-bare', 'a [MASK]', 'no MLM head'),
     ('bert', 'a', 'no blank'),
     ('bert', 'a [MASK]' * 60, 'the model reads 64'),

@@ -23,11 +23,16 @@ PLAIN = WORDS[5:14]
 
 @functools.cache
 def frozen(mask: str = 'bidirectional', layer: int = 2, max_length: int = 16) -> probe.Frozen:
-  shape = dict(init_scale=0.3, max_length=max_length)
+  # rotary: a position table as wide as the words drowns them
+  shape = dict(init_scale=0.3, max_length=max_length, positions='rotary')
   network, params = small.network('bert_base', mask=mask, packed=False, **shape)
   tokenizer = tokenizers.from_vocabulary(WORDS, lowercase=True)
   model = Model(small.model(**shape), mask, (), network, params, tokenizer, True, 'a small model')
   return probe.Frozen(model, layer, batch_size=32)
+
+
+def word_states(one: probe.Frozen, examples: list[Example]):
+  return probe._word_states(one, probe._word_reader(one), None, '', examples)
 
 
 def texts(rng, count: int, planted: bool) -> list[Example]:
@@ -75,13 +80,13 @@ def test_the_result_names_mask_layer_and_split():
 
 def test_a_layer_is_that_layer():
   one = frozen(layer=1)
-  states, rows, encoded = probe._word_states(one, [Example(('fish', 'boat'), (0, 1))], '', None)
+  states, rows, encoded = word_states(one, [Example(('fish', 'boat'), (0, 1))])
   batch = {name: jnp.asarray(x) for name, x in encoded.batch.items() if name != 'label'}
   _, inside = one.model.network.inspect(
     one.model.params, batch | dict(mlm_position=jnp.zeros((1, 1), jnp.int32))
   )
   np.testing.assert_allclose(states, inside['hidden'][0, 0, 1:3], atol=1e-5)
-  last = probe._word_states(frozen(layer=2), [Example(('fish', 'boat'), (0, 1))], '', None)[0]
+  last = word_states(frozen(layer=2), [Example(('fish', 'boat'), (0, 1))])[0]
   np.testing.assert_allclose(last, inside['hidden'][1, 0, 1:3], atol=1e-5)
   assert np.abs(states - last).max() > 0.1 and rows.tolist() == [0, 0]
 
@@ -89,7 +94,7 @@ def test_a_layer_is_that_layer():
 @pytest.mark.parametrize('mask, sees', [('causal', False), ('bidirectional', True)])
 def test_the_mask_says_what_a_word_has_seen(mask, sees):
   pair = [Example(('fish', 'boat'), (0, 1)), Example(('fish', 'river'), (0, 1))]
-  states, rows, _ = probe._word_states(frozen(mask), pair, '', None)
+  states, rows, _ = word_states(frozen(mask), pair)
   first = states[np.flatnonzero(np.diff(rows, prepend=-1))]
   assert (np.abs(first[0] - first[1]).max() > 1e-3) == sees
 

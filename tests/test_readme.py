@@ -1,5 +1,6 @@
 """The pages: what they tell a reader to run or to open is there."""
 
+import ast
 import importlib
 from pathlib import Path
 import re
@@ -107,13 +108,32 @@ def source_of(program: str) -> str:
   return f'{path}/__main__.py' if (ROOT / path).is_dir() else f'{path}.py'
 
 
-def defined_flags(program: str) -> set[str]:
-  """Flags that the source of a program, or the command line it shares, defines."""
-  source = text(source_of(program))
-  if 'cli.' in source:
-    source += text('runtime/cli.py')
+def flags_in(source: str) -> set[str]:
+  """Flags that a source defines by itself."""
   absl = re.findall(r"""DEFINE_\w+\(\s*'(\w+)\'""", source)
   return {*absl, *re.findall(r"add_argument\('--([\w-]+)'", source)}
+
+
+def shared_flags() -> dict[str, set[str]]:
+  """The flags of each `cli.define_*`, by its name."""
+  source = text('runtime/cli.py')
+  functions = [node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)]
+  defining = [node for node in functions if node.name.startswith('define_')]
+  return {node.name: flags_in(ast.get_source_segment(source, node)) for node in defining}
+
+
+def defined_flags(program: str) -> set[str]:
+  """Flags of a program: its own, those of the `cli.define_*` that it calls, and --debug."""
+  source = text(source_of(program))
+  found = flags_in(source) | {'debug'}
+  for name in re.findall(r'cli\.(define_\w+)\(', source):
+    found |= shared_flags()[name]
+  return found
+
+
+def test_a_flag_belongs_to_the_programs_that_define_it():
+  assert {'weights', 'workdir', 'step', 'json', 'text'} <= defined_flags('tools.attention')
+  assert 'workdir' in defined_flags('train.py') and 'weights' not in defined_flags('train.py')
 
 
 @pytest.mark.parametrize('program, arguments', programs())

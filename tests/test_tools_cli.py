@@ -124,7 +124,7 @@ def test_attention_and_convert(models):
 @pytest.mark.parametrize(
   'tool, args, code, words',
   [
-    ('generate', ['--weights={}/bert', '--prompt=a'], 2, 'reads both sides of a word'),
+    ('generate', ['--weights={}/bert', '--prompt=a'], 2, 'is bidirectional'),
     (
       'generate',
       ['--weights={}/gpt', '--prompt=a', '--max_tokens=100'],
@@ -135,7 +135,7 @@ def test_attention_and_convert(models):
     ('generate', ['--prompt=a'], 2, '--weights=DIR is missing'),
     ('generate', ['--weights={}/none', '--prompt=a'], 3, 'no folder'),
     ('generate', ['--weights={}/gpt'], 2, 'there is no prompt'),
-    ('fill_mask', ['--weights={}/gpt', 'a [MASK]'], 2, 'left side only'),
+    ('fill_mask', ['--weights={}/gpt', 'a [MASK]'], 2, 'causal model without an MLM head'),
     ('fill_mask', ['--weights={}/bert', 'a b'], 2, 'no blank'),
     ('embed', ['--weights={}/bert', '--input={}/none.txt', '--output=x.npy'], 6, 'No such file'),
     (

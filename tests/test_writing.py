@@ -80,7 +80,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(weights):
 
 
 def test_an_encoder_says_why_it_cannot_write_and_what_can(weights):
-  with pytest.raises(ConfigError, match='reads both sides .* tools.fill_mask'):
+  with pytest.raises(ConfigError, match='is bidirectional .* tools.fill_mask'):
     Generator(random_weights('bert'), BOLD, seed=0)
 
 

@@ -1,4 +1,4 @@
-"""Shows what attention looks at: python -m tools.attention
+"""Draws the attention of a model on a text: python -m tools.attention
 --weights=DIR --text="The bank of the river." --out=map.html
 
 .html is one interactive page that needs no network: every layer and head, what a token attends to
@@ -13,9 +13,8 @@ from pathlib import Path
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.define_weights()
+cli.define_step()
 cli.flags.DEFINE_string('text', None, 'What the model reads.')
 cli.flags.DEFINE_string('out', None, 'The .html or .png file to write.')
 cli.flags.DEFINE_string('compare', None, 'Other weights, to be shown beside.')
@@ -25,7 +24,7 @@ cli.flags.DEFINE_enum(
 cli.flags.DEFINE_integer('layer', None, '.png: which layer, from 0; the last by default.')
 cli.flags.DEFINE_integer('head', None, '.png: which head, from 0; the mean over heads by default.')
 cli.flags.DEFINE_bool('grid', False, '.png: every head of every layer.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object: tokens and the lowest_entropy_heads heads.')
+cli.define_json('Print one JSON object: the tokens and the heads of lowest entropy.')
 
 
 def main():

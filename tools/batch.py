@@ -1,8 +1,8 @@
-"""Draws a batch of a past run again: python -m tools.batch WORKDIR --step=N [--rows=4] [--json]
+"""Shows any batch of a past run: python -m tools.batch WORKDIR --step=N [--rows=4] [--json]
 
-Prints the rows as the network read them, with what was hidden in brackets behind what stood there
-instead, documents of a row apart by |, and a prefix underlined; what was to be predicted; and
-whether the hashes are the logged ones.
+Draws the batch again and prints its rows as the network read them: a token that was replaced stands
+before its original in brackets, documents of a row are apart by |, a prefix is underlined. Then
+what was to be predicted, and whether the hashes are the logged ones.
 """
 
 import json
@@ -10,19 +10,19 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('run', None, 'The folder of a run of train.py.')
-cli.flags.DEFINE_integer('step', None, 'Which step, from 0.')
+cli.define_weights('The workdir of a run of train.py.')
+cli.define_step('Which step, from 0.')
 cli.flags.DEFINE_integer(
   'rows', 4, 'How many rows are printed; --json has them all.', lower_bound=1
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of text.')
+cli.define_json()
 
 _TARGETS_SHOWN = 12
 
 
 def main():
   flags = cli.FLAGS
-  if not flags.run or flags.step is None:
+  if not flags.weights or flags.step is None:
     raise ConfigError('a run and a step are needed: python -m tools.batch runs/mine --step=100')
 
   from runtime import storage
@@ -31,7 +31,7 @@ def main():
   from training import redraw
 
   console = Console(quiet=flags.json)
-  drawn = redraw.draw(storage.resolve_path(flags.run, '--run'), flags.step, console.stage)
+  drawn = redraw.draw(storage.resolve_path(flags.weights, '--weights'), flags.step, console.stage)
   logged = drawn['logged']
   differ = [name for name in logged or {} if logged[name] != drawn[name]]
   if flags.json:
@@ -58,11 +58,11 @@ def main():
     )
   if differ:
     raise StateError(
-      f'{flags.run} logged other hashes at step {flags.step}: '
+      f'{flags.weights} logged other hashes at step {flags.step}: '
       + ', '.join(f'{name} {logged[name]}, drawn now {drawn[name]}' for name in differ)
       + '. The code that draws batches is not the one that trained this run.'
     )
 
 
 if __name__ == '__main__':
-  cli.run(main, positional='run')
+  cli.run(main, positional='weights')

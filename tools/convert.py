@@ -1,4 +1,4 @@
-"""Models in and out: python -m tools.convert --from=HUGGING_FACE_DIR_OR_FILE --to=WORKDIR
+"""Imports and exports models: python -m tools.convert --from=HUGGING_FACE_DIR_OR_FILE --to=WORKDIR
 
 --export=hf --workdir=DIR --to=OUT writes a directory that transformers loads with its stock
 classes;
@@ -19,12 +19,11 @@ cli.flags.DEFINE_string('to', None, 'A new folder to write.')
 cli.flags.DEFINE_enum(
   'export', None, ['hf', 'sentence-transformers'], 'Write another layout than our own.'
 )
-cli.flags.DEFINE_string('weights', None, 'What to export: the workdir of a run, or of an import.')
-cli.flags.DEFINE_alias('workdir', 'weights')
+cli.define_weights('What to export: the workdir of a run, or of an import.')
 cli.flags.DEFINE_string(
   'revision', None, 'Which checkpoint of a run, as step-1000; the newest by default.'
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of lines.')
+cli.define_json()
 
 
 def main():

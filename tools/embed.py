@@ -1,8 +1,8 @@
-"""Vectors of texts: python -m tools.embed --weights=DIR --input=FILE --output=FILE.npy
+"""Writes a vector for each line of a text: python -m tools.embed --weights=DIR --input=FILE
+--output=FILE.npy
 
-One line of the input, one row of the matrix: float32, mean of the last layer over a line's tokens,
-of length 1 (--pooling, --normalize). --search="query" ranks
-the lines by cosine instead of writing them.
+A row of the matrix is a line of the input: float32, the mean of the last layer over the line's
+tokens, of length 1 (--pooling, --normalize). --search="query" ranks the lines by cosine instead.
 """
 
 import json
@@ -11,20 +11,24 @@ from pathlib import Path
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.define_weights()
+cli.define_step()
 cli.flags.DEFINE_string('input', None, 'Text, a line a row.')
 cli.flags.DEFINE_string('output', None, 'The .npy file to write.')
-cli.flags.DEFINE_string('search', None, 'Rank the lines by their likeness to this.')
+cli.flags.DEFINE_string('search', None, 'Rank the lines by their cosine with this text.')
 cli.flags.DEFINE_integer('top', 10, 'Lines that --search shows.', lower_bound=1)
-cli.flags.DEFINE_enum('pooling', 'mean', ['mean', 'first', 'last'], 'Of the tokens of a line.')
+cli.flags.DEFINE_enum(
+  'pooling',
+  'mean',
+  ['mean', 'first', 'last'],
+  'How the states of the tokens of a line become one vector.',
+)
 cli.flags.DEFINE_bool('normalize', True, 'Vectors of length 1.')
 cli.flags.DEFINE_integer(
   'max_length', 256, 'Tokens of a line that are read; the rest is left out.', lower_bound=2
 )
 cli.flags.DEFINE_integer('batch_size', 32, 'Lines at once; changes speed only.', lower_bound=1)
-cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+cli.define_json()
 
 
 def main():

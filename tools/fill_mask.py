@@ -1,4 +1,4 @@
-"""Fills blanks: python -m tools.fill_mask --weights=DIR "The
+"""Fills masked words of a text: python -m tools.fill_mask --weights=DIR "The
 quick brown [MASK] jumps over the lazy dog."
 
 DIR is a Hugging Face directory of a BERT, or the workdir of a run with mlm. The blank is the
@@ -11,15 +11,14 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.define_weights()
+cli.define_step()
 cli.flags.DEFINE_string('text', None, 'The text with its blanks.')
-cli.flags.DEFINE_integer('top', 5, 'Candidates a blank.', lower_bound=1)
+cli.flags.DEFINE_integer('top', 5, 'Candidates per blank.', lower_bound=1)
 cli.flags.DEFINE_bool(
-  'words', False, 'Whole words only: no pieces within a word, no special tokens.'
+  'words', False, 'Whole words only: no sub-words that continue a word, no special tokens.'
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
+cli.define_json()
 
 
 def main():

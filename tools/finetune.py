@@ -14,9 +14,8 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'The workdir of a run, or a Hugging Face directory.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
+cli.define_weights()
+cli.define_step()
 cli.flags.DEFINE_list('tasks', None, 'Of sst2, mrpc, rte, sick, conll2000: one or several.')
 cli.flags.DEFINE_string('task_data', None, 'The folder with the task files, or tfds.')
 cli.flags.DEFINE_enum(
@@ -30,12 +29,12 @@ cli.flags.DEFINE_enum(
   'pooling',
   'mean',
   ['mean', 'last', 'first'],
-  'What a classifier of rows reads. BERT has first, GPT last.',
+  'Which token states a classifier of rows reads. BERT has first, GPT last.',
 )
-cli.flags.DEFINE_integer('seeds', 8, 'Runs side by side.', lower_bound=1)
-cli.flags.DEFINE_integer('first_seed', 0, 'Seeds are counted from here.', lower_bound=0)
+cli.flags.DEFINE_integer('seeds', 8, 'Number of seeds, trained at once.', lower_bound=1)
+cli.flags.DEFINE_integer('first_seed', 0, 'The first seed.', lower_bound=0)
 cli.flags.DEFINE_integer('steps', 300, 'Updates; 0 = as --epochs says.', lower_bound=0)
-cli.flags.DEFINE_float('epochs', 3.0, 'Looks at every example, with --steps=0.', 1e-6)
+cli.flags.DEFINE_float('epochs', 3.0, 'Passes over the training examples, with --steps=0.', 1e-6)
 cli.flags.DEFINE_integer('batch_size', 32, 'Rows an update, of each seed.', lower_bound=1)
 cli.flags.DEFINE_float(
   'learning_rate', 1e-3, 'Peak; 1e-3 suits models of width 128, BERT-base takes 2e-5 to 5e-5.', 0
@@ -43,7 +42,9 @@ cli.flags.DEFINE_float(
 cli.flags.DEFINE_float(
   'warmup_share', 0.1, 'Of the updates; then the rate falls to 0 in a line.', 0, 1
 )
-cli.flags.DEFINE_float('weight_decay', 0.01, 'Decoupled.', 0)
+cli.flags.DEFINE_float(
+  'weight_decay', 0.01, 'Weight decay, decoupled from the gradient (AdamW).', 0
+)
 cli.flags.DEFINE_integer(
   'max_length', 128, 'Tokens of a row; longer ones are cut, and said to be.', lower_bound=8
 )
@@ -57,7 +58,7 @@ cli.flags.DEFINE_enum(
 cli.flags.DEFINE_integer(
   'limit', 0, 'At most so many examples of each split, drawn once; 0 = all.', lower_bound=0
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+cli.define_json()
 
 
 def main():

@@ -1,4 +1,4 @@
-"""Writes on from a prompt: python -m tools.generate --weights=DIR --prompt="Once upon a time".
+"""Continues a prompt: python -m tools.generate --weights=DIR --prompt="Once upon a time".
 
 DIR is a Hugging Face directory of a GPT-2 or Llama, or the workdir of a run. Without --prompt, each
 line of
@@ -13,10 +13,9 @@ import sys
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('weights', None, 'A Hugging Face directory, or the workdir of a run.')
-cli.flags.DEFINE_alias('workdir', 'weights')
-cli.flags.DEFINE_integer('step', None, 'Which checkpoint of a run; the newest by default.')
-cli.flags.DEFINE_string('prompt', None, 'What to write on from; may be empty.')
+cli.define_weights()
+cli.define_step()
+cli.flags.DEFINE_string('prompt', None, 'The text to continue; may be empty.')
 cli.flags.DEFINE_string('prompts', None, 'A file of prompts, one a line.')
 cli.flags.DEFINE_integer('max_tokens', 64, 'At most so many new tokens.', lower_bound=1)
 cli.flags.DEFINE_float(
@@ -28,12 +27,12 @@ cli.flags.DEFINE_float(
 )
 cli.flags.DEFINE_float('min_p', 0.0, 'Draw from tokens with this share of the likeliest one.', 0, 1)
 cli.flags.DEFINE_float(
-  'repetition_penalty', 1.0, 'Above 1: what was said becomes less likely.', 1e-3, 1e3
+  'repetition_penalty', 1.0, 'Above 1, tokens that are there already become less likely.', 1e-3, 1e3
 )
-cli.flags.DEFINE_integer('batch_size', 8, 'Prompts that are written side by side.', lower_bound=1)
-cli.flags.DEFINE_integer('samples', 1, 'Texts a prompt.', lower_bound=1)
+cli.flags.DEFINE_integer('batch_size', 8, 'Prompts generated at once.', lower_bound=1)
+cli.flags.DEFINE_integer('samples', 1, 'Number of completions per prompt.', lower_bound=1)
 cli.flags.DEFINE_multi_string('stop', [], 'End before this text; may be given several times.')
-cli.flags.DEFINE_integer('seed', 0, 'Of the draws.', lower_bound=0)
+cli.flags.DEFINE_integer('seed', 0, 'Seed of the sampler.', lower_bound=0)
 cli.flags.DEFINE_enum(
   'overflow',
   'error',
@@ -42,7 +41,7 @@ cli.flags.DEFINE_enum(
   'on.',
 )
 cli.flags.DEFINE_bool('logprobs', False, 'Show the probability of the text, nats a token.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object a prompt instead of text.')
+cli.define_json('Print one JSON object a prompt instead of text.')
 
 
 def main():

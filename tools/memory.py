@@ -13,7 +13,7 @@ import resource
 from runtime import cli
 
 cli.define_config()
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of lines.')
+cli.define_json()
 
 
 def main():

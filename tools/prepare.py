@@ -39,7 +39,7 @@ cli.flags.DEFINE_integer(
 cli.flags.DEFINE_multi_string(
   'beam', [], 'An option of the runner, as --beam=--flink_master=HOST:8081; several times.'
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of the report.')
+cli.define_json()
 
 _LOOK_EVERY_S = 5
 

@@ -1,12 +1,27 @@
 """Which rows make the batch of a step: a pure function of (seed, step), with no state to save."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import math
 
 import grain
 import numpy as np
 
 from data.errors import DataError
+
+
+def next_multiple(length: int, of: int) -> int:
+  """The least multiple of `of` that is not below `length`: few shapes, so few compiled programs."""
+  return -(-length // of) * of
+
+
+def in_batches(rows: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
+  """(index_B, how many of these are new) of each batch of `size` rows, in order.
+
+  Every batch has the same shape: the last one repeats its last row.
+  """
+  for start in range(0, rows, size):
+    index_B = np.arange(start, start + size)
+    yield np.minimum(index_B, rows - 1), min(size, rows - start)
 
 
 class Batches:

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.errors import DataError
 from data.rows import packed
+from data.rows.batches import next_multiple
 from data.tasks.labelled import Example
 from data.tokens.tokenizer import Tokenizer
 
@@ -57,7 +58,7 @@ def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_leng
     parts, word_start = _texts(examples, tokenizer), None
 
   longest = max(_tokens(part) for part in parts) + frame
-  T = min(max_length, -(-longest // _ROUND) * _ROUND)
+  T = min(max_length, next_multiple(longest, _ROUND))
   kept = [_fit(part, room) for part in parts]
   cut = sum(_tokens(short) < _tokens(part) for short, part in zip(kept, parts))
   batch = _fill(kept, T, tokenizer)

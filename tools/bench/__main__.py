@@ -31,7 +31,7 @@ cli.flags.DEFINE_integer('rounds', 5, 'How often the sides of a case take turns.
 cli.flags.DEFINE_string(
   'save', '', 'A JSON file that keeps the results; the page beside it is drawn anew.'
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+cli.define_json()
 
 
 def main():

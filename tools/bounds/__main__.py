@@ -12,21 +12,21 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli, storage
 
-cli.flags.DEFINE_string('runs', None, 'Folders of runs or sweeps, separated by commas.')
+cli.define_weights('Folders of runs or sweeps, separated by commas.')
 cli.flags.DEFINE_integer(
   'documents', 2_000, 'Held-out documents that each is measured on.', lower_bound=2
 )
 cli.flags.DEFINE_string(
   'out', None, 'Where to write, without the ending; DIR/bounds of the first DIR by default.'
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of the table.')
+cli.define_json()
 
 
 def main():
   flags = cli.FLAGS
-  if not flags.runs:
+  if not flags.weights:
     raise ConfigError('a run on a synthetic language is needed: python -m tools.bounds runs/mine')
-  directories = [storage.resolve_path(name, '--runs') for name in flags.runs.split(',')]
+  directories = [storage.resolve_path(name, '--weights') for name in flags.weights.split(',')]
   out = storage.resolve_path(flags.out, '--out') if flags.out else directories[0] / 'bounds'
   if not storage.remote(out) and not out.absolute().parent.is_dir():
     raise ConfigError(f'--out={out}: there is no such folder.')
@@ -51,4 +51,4 @@ def main():
 
 
 if __name__ == '__main__':
-  cli.run(main, positional='runs')
+  cli.run(main, positional='weights')

@@ -22,7 +22,7 @@ cli.flags.DEFINE_bool(
 cli.flags.DEFINE_integer(
   'compiles', 6, 'With --search: how many of them to compile, best first.', lower_bound=1
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object.')
+cli.define_json()
 
 
 def main():

@@ -12,14 +12,14 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
-cli.flags.DEFINE_string('sweep', None, 'The folder of a sweep.')
+cli.define_weights('The folder of a sweep.')
 cli.flags.DEFINE_string('out', None, 'Where to write, without the ending; DIR/report by default.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of the table.')
+cli.define_json()
 
 
 def main():
   flags = cli.FLAGS
-  if not flags.sweep:
+  if not flags.weights:
     raise ConfigError('the folder of a sweep is needed: python -m tools.report sweeps/mine')
 
   # These import jax, which `--help` should not wait for.
@@ -28,7 +28,7 @@ def main():
   from tools.report.pareto import pareto
   from tools.report.tables import tables
 
-  directory = storage.resolve_path(flags.sweep, '--sweep')
+  directory = storage.resolve_path(flags.weights, '--weights')
   sweep = results.load(directory)
   found, front = tables(sweep), pareto(sweep)
   out = storage.resolve_path(flags.out, '--out') if flags.out else directory / 'report'
@@ -88,4 +88,4 @@ def _mean_json(mean) -> dict:
 
 
 if __name__ == '__main__':
-  cli.run(main, positional='sweep')
+  cli.run(main, positional='weights')

@@ -30,7 +30,7 @@ cli.flags.DEFINE_bool('list', False, 'Only say which runs are finished, begun or
 cli.flags.DEFINE_list(
   'slurm', None, 'Submit to SLURM: time=MINUTES,partition=NAME,cpus=8,gpus=1,parallel=16 ...'
 )
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of a table.')
+cli.define_json()
 
 
 def main():
