@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SWITCH = Path('/sys/kernel/mm/transparent_hugepage/enabled')
 PROGRAM = """
 import os, sys
-from training import allocator
+from runtime import allocator
 allocator.reexec_with_huge_pages()
 block = bytearray(256 * 2**20)
 block[::4096] = b"x" * len(block[::4096])
@@ -34,7 +34,7 @@ def said(**environment) -> tuple[int, list[str]]:
     text=True,
     stdout=subprocess.PIPE,
   )
-  return program.pid, program.communicate(timeout=60)[0].split()
+  return program.pid, program.communicate(timeout=600)[0].split()
 
 
 @pytest.mark.skipif(

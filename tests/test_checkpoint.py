@@ -221,7 +221,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
     'import resource, sys\n'
     'sys.path[:0] = [sys.argv[1], sys.argv[1] + "/tests"]\n'
     'import test_checkpoint as t\n'
-    'from configs import cli\n'
+    'from runtime import cli\n'
     'state = t.make_state(3, width=200_000)\n'
     'resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\n'
     'cli.run(lambda: t.checkpoint.save(sys.argv[2], 3, state, {}, keep=1), ["save"])\n'
@@ -229,7 +229,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
   root = Path(__file__).resolve().parents[1]
   result = subprocess.run(
     [sys.executable, '-c', code, str(root), str(folder)],
-    timeout=60,
+    timeout=600,
     text=True,
     capture_output=True,
     env=dict(os.environ, JAX_PLATFORMS='cpu'),
