@@ -5,6 +5,7 @@ FAULT=die_in_save:2     kill -9 in the middle of the second save
 FAULT=nan_at:5          the parameters before step 5 are NaN
 FAULT=sleep_at:3        step 3 takes an hour
 FAULT=oom_at:3          the device has no memory for step 3
+FAULT=hold_in:step:3    at the beginning of phase step:3, until the file that names it is removed
 FAULT=none              none of these, but `mark` writes the phase of the run
 """
 
@@ -54,5 +55,11 @@ def maybe_exhaust(step: int):
 
 def mark(directory: epath.PathLike, phase: str):
   """Writes where the run is, so that a test can send a signal in a known phase."""
-  if 'FAULT' in os.environ:
-    (epath.Path(directory) / f'phase{distributed.index() or ""}').write_text(phase)
+  if 'FAULT' not in os.environ:
+    return
+  path = epath.Path(directory) / f'phase{distributed.index() or ""}'
+  path.write_text(phase)
+  if os.environ['FAULT'] == f'hold_in:{phase}':
+    os.environ['FAULT'] = 'none'  # the first time only
+    while path.exists():
+      time.sleep(0.01)

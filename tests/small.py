@@ -1,5 +1,6 @@
 """Small models for tests: a published shape in everything but size."""
 
+import functools
 import importlib
 
 import jax
@@ -31,11 +32,16 @@ def network(
 ) -> tuple[Network, dict]:
   """(network, parameters): initialised wider than published, so that attention is far from uniform.
 
-  Its functions are jitted: run operation by operation, each would be compiled by itself.
+  The same arguments give the same network, whose jitted functions are compiled once for all tests.
   """
-  net = make_network(
-    model(config, **dict(init_scale=0.3) | changes), mask=mask, packed=packed, heads=heads
-  )
+  changed = tuple(sorted((dict(init_scale=0.3) | changes).items()))
+  net, params = _made(config, mask, packed, tuple(heads), changed)
+  return net, jax.tree.map(lambda x: x, params)  # dicts of its own: a test may change them
+
+
+@functools.cache
+def _made(config: str, mask: str, packed: bool, heads: tuple, changed: tuple):
+  net = make_network(model(config, **dict(changed)), mask=mask, packed=packed, heads=heads)
   params = jax.jit(lambda key: make_params(net, key))(jax.random.key(0))
   return net._replace(apply=jax.jit(net.apply), inspect=jax.jit(net.inspect)), params
 

@@ -34,7 +34,7 @@ def said(**environment) -> tuple[int, list[str]]:
     text=True,
     stdout=subprocess.PIPE,
   )
-  return program.pid, program.communicate(timeout=60)[0].split()
+  return program.pid, program.communicate(timeout=600)[0].split()
 
 
 @pytest.mark.skipif(

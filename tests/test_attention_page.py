@@ -93,7 +93,7 @@ def browse(text: str, folder: Path, script: str):
     ],
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=600,
     check=True,
   )
   return json.loads(

@@ -261,7 +261,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
   root = Path(__file__).resolve().parents[1]
   result = subprocess.run(
     [sys.executable, '-c', code, str(root), str(folder)],
-    timeout=60,
+    timeout=600,
     text=True,
     capture_output=True,
     env=dict(os.environ, JAX_PLATFORMS='cpu'),

@@ -397,7 +397,7 @@ def test_eval_answers_with_a_code(asked, code, words):
     cwd=ROOT,
     capture_output=True,
     text=True,
-    timeout=120,
+    timeout=600,
     env=dict(os.environ, JAX_PLATFORMS='cpu'),
   )
   assert result.returncode == code, result.stderr

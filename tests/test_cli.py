@@ -1,20 +1,28 @@
-"""Every error is a clear line and a documented code, at once: long before jax would be imported."""
+"""Every error is a clear line and a documented code, at once: before jax is imported."""
 
 import os
 from pathlib import Path
 import subprocess
 import sys
-import time
 
+import jax_stub
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def call(*args: str, program: str = 'train.py') -> subprocess.CompletedProcess:
-  env = dict(os.environ, JAX_PLATFORMS='cpu')
+@pytest.fixture(scope='module')
+def before_jax(tmp_path_factory) -> dict[str, str]:
+  """Variables of processes that end with another code if they import jax."""
+  return jax_stub.environment(tmp_path_factory.mktemp('jax'))
+
+
+def call(
+  *args: str, program: str = 'train.py', env: dict | None = None
+) -> subprocess.CompletedProcess:
+  env = env or dict(os.environ, JAX_PLATFORMS='cpu')
   return subprocess.run(
-    [sys.executable, program, *args], cwd=ROOT, env=env, capture_output=True, text=True, timeout=60
+    [sys.executable, program, *args], cwd=ROOT, env=env, capture_output=True, text=True, timeout=600
   )
 
 
@@ -55,10 +63,8 @@ BERT = '--config=configs/bert_tiny.py'
     (['--config='], 'config'),
   ],
 )
-def test_a_mistake_on_the_command_line_is_explained_within_three_seconds(args, words):
-  began = time.monotonic()
-  assert words in refused(call(*args))
-  assert time.monotonic() - began < 3
+def test_a_mistake_on_the_command_line_is_explained_before_jax_is_imported(args, words, before_jax):
+  assert words in refused(call(*args, env=before_jax))
 
 
 @pytest.mark.parametrize(
@@ -72,13 +78,13 @@ def test_a_mistake_on_the_command_line_is_explained_within_three_seconds(args, w
     ('config.unlock().stepps = 3', 'Did you mean config.steps?'),
   ],
 )
-def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_path):
+def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_path, before_jax):
   path = tmp_path / 'config.py'
   path.write_text(
     f'from configs import base\ndef get_config():\n  config = base.get_config()\n  {body}\n'
     '  return config\n'
   )
-  assert words in refused(call(f'--config={path}'))
+  assert words in refused(call(f'--config={path}', env=before_jax))
 
 
 @pytest.mark.parametrize(
@@ -94,9 +100,8 @@ def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_
 def test_eval_says_what_is_wrong_with_a_folder(content, args, code, words, tmp_path):
   if content:
     (tmp_path / 'config.json').write_text(content)
-  assert words in refused(
-    call(*(arg.format(folder=tmp_path) for arg in args), program='eval.py'), code
-  )
+  flags = [arg.format(folder=tmp_path) for arg in args]
+  assert words in refused(call(*flags, program='eval.py'), code)
 
 
 def test_a_device_that_is_not_there_is_an_error_of_the_environment(tmp_path):
@@ -108,7 +113,7 @@ def test_a_device_that_is_not_there_is_an_error_of_the_environment(tmp_path):
     env=env,
     capture_output=True,
     text=True,
-    timeout=60,
+    timeout=600,
   )
   assert result.returncode == 6 and 'Traceback' not in result.stderr, result.stderr
   assert (
@@ -118,11 +123,11 @@ def test_a_device_that_is_not_there_is_an_error_of_the_environment(tmp_path):
 
 def test_nothing_of_the_command_line_imports_jax():
   code = 'import sys, train; sys.exit("jax" in sys.modules or "matplotlib" in sys.modules)'
-  assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=60).returncode == 0
+  assert subprocess.run([sys.executable, '-c', code], cwd=ROOT, timeout=600).returncode == 0
 
 
-def test_help_names_the_flags_and_ends_well():
-  result = call('--help')
+def test_help_names_the_flags_and_ends_well(before_jax):
+  result = call('--help', env=before_jax)
   assert result.returncode == 0
   assert all(
     flag in result.stdout for flag in ('--config', '--workdir', '--restart', '--allow_change')

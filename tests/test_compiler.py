@@ -32,7 +32,7 @@ def compute(folder) -> str:
     env=env,
     capture_output=True,
     text=True,
-    timeout=60,
+    timeout=600,
   )
   assert result.returncode == 0, result.stderr
   return result.stdout

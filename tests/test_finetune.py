@@ -252,7 +252,7 @@ def call(*args) -> subprocess.CompletedProcess:
     [sys.executable, '-m', 'tools.finetune', *map(str, args)],
     cwd=ROOT,
     text=True,
-    timeout=300,
+    timeout=600,
     capture_output=True,
     env=dict(os.environ, JAX_PLATFORMS='cpu'),
   )

@@ -168,6 +168,11 @@ def wait_for(holds, seconds: int):
     time.sleep(0.2)
 
 
+def state(job: str) -> str:
+  asked = ['squeue', '--noheader', f'--jobs={job}', '--format=%T']
+  return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
+
+
 @pytest.mark.slow
 def test_a_job_that_slurm_stops_goes_back_into_the_queue_and_ends_in_the_same_bits(tmp_path):
   if (
@@ -208,9 +213,9 @@ def test_a_job_that_slurm_stops_goes_back_into_the_queue_and_ends_in_the_same_bi
   )
   wait_for(lambda: steps() > 300, 900)
   subprocess.run(['scancel', '--signal=TERM', job], check=True)
-  wait_for(lambda: 'back into the queue' in log.read_text(), 120)
+  wait_for(lambda: 'back into the queue' in log.read_text(), 600)
   assert 300 < steps() < 3_000
-  time.sleep(2)
+  wait_for(lambda: state(job) == 'PENDING', 600)
   subprocess.run(['scontrol', 'update', f'JobId={job}', 'StartTime=now'], check=True)
   wait_for((parts / 'result.json').exists, 900)
   assert 'start 2 on' in log.read_text() and 'resuming' in log.read_text()

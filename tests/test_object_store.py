@@ -69,7 +69,7 @@ def store():
   with pytest.MonkeyPatch.context() as patch:
     for name, value in env.items():
       patch.setenv(name, value)
-    for _ in range(100):
+    while True:
       try:
         request.urlopen(
           request.Request(
@@ -77,10 +77,11 @@ def store():
             data=b'{"name": "bucket"}',
             headers={'content-type': 'application/json'},
           ),
-          timeout=5,
+          timeout=60,
         )
         break
       except OSError:
+        assert process.poll() is None
         time.sleep(0.1)
     yield storage.resolve_path('gs://bucket')
   process.kill()

@@ -132,7 +132,7 @@ def command(text: Path, folder: Path, *more: str) -> list[str]:
 
 def prepare(text: Path, folder: Path, *more: str) -> subprocess.CompletedProcess:
   return subprocess.run(
-    command(text, folder, *more), cwd=ROOT, capture_output=True, text=True, timeout=240
+    command(text, folder, *more), cwd=ROOT, capture_output=True, text=True, timeout=600
   )
 
 
@@ -227,7 +227,7 @@ def test_a_set_that_tfds_made_with_beam_gives_the_same_rows_in_one_shard_and_in_
   pytest.importorskip('apache_beam', reason='the extra beam is not installed')
   (tmp_path / 'builder.py').write_text(BUILDER)
   subprocess.run(
-    [sys.executable, tmp_path / 'builder.py', text, tmp_path / 'tfds'], check=True, timeout=200
+    [sys.executable, tmp_path / 'builder.py', text, tmp_path / 'tfds'], check=True, timeout=600
   )
   monkeypatch.setenv('TFDS_DATA_DIR', str(tmp_path / 'tfds'))
   found, ways = (

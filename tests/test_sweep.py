@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -196,8 +197,14 @@ def test_one_task_may_be_fine_tuned_under_several_masks():
 
 
 def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypatch):
+  (tmp_path / 'begun').mkdir()
   (tmp_path / 'program.py').write_text(
-    'import os, time\nprint(os.environ["CUDA_VISIBLE_DEVICES"])\ntime.sleep(1)\n'
+    'import os, time\nfrom pathlib import Path\n'
+    'print(os.environ["CUDA_VISIBLE_DEVICES"])\n'
+    f'begun = Path({str(tmp_path / "begun")!r})\n'
+    '(begun / str(os.getpid())).touch()\n'
+    'while len(list(begun.iterdir())) < 2:  # the first waits for the second\n'
+    '  time.sleep(0.01)\n'
   )
   monkeypatch.setitem(
     evaluations.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}')
@@ -221,7 +228,9 @@ def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypat
 
 
 def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkeypatch):
-  (tmp_path / 'program.py').write_text('import time\nprint("here", flush=True)\ntime.sleep(60)\n')
+  (tmp_path / 'program.py').write_text(
+    'import os, time\nprint("here", os.getpid(), flush=True)\ntime.sleep(3_600)\n'
+  )
   monkeypatch.setitem(
     evaluations.PROGRAMS, 'own', ((str(tmp_path / 'program.py'),), '--workdir={}')
   )
@@ -240,17 +249,21 @@ def test_a_caller_that_stops_ends_what_runs_and_nothing_follows(tmp_path, monkey
     )
   said, log = [], first.folder.with_name(f'{first.folder.name}-own.log')
   monkeypatch.setattr(executing, 'wait', lambda *args, **kwargs: _stop_when(log))
-  began = time.monotonic()
+  threads = set(threading.enumerate())
   with pytest.raises(SystemExit):
     list(executing.execute(sweep, list(sweep.runs), [None], 'DATA', said.append))
-  time.sleep(0.5)
-  assert time.monotonic() - began < 30 and said == ['seed=1: a'] and log.read_text() == 'here\n'
+  for thread in set(threading.enumerate()) - threads:  # what would have started the next one
+    thread.join(600)
+  assert said == ['seed=1: a']
+  here, pid = log.read_text().split()
+  with pytest.raises(ProcessLookupError):
+    os.kill(int(pid), 0)
   assert not second.folder.with_name(f'{second.folder.name}-own.log').exists()
 
 
 def _stop_when(log):
   """As SIGTERM does it: the caller is thrown out of its wait once something runs."""
-  while not log.exists() or 'here' not in log.read_text():
+  while not log.exists() or not log.read_text().endswith('\n'):
     time.sleep(0.05)
   raise SystemExit(143)
 

@@ -36,7 +36,7 @@ def call(tool: str, *args, given: str = '') -> subprocess.CompletedProcess:
     input=given,
     text=True,
     capture_output=True,
-    timeout=120,
+    timeout=600,
     env=dict(os.environ, JAX_PLATFORMS='cpu'),
   )
 

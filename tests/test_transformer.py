@@ -47,7 +47,7 @@ def build(name: str, **kw):
 
 
 def hidden(net, params, batch):
-  return np.asarray(jax.jit(net.apply)(params, batch)['hidden'])
+  return np.asarray(net.apply(params, batch)['hidden'])
 
 
 @pytest.mark.parametrize('name', VARIANTS)
