@@ -1,21 +1,25 @@
-"""Labelled tasks that measure language understanding: SST-2, MRPC, RTE, SICK, CoNLL-2000 chunking.
+"""Labelled tasks that measure language understanding: a module of this folder each. It has
+
+  KIND     text | pair | words: what an example is, which decides head, loss and metric
+  CLASSES  names of the labels, by index
+  FILES    {split: names of its files}
+  read     (path) -> examples of one file; raises DataError with file and line
+  GLUE     where TensorFlow Datasets has the task: the features of a row that are texts
 
 A task is read from a folder with its published files, or where GLUE has it from TensorFlow
 Datasets. Where a task has no validation file, every tenth training example is set aside as one and
 never trained on.
 """
 
-from collections.abc import Callable, Iterator
 import dataclasses
 import importlib
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
 
 import numpy as np
 
 from data.errors import DataError
-from data.tasks import published
-from data.tasks.published import Example
+from data.tasks.files import Example
 
 # every so many training examples, one is for validation where there is no file for it
 _SET_ASIDE = 10
@@ -50,58 +54,18 @@ def _draw(examples: list[Example], limit: int, seed: int) -> list[Example]:
   return [examples[index] for index in order[:limit]]
 
 
-class Published(NamedTuple):
-  """A task as it is published.
-
-  Attributes:
-    kind, classes: as a Task's.
-    files: names of the files of each split.
-    read: yields the examples of one file.
-  """
-
-  kind: str
-  classes: tuple[str, ...]
-  files: dict[str, tuple[str, ...]]
-  read: Callable[[Path], Iterator[Example]]
+def _tasks() -> dict[str, ModuleType]:
+  """Every task there is: the modules of this folder that have a KIND."""
+  names = sorted(path.stem for path in Path(__file__).parent.glob('*.py'))
+  modules = {
+    name: importlib.import_module(f'data.tasks.{name}')
+    for name in names
+    if name not in ('__init__', 'labelled')
+  }
+  return {name: module for name, module in modules.items() if hasattr(module, 'KIND')}
 
 
-TASKS = dict(
-  sst2=Published(
-    kind='text',
-    classes=('negative', 'positive'),
-    files=dict(train=('train.txt',), validation=('dev.txt',), test=('test.txt',)),
-    read=published.sst2,
-  ),
-  mrpc=Published(
-    kind='pair',
-    classes=('not_equivalent', 'equivalent'),
-    files=dict(train=('train.tsv',), validation=('val.tsv',), test=('test.tsv',)),
-    read=published.mrpc,
-  ),
-  rte=Published(
-    kind='pair',
-    classes=('entailment', 'not_entailment'),
-    files=dict(
-      train=('rte1_dev.xml', 'rte2_dev.xml', 'rte3_dev.xml'),
-      test=('rte1_test.xml', 'rte2_test.xml', 'rte3_test.xml'),
-    ),
-    read=published.rte,
-  ),
-  sick=Published(
-    kind='pair',
-    classes=published.SICK_LABELS,
-    files=dict(
-      train=('SICK_train.txt',), validation=('SICK_trial.txt',), test=('SICK_test_annotated.txt',)
-    ),
-    read=published.sick,
-  ),
-  conll2000=Published(
-    kind='words',
-    classes=published.CHUNK_TAGS,
-    files=dict(train=('train.txt.gz',), test=('test.txt.gz',)),
-    read=published.conll2000,
-  ),
-)
+TASKS = _tasks()
 
 
 def load(name: str, source: str | Path) -> Task:
@@ -119,10 +83,10 @@ def load(name: str, source: str | Path) -> Task:
     raise DataError(f'task {name!r} is not known; these are: {", ".join(TASKS)}')
   task = TASKS[name]
   if str(source) == 'tfds':
-    splits = _from_tfds(name, task.classes)
+    splits = _from_tfds(name, task.CLASSES)
   else:
     folder = Path(source).expanduser() / name
-    splits = {split: _read_split(name, split, folder) for split in task.files}
+    splits = {split: _read_split(name, split, folder) for split in task.FILES}
   for split, examples in splits.items():
     if not examples:
       raise DataError(f'{name}: the {split} split has no examples')
@@ -131,14 +95,14 @@ def load(name: str, source: str | Path) -> Task:
     splits['validation'] = train[::_SET_ASIDE]
     splits['train'] = [example for index, example in enumerate(train) if index % _SET_ASIDE]
   ordered = {split: splits[split] for split in _SPLITS if split in splits}
-  return Task(name, task.kind, task.classes, ordered)
+  return Task(name, task.KIND, task.CLASSES, ordered)
 
 
 def _read_split(name: str, split: str, folder: Path) -> list[Example]:
   task = TASKS[name]
   examples = []
-  for file in task.files[split]:
-    examples += task.read(_existing(folder / file, name, task.files))
+  for file in task.FILES[split]:
+    examples += task.read(_existing(folder / file, name, task.FILES))
   return examples
 
 
@@ -149,15 +113,12 @@ def _existing(path: Path, name: str, files: dict[str, tuple[str, ...]]) -> Path:
   return path
 
 
-# features of a row of GLUE that are texts
-_GLUE = dict(sst2=('sentence',), mrpc=('sentence1', 'sentence2'), rte=('sentence1', 'sentence2'))
-
-
 def _from_tfds(name: str, classes: tuple[str, ...]) -> dict[str, list[Example]]:
   """train and validation of a GLUE task; the labels of its test split are not public."""
-  if name not in _GLUE:
+  there = [other for other, module in TASKS.items() if hasattr(module, 'GLUE')]
+  if name not in there:
     raise DataError(
-      f'{name} is not in TensorFlow Datasets (only {", ".join(_GLUE)} are): give a folder of files'
+      f'{name} is not in TensorFlow Datasets (only {", ".join(there)} are): give a folder of files'
     )
   import tensorflow_datasets as tfds  # takes seconds, and most uses read files
 
@@ -179,7 +140,7 @@ def _from_tfds(name: str, classes: tuple[str, ...]) -> dict[str, list[Example]]:
   index = [classes.index(label) for label in names]
 
   def example(row: dict) -> Example:
-    texts = tuple(_text(row[feature]) for feature in _GLUE[name])
+    texts = tuple(_text(row[feature]) for feature in TASKS[name].GLUE)
     return Example(texts, index[int(row['label'])])
 
   return {split: list(map(example, source)) for split, source in sources.items()}

@@ -1,0 +1,136 @@
+"""Draws the floors of this code from its imports: python -m tools.architecture [--out=FILE.png]
+
+A floor is a row of rooms that import nothing of each other; a room imports only from floors below.
+The picture and the numbers (files, lines, arrows, circles) are read from the source: nothing is
+imported, so what is drawn is what is there.
+"""
+
+import ast
+import json
+from pathlib import Path
+
+from runtime import cli
+
+cli.flags.DEFINE_string('out', None, 'The .png to draw; without it only the numbers are printed.')
+cli.flags.DEFINE_bool('json', False, 'One JSON object instead of lines.')
+
+ROOT = Path(__file__).resolve().parents[1]
+ABOUT = dict(
+  tools='programs',
+  examples='complete runs',
+  training='loop, step, state',
+  evaluation='scores',
+  interop='other formats',
+  inference='use of a model',
+  models='the network',
+  objectives='losses',
+  parallel='mesh axes',
+  runtime='life of a process',
+  data='text to rows',
+  configs='what to run',
+)
+_TOP = ('train.py', 'eval.py')
+_INK, _SOFT, _BOX = '#1d2733', '#8793a3', '#eef3fa'
+
+
+def rooms() -> dict[str, list[Path]]:
+  """The files of each room."""
+  return {name: sorted((ROOT / name).rglob('*.py')) for name in ABOUT}
+
+
+def arrows(found: dict[str, list[Path]]) -> set[tuple[str, str]]:
+  """(room, room that it imports from), each once."""
+  pairs = set()
+  for room, files in found.items():
+    for path in files:
+      for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+        pairs |= {(room, top) for top in _imported(node) if top in found and top != room}
+  return pairs
+
+
+def _imported(node: ast.AST) -> set[str]:
+  """The top packages that an import statement names."""
+  if isinstance(node, ast.Import):
+    return {alias.name.partition('.')[0] for alias in node.names}
+  if isinstance(node, ast.ImportFrom) and node.module:
+    return {node.module.partition('.')[0]}
+  return set()
+
+
+def floors(pairs: set[tuple[str, str]]) -> list[list[str]]:
+  """Rooms by floor, the lowest first: each stands above all that it imports.
+
+  Raises:
+    ValueError: some rooms import each other in a circle.
+  """
+  left, found = dict.fromkeys(ABOUT), []
+  while left:
+    standing = [room for room in left if not any(a == room and b in left for a, b in pairs)]
+    if not standing:
+      raise ValueError(f'these rooms import each other in a circle: {", ".join(left)}')
+    found.append(standing)
+    left = {room: None for room in left if room not in standing}
+  return found
+
+
+def draw(out: Path, levels: list[list[str]], pairs, found: dict[str, list[Path]]):
+  """The picture: a row a floor, an arrow for each pair of neighbouring floors' rooms."""
+  import matplotlib
+
+  matplotlib.use('agg')
+  from matplotlib import pyplot
+
+  figure, axes = pyplot.subplots(figsize=(9, 1.05 * len(levels)), layout='constrained')
+  middle = {}
+  for height, rooms_here in enumerate(levels):
+    for place, room in enumerate(rooms_here):
+      middle[room] = ((place + 0.5) / len(rooms_here) * 10, height)
+  for upper, lower in sorted(pairs):
+    (x, y), (to_x, to_y) = middle[upper], middle[lower]
+    near = y - to_y == 1
+    axes.annotate(
+      '',
+      (to_x, to_y + 0.27),
+      (x, y - 0.27),
+      arrowprops=dict(arrowstyle='->', color=_SOFT, alpha=0.9 if near else 0.18, linewidth=1.1),
+    )
+  for room, (x, y) in middle.items():
+    lines = sum(len(path.read_text(encoding='utf-8').splitlines()) for path in found[room])
+    axes.text(
+      x,
+      y,
+      f'{room}/\n{ABOUT[room]}\n{len(found[room])} files, {lines:,} lines',
+      ha='center',
+      va='center',
+      color=_INK,
+      fontsize=9,
+      linespacing=1.35,
+      bbox=dict(boxstyle='round,pad=0.45', facecolor=_BOX, edgecolor=_SOFT),
+    )
+  axes.set(xlim=(0, 10), ylim=(-0.4, len(levels) - 0.6))
+  axes.set_axis_off()
+  axes.set_title('Imports point downward only; faint arrows skip a floor', color=_INK, fontsize=10)
+  figure.savefig(out, dpi=130)
+  pyplot.close(figure)
+
+
+def main():
+  flags = cli.FLAGS
+  found = rooms()
+  pairs = arrows(found)
+  levels = floors(pairs)
+  numbers = dict(
+    files=sum(map(len, found.values())), arrows=len(pairs), circles=0, floors=levels[::-1]
+  )
+  if flags.out:
+    draw(Path(flags.out), levels, pairs, found)
+  if flags.json:
+    print(json.dumps(numbers))
+    return
+  for level in numbers['floors']:
+    print('  '.join(f'{room} ({len(found[room])})' for room in level))
+  print(f'{numbers["files"]} files, {len(pairs)} arrows between rooms, no circle')
+
+
+if __name__ == '__main__':
+  cli.run(main)
