@@ -68,14 +68,13 @@ def prove(
   """
   probe = _Probe(config, mask=mask, packed=packed, heads=heads)
   row_TxT, cached_TxT = probe.measure()
-  _compare(row_TxT, visible(mask, _SEGMENT, _PREFIX, packed=packed), f'mask={mask!r}')
+  layers = probe.config.layers
+  seen_TxT = visible(mask, _SEGMENT, _PREFIX, packed=packed)
+  _compare(row_TxT, reached(seen_TxT, layers), f'mask={mask!r}')
   if probe.writes:
     prompt_T = np.arange(_T) < _PROMPT
-    _compare(
-      cached_TxT,
-      visible(mask, np.ones(_T, int), prompt_T, packed=True),
-      f'mask={mask!r}, read with a cache',
-    )
+    seen_TxT = visible(mask, np.ones(_T, int), prompt_T, packed=True)
+    _compare(cached_TxT, reached(seen_TxT, layers), f'mask={mask!r}, read with a cache')
   if 'clm' in heads and not answers_seen:
     _hides_answers(row_TxT, prefix=KINDS[mask].prefix)
 
@@ -91,6 +90,17 @@ def visible(mask: str, segment_T: np.ndarray, prefix_T: np.ndarray, *, packed: b
       together = (segment_T[query] > 0) == (segment_T[key] > 0)
     visible_TxT[query, key] = together and rule(query, key, prefix_T[key])
   return visible_TxT
+
+
+def reached(visible_TxT: np.ndarray, layers: int) -> np.ndarray:
+  """bool TxT: which inputs an output depends on after so many layers, each seeing what it may.
+
+  A window reaches as far again with every layer; what a causal mask shows stays the same.
+  """
+  reached_TxT = np.eye(len(visible_TxT), dtype=bool)
+  for _ in range(layers):
+    reached_TxT = (visible_TxT.astype(int) @ reached_TxT.astype(int)) > 0
+  return reached_TxT
 
 
 class _Probe:

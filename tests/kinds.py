@@ -18,8 +18,8 @@ from inference.model import Model
 from interop.export import export
 from parallel import sharding
 from runtime import workdir
-from training import checkpoint
-from training.experiment import assemble, make_run_state
+from training import saver
+from training.experiment import build_experiment, make_run_state
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted(
@@ -134,7 +134,7 @@ def alike() -> list[list[str]]:
 def make_run(config, directory: Path):
   """The workdir of a run of this config, before its first step."""
   directory.mkdir(parents=True)
-  experiment = assemble(config)
+  experiment = build_experiment(config)
   prepared = experiment.prepared
   (directory / 'config.json').write_text(json.dumps(check.resolve(config)))
   prepared.tokenizer.save(directory / 'tokenizer.json')
@@ -144,7 +144,7 @@ def make_run(config, directory: Path):
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
     _, make, *_ = make_run_state(config, experiment.network, mesh)
-    checkpoint.save(directory / 'checkpoints', 0, make(), dict(tokens=0), keep=1)
+    saver.save(directory / 'checkpoints', 0, make(), dict(tokens=0), keep=1)
 
 
 def make_toy_run(name: str, changes: dict, folder: Path, directory: Path):

@@ -19,6 +19,7 @@ OURS = (
   'evaluation',
   'interop',
   'tools',
+  'examples',
 )
 
 # What a folder (or a file, which wins) may import besides the standard library.
@@ -78,6 +79,7 @@ RULES = {
   },
   'training': {*OURS, 'jax', 'numpy', 'etils'} - {'tools'},
   'tools': {*OURS, 'jax', 'numpy', 'scipy', 'matplotlib', 'rich', 'etils'},
+  'examples': {*OURS, 'jax', 'numpy'},
 }
 # Libraries that only these files know.
 WAISTS = {

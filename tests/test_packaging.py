@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 HEAVY = ('tensorflow', 'tensorflow-cpu', 'tf-nightly', 'torch', 'torchvision', 'keras', 'tf-keras')
-NOT_CODE = ('tests', 'build', 'runs')
+NOT_CODE = ('tests', 'examples', 'build', 'runs')
 # Modules that no distribution installed here provides: of
 # a later standard library, and of an extra.
 ELSEWHERE = ('compression', 'torch', 'transformers', 'submitit', 'libtpu', 'apache_beam')

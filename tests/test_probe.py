@@ -23,8 +23,7 @@ PLAIN = WORDS[5:14]
 
 @functools.cache
 def frozen(mask: str = 'bidirectional', layer: int = 2, max_length: int = 16) -> probe.Frozen:
-  # rotary: a position table as wide as the words drowns them
-  shape = dict(init_scale=0.3, max_length=max_length, positions='rotary')
+  shape = dict(init_scale=0.3, max_length=max_length)
   network, params = small.network('bert_base', mask=mask, packed=False, **shape)
   tokenizer = tokenizers.from_vocabulary(WORDS, lowercase=True)
   model = Model(small.model(**shape), mask, (), network, params, tokenizer, True, 'a small model')

@@ -22,6 +22,7 @@ FOLDERS = (
   'configs',
   'data',
   'docs',
+  'examples',
   'evaluation',
   'inference',
   'interop',
