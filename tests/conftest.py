@@ -2,8 +2,8 @@
 
 Tests compile far more than they run, so the compiler is told to be quick rather than thorough, and
 each program is compiled once for all tests, workers and child processes of a session. Where
-JAX_COMPILATION_CACHE_DIR names a folder, programs are kept there for the next session too: their
-keys hold the versions, the compiler's options and the machine.
+JAX_COMPILATION_CACHE_DIR names a folder, programs are kept there for the next session too. Their
+keys hold jaxlib's version and the compiler's options; keep a folder to one machine.
 """
 
 import os
