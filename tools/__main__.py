@@ -14,7 +14,7 @@ GROUPS = {
   'Train': ('prepare', 'train', 'finetune', 'sweep'),
   'Evaluate': ('eval', 'report', 'bounds'),
   'Use a model': ('generate', 'fill_mask', 'embed', 'convert'),
-  'Look inside': ('attention', 'batch', 'grid'),
+  'Look inside': ('attention', 'batch', 'grid', 'architecture', 'configs'),
   'Plan and measure': ('plan', 'memory', 'bench'),
 }
 PROGRAMS = tuple(name for names in GROUPS.values() for name in names)

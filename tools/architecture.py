@@ -12,7 +12,7 @@ from pathlib import Path
 from runtime import cli
 
 cli.flags.DEFINE_string('out', None, 'The .png to draw; without it only the numbers are printed.')
-cli.flags.DEFINE_bool('json', False, 'One JSON object instead of lines.')
+cli.define_json('One JSON object instead of lines.')
 
 ROOT = Path(__file__).resolve().parents[1]
 ABOUT = dict(

@@ -1,0 +1,136 @@
+"""Lists every config: python -m tools.configs [--out=docs/configs.md]
+
+Size, data, budget, what it is expected to reach and in what time, as its docstring says, and the
+stock class of transformers that its result exports to, or why there is none.
+"""
+
+import ast
+import importlib
+import json
+import math
+from pathlib import Path
+import re
+
+from runtime import cli
+
+cli.flags.DEFINE_string('out', None, 'The Markdown file to write; the table is printed otherwise.')
+cli.define_json('One JSON object instead of a table.')
+
+ROOT = Path(__file__).resolve().parents[1]
+_NO_CONFIG = ('__init__', 'base')
+_COLUMNS = dict(
+  name='config',
+  parameters='parameters',
+  shape='layers x width, heads',
+  cell='mask + objectives',
+  rows='rows a step',
+  steps='steps',
+  corpus='corpus',
+  expected='expected',
+  time='time',
+  exports='exports to',
+)
+
+
+def names() -> list[str]:
+  """The configs of configs/, as NAME; those in folders as FOLDER.NAME."""
+  found = []
+  for path in sorted((ROOT / 'configs').rglob('*.py')):
+    inside = path.relative_to(ROOT / 'configs').with_suffix('')
+    if inside.parts[0] not in ('schema', 'sweeps') and path.stem not in _NO_CONFIG:
+      found.append('.'.join(inside.parts))
+  return found
+
+
+def facts(name: str) -> dict:
+  """What there is to say of a config; shapes are counted, nothing is trained."""
+  from configs.schema import grid
+  from models.network import parameter_shapes
+  from objectives.term import Vocabulary
+  from training import budget
+  from training.experiment import build
+
+  module = importlib.import_module(f'configs.{name}')
+  config = budget.settle(module.get_config())
+  experiment = build(config, Vocabulary.any_of(config.model.vocab_size))
+  shapes = parameter_shapes(experiment.network)
+  model = config.model
+  lengths = ' then '.join(str(T) for _, T in experiment.phases)
+  return dict(
+    name=f'configs/{name.replace(".", "/")}.py',
+    parameters=sum(math.prod(shape) for shape in shapes.values()),
+    shape=f'{model.layers} x {model.width}, {model.heads}',
+    cell=config.schedule or str(grid.main_cell(config)),
+    rows=f'{config.batch_size} x {lengths}',
+    steps=config.steps,
+    corpus=config.data.corpus,
+    expected=entry(name, 'Expected'),
+    time=entry(name, 'Time'),
+    exports=exports(experiment),
+  )
+
+
+def entry(name: str, title: str) -> str:
+  """An entry of a config's docstring, as `Expected:`; empty where it has none."""
+  source = (ROOT / 'configs' / f'{name.replace(".", "/")}.py').read_text(encoding='utf-8')
+  docstring = ast.get_docstring(ast.parse(source)) or ''
+  found = re.search(rf'^{title}:\s*(.*(?:\n[ \t]+\S.*)*)', docstring, re.MULTILINE)
+  return ' '.join(found[1].split()) if found else ''
+
+
+def exports(experiment) -> str:
+  """The stock class that computes a config's network, or why there is none."""
+  from configs import base
+  from interop.describe import describe
+  from runtime.errors import WeightsError
+
+  defaults = base.get_config().model.to_dict()
+  heads = experiment.cells[experiment.main].objective.heads
+  ids = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
+  try:
+    _, theirs = describe(vars(experiment.model), defaults, experiment.config.mask, heads, ids)
+  except WeightsError as error:
+    return f'nothing; {_nearest(str(error))}'
+  return theirs['architectures'][0]
+
+
+def _nearest(reasons: str) -> str:
+  """Of the reasons for each family, that of the one with the most in common."""
+  differs = [line.strip() for line in reasons.splitlines() if ' would be ' in line]
+  return min(differs, key=lambda line: line.count(' would be ')) if differs else 'no class is near'
+
+
+def markdown(rows: list[dict]) -> str:
+  """The page."""
+  lines = [
+    '# Configs',
+    '',
+    'Made by `python -m tools.configs --out=docs/configs.md`: parameters are counted, results and',
+    "times are those that the config's docstring states.",
+    '',
+    f'| {" | ".join(_COLUMNS.values())} |',
+    '|' + '---|' * len(_COLUMNS),
+  ]
+  for row in rows:
+    lines.append(f'| {" | ".join(_cell(row[name]) for name in _COLUMNS)} |')
+  return '\n'.join(lines) + '\n'
+
+
+def _cell(value) -> str:
+  return f'{value:,}' if isinstance(value, int) else str(value).replace('|', '\\|')
+
+
+def main():
+  rows = [facts(name) for name in names()]
+  flags = cli.FLAGS
+  if flags.json:
+    print(json.dumps(rows))
+  elif flags.out:
+    Path(flags.out).write_text(markdown(rows), encoding='utf-8')
+    print(f'{flags.out}: {len(rows)} configs')
+  else:
+    print(markdown(rows))
+
+
+if __name__ == '__main__':
+  cli.run(main)
