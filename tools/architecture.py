@@ -1,5 +1,7 @@
 """Draws the floors of this code from its imports: python -m tools.architecture [--out=FILE.png]
 
+--tour=docs/tour.md sets the line numbers of a page right that names places in the code.
+
 A floor is a row of rooms that import nothing of each other; a room imports only from floors below.
 The picture and the numbers (files, lines, arrows, circles) are read from the source: nothing is
 imported, so what is drawn is what is there.
@@ -8,10 +10,12 @@ imported, so what is drawn is what is there.
 import ast
 import json
 from pathlib import Path
+import re
 
 from runtime import cli
 
 cli.flags.DEFINE_string('out', None, 'The .png to draw; without it only the numbers are printed.')
+cli.flags.DEFINE_string('tour', None, 'A page whose line numbers are set right.')
 cli.define_json('One JSON object instead of lines.')
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -114,8 +118,37 @@ def draw(out: Path, levels: list[list[str]], pairs, found: dict[str, list[Path]]
   pyplot.close(figure)
 
 
+# A place in the code as a page names it: `training/step.py:12` `def prepare`.
+PLACE = re.compile(r'`([\w/]+\.py):(\d+)`\s`((?:def|class) \w+)`')
+
+
+def line_of(file: str, definition: str) -> int:
+  """The line where a file has a definition, as `def prepare`, from 1.
+
+  Raises:
+    ValueError: it has none, or several.
+  """
+  lines = (ROOT / file).read_text(encoding='utf-8').splitlines()
+  found = [number for number, line in enumerate(lines, 1) if re.match(rf'\s*{definition}\b', line)]
+  if len(found) != 1:
+    raise ValueError(f'{file} has {definition} {len(found)} times')
+  return found[0]
+
+
+def set_lines_right(page: Path):
+  """Rewrites the line numbers of every place that a page names."""
+
+  def right(place: re.Match) -> str:
+    file, _, definition = place.groups()
+    return place[0].replace(f':{place[2]}`', f':{line_of(file, definition)}`', 1)
+
+  page.write_text(PLACE.sub(right, page.read_text(encoding='utf-8')), encoding='utf-8')
+
+
 def main():
   flags = cli.FLAGS
+  if flags.tour:
+    set_lines_right(Path(flags.tour))
   found = rooms()
   pairs = arrows(found)
   levels = floors(pairs)
