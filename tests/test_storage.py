@@ -34,6 +34,8 @@ CODE = [
 # everything else goes through a path that may be gs://.
 ALLOWED = {
   'runtime/storage.py': 'the one place that knows both',
+  'tools/architecture.py': 'the code of this tree, and pages of its documentation',
+  'tools/configs.py': 'the same',
   'runtime/cli.py': 'names of programs and of the files of configs/',
   "runtime/software.py: (_ROOT / folder).rglob('*.py')": 'the code of this program',
   'training/checkpoint.py: shutil': 'free room, asked only where the folder is on a disk of this '
@@ -44,11 +46,9 @@ ALLOWED = {
   'runtime/lock.py: aside.rename(path)': 'the same',
   'eval.py: Path(flags.task_data)': 'data of tasks, not a workdir',
   'tools/claims/schema.py: Path(file)': 'the files of claims/',
-  'tools/claims/measure.py: Path(base.__file__)': 'the configs of this tree',
+  'tools/claims/evidence.py: Path(base.__file__)': 'the configs of this tree',
   'tools/attention.py: Path(flags.out)': 'a picture for the person at this machine',
-  "inference/attention_maps.py: Path(maps.title.partition(',')[0].partition(' (')[0])": (
-    'the name of a model, cut short'
-  ),
+  'inference/attention_maps.py: Path(path)': 'the name of a model, cut short',
   "tools/convert.py: to.rglob('*')": 'what it wrote, always to a folder here',
   'tools/embed.py: Path(flags.input)': 'text of a person',
   'tools/embed.py: Path(flags.output)': 'vectors for a person',
