@@ -159,7 +159,7 @@ def _plain(error: Exception) -> str:
       f' Did you mean configs/{close[0]}?' if close else ''
     )
   if isinstance(error, AttributeError | KeyError) and (wrong := re.fullmatch(r'\W*(\w+)\W*', text)):
-    if wrong[1] in names.objectives():
+    if wrong[1] in names.pretraining():
       return (
         f'this config has no objective {wrong[1]}. They are replaced together: '
         f'--config.objectives="{{\'{wrong[1]}\': 1.0}}".'

@@ -13,7 +13,7 @@ from evaluation.validation import make_evaluator, perplexity
 from evaluation.validation import rows as result_rows
 from objectives.mix import module_of
 from parallel import sharding
-from training.experiment import build_experiment, make_run_state
+from training.experiment import build_experiment, make_run_state, masking_of
 
 CELLS = dict(bert=bert_tiny, gpt=gpt_tiny)
 
@@ -79,7 +79,7 @@ def test_validation_predicts_what_its_rows_say(experiment):
   weights = {name: float(np.sum(x)) for name, x in experiment.held_out.counts(prepared).items()}
   filled = (batch['segment'] > 0).sum(axis=1)
   if 'mlm' in weights:
-    assert experiment.masking.rate == 0.4
+    assert masking_of(experiment.config).rate == 0.4
     assert weights == dict(
       mlm=sum(max(1, round(0.15 * n)) for n in filled.tolist()), nsp=len(filled)
     )

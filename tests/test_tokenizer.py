@@ -94,8 +94,8 @@ def test_training_twice_gives_the_same_bytes(kind, tmp_path):
     'wordpiece': 'v.train_wordpiece(t.corpus(), 300, True)',
   }
   script = (
-    'import sys; sys.path.insert(0, "tests"); import test_tokenizer as t; from data import '
-    f'vocabulary as v;{train[kind]}.save(sys.argv[1])'
+    'import sys; sys.path.insert(0, "tests"); import test_tokenizer as t; from data.tokens '
+    f'import vocabulary as v;{train[kind]}.save(sys.argv[1])'
   )
   root = Path(__file__).parents[1]
   files = [tmp_path / f'{number}.json' for number in range(3)]

@@ -13,9 +13,6 @@ from configs.schema.grid import (
   wanted,
 )
 
-# What train.py can read.
-_ROWS = ('packed', 'sentence_pairs')
-
 
 def check(config):
   """Raises ValueError, with the first rule that is broken, unless all cells make sense."""
@@ -62,12 +59,6 @@ def _problems_of_cell(cell: Cell, negative_control: bool) -> Iterator[str]:
         f'config.mask={cell.mask!r} with {name}: each token sees the answer it must predict. Use '
         f'config.mask={" or ".join(map(repr, others))}, or objectives=dict(mlm=1.0); or, to see '
         'its loss collapse, config.negative_control=True.'
-      )
-  for name in cell.names:
-    if facts[name].ROWS not in _ROWS:
-      yield (
-        f'config.objectives: {name} reads {facts[name].ROWS} rows, which train.py does not have: '
-        'python -m tools.finetune trains it on a labelled task.'
       )
   yield from _problems_of_shared_head('config.objectives', cell.names)
   for name in cell.names:

@@ -229,11 +229,11 @@ def _meant(name: str, known) -> str:
 
 
 def _objective_names(named: list[str]):
-  known = ', '.join(names.objectives())
+  known = ', '.join(names.pretraining())
   _require(bool(named), 'objectives', {}, f'name at least one of {known}')
   for name in named:
-    if name not in names.objectives():
-      close = difflib.get_close_matches(name, names.objectives(), 1, 0.3)
+    if name not in names.pretraining():
+      close = difflib.get_close_matches(name, names.pretraining(), 1, 0.3)
       hint = f' Did you mean {close[0]}?' if close else ''
       raise ConfigError(f'config.objectives: {name!r} is none of {known}.{hint}')
 

@@ -149,8 +149,8 @@ def cell_of(text: str) -> Cell:
   if mask not in names.masks():
     raise ValueError(f'{text!r} does not begin with a mask: {", ".join(names.masks())}')
   for name in objectives:
-    if name not in names.objectives():
-      raise ValueError(f'{text!r}: {name!r} is none of {", ".join(names.objectives())}')
+    if name not in names.pretraining():
+      raise ValueError(f'{text!r}: {name!r} is none of {", ".join(names.pretraining())}')
   if not objectives or len(set(objectives)) < len(objectives):
     raise ValueError(f'{text!r}: name each objective once, as in {mask}+mlm')
   return Cell(mask, tuple((name, 1.0) for name in sorted(objectives)))

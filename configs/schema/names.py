@@ -36,6 +36,15 @@ def objectives() -> dict[str, Facts]:
   return found
 
 
+# Rows that train.py can read; other objectives are for fine-tuning.
+_PRETRAINING_ROWS = ('packed', 'sentence_pairs')
+
+
+def pretraining() -> dict[str, Facts]:
+  """The objectives that `config.objectives` may name."""
+  return {name: fact for name, fact in objectives().items() if fact.ROWS in _PRETRAINING_ROWS}
+
+
 @functools.cache
 def keys(file: str, table: str) -> dict[str, frozenset[str]]:
   """The keys of a dictionary literal, each with the keywords that its value is made with.
