@@ -302,7 +302,7 @@ def _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
     return local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
   B, _, H, _ = q_BxTxHxK.shape
   rows = axes.dividing(mesh, axes.ROWS, B)
-  heads = axes.dividing(mesh, axes.HEADS, H, k_BxSxGxK.shape[2])
+  heads = axes.dividing(mesh, axes.HEAD_AXES, H, k_BxSxGxK.shape[2])
   by_head = PartitionSpec(rows, None, heads)
   by_row = jax.tree.map(lambda x_Bx: PartitionSpec(rows if x_Bx.shape[0] == B else ()), mask)
   return jax.shard_map(

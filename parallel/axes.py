@@ -12,11 +12,11 @@ import jax
 from jax.sharding import PartitionSpec
 
 ROWS = ('data', 'fsdp')
-HEADS = ('tensor',)
+HEAD_AXES = ('tensor',)
 
 # A letter that is not here is not split. An array uses each mesh axis once: the first letter wins.
 RULES: dict[str, tuple[str, ...]] = dict(
-  B=ROWS, V=('tensor',), H=HEADS, G=HEADS, F=('tensor',), D=('fsdp',), E=('fsdp',)
+  B=ROWS, V=('tensor',), H=HEAD_AXES, G=HEAD_AXES, F=('tensor',), D=('fsdp',), E=('fsdp',)
 )
 
 

@@ -6,6 +6,7 @@ Holds the table of README.md and CONTRIBUTING.md.
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 import subprocess
 import sys
@@ -35,12 +36,12 @@ import math
 
 import jax.numpy as jnp
 
-from objectives.term import cross_entropy
+from objectives.term import Term, cross_entropy
 
 HEADS = ('length',)
 ROWS = 'packed'
 PREDICTS = 'rows'
-UNITS = dict(loss='nats a row, of lengths', accuracy='of lengths')
+UNITS = dict(loss='nats a row, of lengths', accuracy='of lengths', longest='tokens')
 CHANCE = math.log(8)
 
 
@@ -61,9 +62,15 @@ def terms(outputs, batch, setup):
   class_B = jnp.minimum(length_B * 8 // batch['segment'].shape[1], 7)
   weight_B = (length_B > 0).astype(jnp.float32)
   return cross_entropy(outputs['length'][:, None], class_B[:, None], weight_B[:, None])
+
+
+def scores(outputs, batch, setup):
+  length_B = (batch['segment'] > 0).sum(axis=1)
+  own = dict(longest=Term(length_B.sum(), (length_B > 0).sum()))
+  return terms(outputs, batch, setup) | own
 '''
 
-# file: (what stands there, what is put before it)
+# file: (what stands there, what stands there then)
 EDITS = {
   'models/heads.py': (
     'HEADS = dict(\n',
@@ -105,6 +112,16 @@ POSITIONS = dict(
   ),
 }
 
+NORM = (
+  'NORMS = dict(',
+  '''def l1_normalise(x: jax.Array, epsilon: float) -> jax.Array:
+  """`x` over the mean of its absolute values along the last axis."""
+  return x / (jnp.abs(x).mean(axis=-1, keepdims=True) + epsilon)
+
+
+NORMS = dict(l1=NormKind(l1_normalise, bias=False), ''',
+)
+
 TASK = '''
 """Is a word among those of a river?"""
 
@@ -132,7 +149,7 @@ def tree(tmp_path_factory) -> Path:
     shutil.copy(ROOT / program, copy)
   (copy / 'objectives/length.py').write_text(OBJECTIVE)
   (copy / 'data/tasks/river.py').write_text(TASK)
-  for file, (before, after) in EDITS.items():
+  for file, (before, after) in [*EDITS.items(), ('models/layers.py', NORM)]:
     text = (copy / file).read_text()
     assert text.count(before) == 1, file
     (copy / file).write_text(text.replace(before, after))
@@ -164,12 +181,15 @@ def test_an_objective_with_a_head_of_its_own_trains_is_scored_and_says_its_unit(
   assert 'length_perplexity' not in result['validation']
   said = python(tree, 'eval.py', '--workdir=own')
   assert 'nats a row, of lengths' in said and 'nats a masked token' in said
+  assert 1 < result['validation']['length_longest'] <= 32
+  assert re.search(r'length_longest +[\d.]+ +tokens', said)
 
 
 @pytest.mark.parametrize(
   'changes',
   [
     {'model.activation': 'softsign'},
+    {'model.norm': 'l1'},
     {'model.positions': 'ramp'},
     {'mask': 'near'},  # and the network is held to its rule before the run
   ],

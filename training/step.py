@@ -6,6 +6,7 @@ and the metrics. All are pure; `jit_step` compiles them.
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
+import zlib
 
 import flax.linen as nn
 import jax
@@ -207,12 +208,12 @@ def mask_hash(rows, draws: Sequence[str]) -> jax.Array:
   return total
 
 
-# What sets equal arrays of different names apart; more names need more numbers.
+# What sets equal arrays of different names apart; other names are numbered by their letters.
 _NUMBERS = dict(mlm_position=1, mlm_weight=2, prefix=3)
 
 
 def _number_of(name: str) -> jax.Array:
-  return jnp.uint32(_NUMBERS[name] if name in _NUMBERS else sum(name.encode()))
+  return jnp.uint32(_NUMBERS[name] if name in _NUMBERS else zlib.crc32(name.encode()))
 
 
 def _named(means: dict[str, dict[str, jax.Array]], before: str) -> dict[str, jax.Array]:
