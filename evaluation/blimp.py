@@ -1,14 +1,14 @@
-"""BLiMP (Warstadt et al. 2020): does a model find the acceptable
-sentence of a minimal pair the likelier one?
+"""BLiMP (Warstadt et al. 2020): is the acceptable sentence of a minimal pair the more likely one?
 
-Chance is 0.5. The side is "generation" whatever the score: what is examined is the model as a
-distribution over sentences; what its features tell is for probes to say.
+Chance is 0.5. The task counts as "generation" whatever the score, because it examines the model as
+a distribution over sentences; probes examine its features.
 
-A sum over tokens favours the shorter sentence, and in some paradigms that is the acceptable one:
-what length alone would give is reported beside the result.
+A sum over tokens favours the shorter sentence, which in some paradigms is the acceptable one. So
+the accuracy of always choosing the sentence with fewer tokens is reported as a baseline.
 """
 
 from collections.abc import Sequence
+import functools
 import math
 import time
 
@@ -18,16 +18,15 @@ from data.tasks.blimp import Pair, load
 from evaluation import likelihood
 from evaluation.subject import Subject
 
-# nats: sums of float32 that differ by less are equal, whatever the batch did to their rounding
+# Nats. Sums that differ by less count as equal: float32 rounding depends on the batch.
 _TIE = 1e-4
 
 
 def run(subject: Subject) -> dict[str, dict]:
-  """{'blimp': ...} with the accuracy by paradigm, term and
-  field, and overall as the mean over paradigms.
+  """Returns {'blimp': ...}: accuracy by paradigm, term and field, and the mean over paradigms.
 
   Raises:
-    TaskError: the model gives no likelihood, or not the kind that is asked for.
+    TaskError: the model gives no likelihood, or not of the kind in `subject.score`.
     DataError: the pairs cannot be read.
   """
   model = subject.model
@@ -40,15 +39,11 @@ def run(subject: Subject) -> dict[str, dict]:
     mask=model.mask,
     max_length=model.context,
   )
-  pairs = load(
-    None if subject.folder is None else subject.folder / 'blimp' / 'BLiMP.zip',
-    subject.limit,
-    subject.progress,
-  )
+  path = None if subject.folder is None else subject.folder / 'blimp' / 'BLiMP.zip'
+  pairs = load(path, subject.limit, subject.progress)
+  progress = functools.partial(subject.progress, 'blimp')
   started = time.monotonic()
-  result = examine(
-    scorer, model.tokenizer, pairs, lambda done, of: subject.progress('blimp', done, of)
-  )
+  result = examine(scorer, model.tokenizer, pairs, progress)
   return dict(blimp=result | dict(limit=subject.limit, seconds=time.monotonic() - started))
 
 

@@ -192,7 +192,7 @@ def summarise(
 
 
 def _device_data(batch: dict[str, np.ndarray], pooling: str, words: bool) -> dict[str, jax.Array]:
-  """Puts all rows of a split on the device, with `pool` (NxT) if a classifier of rows reads them."""
+  """Puts all rows of a split on the device; adds `pool` (NxT) for a classifier of rows."""
   data = dict(batch)
   if not words:
     data['pool'] = pool_shares(batch['segment'], pooling)
