@@ -48,27 +48,27 @@ def run(subject: Subject) -> dict[str, dict]:
 
 
 def examine(scorer: likelihood.Scorer, tokenizer, pairs: Sequence[Pair], progress=None) -> dict:
-  """What evaluations.json says of these pairs under a scorer.
+  """Scores minimal pairs; returns the entry of evaluations.json.
 
-  With the score 'prefix' a pair's common beginning is read from both sides, and the rest is
-  compared: under a causal mask, too, only the rest makes a difference.
+  With the score 'prefix' the common beginning of a pair is the prefix, read bidirectionally, and
+  the rest is compared. Under a causal mask, too, only the rest makes a difference.
+
+  Args:
+    progress: called with (rows done, rows in all).
   """
-  good, bad = (
-    tokenizer.encode([getattr(pair, which) for pair in pairs]) for which in ('good', 'bad')
-  )
+  good = tokenizer.encode([pair.good for pair in pairs])
+  bad = tokenizer.encode([pair.bad for pair in pairs])
   shared = [0] * len(pairs)
   if scorer.kind == 'prefix':
     shared = [_common(one, other) for one, other in zip(good, bad)]
   nats = np.array([text.sum() for text in scorer(good + bad, shared + shared, progress)])
-  unknown = (
-    sum(int((text == tokenizer.unknown).sum()) for text in good + bad)
-    if tokenizer.unknown is not None
-    else 0
-  )
+  unknown = 0
+  if tokenizer.unknown is not None:
+    unknown = sum(int((text == tokenizer.unknown).sum()) for text in good + bad)
   found = tabulate(pairs, credit(nats[: len(pairs)], nats[len(pairs) :]))
-  shorter = tabulate(
-    pairs, credit(*(np.array([len(text) for text in texts]) for texts in (good, bad)))
-  )['accuracy']
+  good_length_N = np.array([len(text) for text in good])
+  bad_length_N = np.array([len(text) for text in bad])
+  shorter = tabulate(pairs, credit(good_length_N, bad_length_N))['accuracy']
   unit = f'accuracy, mean over {len(found["paradigms"])} paradigms; {likelihood.KINDS[scorer.kind]}'
   return dict(
     value=found.pop('accuracy'),
@@ -83,12 +83,15 @@ def examine(scorer: likelihood.Scorer, tokenizer, pairs: Sequence[Pair], progres
 
 
 def credit(good_N: np.ndarray, bad_N: np.ndarray) -> np.ndarray:
-  """1 where the acceptable sentence has fewer nats, 0.5 where both have as many, 0 elsewhere."""
+  """Returns 1 where the acceptable sentence has fewer nats, 0.5 for a tie, 0 elsewhere; N."""
   return np.where(np.abs(good_N - bad_N) < _TIE, 0.5, (good_N < bad_N).astype(np.float64))
 
 
 def tabulate(pairs: Sequence[Pair], credit_N: np.ndarray) -> dict:
-  """Accuracies with their binomial standard errors; each paradigm counts as much as any other."""
+  """Returns accuracies with binomial standard errors, overall and by field, term and paradigm.
+
+  Groups are means over paradigms, each paradigm with equal weight.
+  """
   rows: dict[str, list[int]] = {}
   for index, pair in enumerate(pairs):
     rows.setdefault(pair.paradigm, []).append(index)
@@ -109,10 +112,11 @@ def tabulate(pairs: Sequence[Pair], credit_N: np.ndarray) -> dict:
 
 
 def _by(paradigms: dict[str, dict], group_of: dict[str, str]) -> dict[str, dict]:
-  return {
-    group: _mean([paradigms[name] for name in paradigms if group_of[name] == group])
-    for group in sorted(set(group_of.values()))
-  }
+  """Returns the mean of each group of paradigms."""
+  groups = {}
+  for group in sorted(set(group_of.values())):
+    groups[group] = _mean([paradigms[name] for name in paradigms if group_of[name] == group])
+  return groups
 
 
 def _mean(parts) -> dict:
@@ -125,7 +129,7 @@ def _mean(parts) -> dict:
 
 
 def _common(one: np.ndarray, other: np.ndarray) -> int:
-  """How many first tokens two texts share."""
+  """Returns the length of the common beginning of two texts, in tokens."""
   length = min(len(one), len(other))
   differ = np.flatnonzero(one[:length] != other[:length])
   return int(differ[0]) if len(differ) else length
