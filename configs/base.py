@@ -1,8 +1,7 @@
-"""Every knob of onemask, its default, and what it means: the only place where defaults live.
+"""Every knob of onemask with its default and its meaning; defaults are nowhere else.
 
-A config file starts from `get_config()` and changes values. The result is locked, so a name that is
-not here cannot be invented by accident;
-`configs.schema.check` says which real name was probably meant.
+A config file starts from `get_config()` and changes values. The result is locked: a name that is
+not here is an error, and `configs.schema.check` suggests the name that was probably meant.
 """
 
 import re
@@ -11,70 +10,63 @@ import ml_collections
 
 
 def get_config() -> ml_collections.ConfigDict:
+  """Returns the default config, locked: BERT-base's network, one mask x objective pair (cell)."""
   config = ml_collections.ConfigDict()
 
   config.name = 'base'  # names the default workdir: runs/<name>-<hash of the config>
   config.seed = 0  # every batch, mask and dropout draw is a pure function of (seed, step)
-  config.steps = 1_000  # optimiser updates; follows from the budget, where that is not 'steps'
-  config.budget = 'steps'  # what is spent: steps | tokens | flops | predictions
-  config.budget_amount = 0.0  # of tokens (padding counted), FLOPs or predictions; 0 with 'steps'
-  config.batch_size = 32  # sequences an update, over all devices and micro-batches
-  # micro-batches an update; 0 = as few as fit in memory (same gradient either way)
-  config.accumulate = 0
-  config.platform = 'auto'  # auto | cpu | gpu | tpu: anything but auto refuses to run elsewhere
+  config.steps = 1_000  # optimiser updates; computed from the budget if that is not 'steps'
+  config.budget = 'steps'  # unit of the run's budget: steps | tokens | flops | predictions
+  config.budget_amount = 0.0  # tokens (padding counted), FLOPs or predictions; 0 with 'steps'
+  config.batch_size = 32  # sequences per update, over all devices and micro-batches
+  config.accumulate = 0  # micro-batches per update, same gradient; 0 = as few as fit in memory
+  config.platform = 'auto'  # auto | cpu | gpu | tpu; a run refuses to start on another than named
 
-  # The cell of the grid that the run is for: a mask, and how much each objective counts (mlm, mntp,
-  # clm, nsp, sop). bidirectional | causal | prefix: a random share of each document from both sides
+  # The cell that the run is for: a mask, and the weight of each objective in the loss.
+  # bidirectional | causal | prefix: a random share of each document is read bidirectionally.
   config.mask = 'bidirectional'
-  config.objectives = dict(mlm=1.0)
-  # What trains when, where it is not that cell throughout: stages, as shares of the steps ('1
-  # causal+clm, 3 bidirectional+mlm'), or rows, as shares of every
-  # batch ('1 causal+clm & 7 bidirectional+mntp').
+  config.objectives = dict(mlm=1.0)  # of mlm, mntp, clm, nsp, sop
+  # Trains other cells than that one: in stages, as shares of the steps ('1 causal+clm, 3
+  # bidirectional+mlm'), or side by side, as shares of every batch ('1 causal+clm & 7
+  # bidirectional+mntp'). '' = that cell throughout.
   config.schedule = ''
-  # workdir of a finished run whose parameters this one begins with; '' = random ones
-  config.init_from = ''
-  config.negative_control = False  # train a cell that sees its answers; its loss must collapse
-  # predictions whose vocabulary-wide logits exist at once, on each device
-  config.loss_chunk = 2_048
+  config.init_from = ''  # workdir of a run whose parameters this one starts with; '' = random
+  config.negative_control = False  # train a cell that sees its targets; its loss must collapse
+  config.loss_chunk = 2_048  # predictions whose V-wide logits exist at once, on each device
 
   config.mlm = dict(
     rate=0.15,  # share of a row's tokens to predict, special tokens counted (as published)
-    # share at the last step, straight from `rate` (GPT-BERT: 0.3 to 0.15); 0 = `rate` throughout
-    final_rate=0.0,
-    # Fixed maskings a row has, used in turn (BERT 10, RoBERTa's "static" 1); 0 = dynamic masking.
-    fixed_maskings=0,
-    masked=0.8,  # of those: shown as [MASK] ...
-    random=0.1,  # ... shown as a random token; the rest is shown unchanged
-    unit='token',  # token | word | span: what is masked as a whole
-    span_mean=3.0,  # words; geometric span lengths, for unit='span'
-    span_max=10,  # words; longest span
-    random_from_specials=True,  # random tokens come from the whole vocabulary (as published)
+    final_rate=0.0,  # rate at the last step, linear from `rate` (GPT-BERT: 0.3 to 0.15); 0 = `rate`
+    fixed_maskings=0,  # maskings per row, cycled (BERT 10, RoBERTa's "static" 1); 0 = dynamic
+    masked=0.8,  # share of the predicted tokens that are replaced by [MASK]
+    random=0.1,  # share of them that are replaced by a random token; the rest stays unchanged
+    unit='token',  # what is masked as a whole: token | word | span
+    span_mean=3.0,  # mean length of a span, words; lengths are geometric
+    span_max=10,  # longest span, words
+    random_from_specials=True,  # random tokens may be special tokens (as published)
   )
 
   config.data = dict(
-    # wiki_leads | gutenberg | text:PATH | tfds:NAME |
-    # synthetic:NAME | more in data/corpora/sources.py
+    # wiki_leads | gutenberg | text:PATH | tfds:NAME | synthetic:NAME | more in
+    # data/corpora/sources.py
     corpus='wiki_leads',
     cache='~/.cache/onemask',  # downloads and tokenised rows, keyed by content
-    # train: wordpiece | bpe | words | characters; or load: vocab.txt | tokenizer.json
+    # train one: wordpiece | bpe | words | characters; or load a file: vocab.txt | tokenizer.json
     tokenizer='wordpiece',
     lowercase=True,  # wordpiece: lower-case and strip accents
-    sequence_length=128,  # T, tokens a row
+    sequence_length=128,  # T, tokens per row
     short_length=0,  # T of the first phase (BERT: 128 before 512); 0 = one phase only
     short_share=0.0,  # share of the steps that the first phase takes
-    # sentence pairs: share drawn with a random shorter target (as published)
-    short_pair_share=0.1,
-    # hash: documents, by a hash of their text | tail: the
-    # corpus is one text, and its end is held out
+    short_pair_share=0.1,  # share of sentence pairs with a random shorter length (as published)
+    # How validation documents are chosen. hash: by a hash of their text | tail: the corpus is one
+    # text, and its end is held out.
     split='hash',
     validation_share=0.05,  # of the documents, or of the characters of the one text
-    # more [UNK] than this is an error: the tokenizer does not know the script
-    max_unknown_share=0.05,
+    max_unknown_share=0.05,  # [UNK] above this share is an error: a tokenizer of another script
   )
 
   config.model = dict(
-    # V, rows of the embedding; a trained tokenizer has at most as many entries
-    vocab_size=30_522,
+    vocab_size=30_522,  # V, rows of the embedding; a trained tokenizer has at most as many entries
     layers=12,  # L
     width=768,  # D
     heads=12,  # H
@@ -85,11 +77,11 @@ def get_config() -> ml_collections.ConfigDict:
     max_length=512,  # rows of the position table
     positions='learned',  # learned | sinusoidal | rotary | none
     position_offset=0,  # first row in use of the position table (RoBERTa: 2)
-    rotary_base=10_000.0,
+    rotary_base=10_000.0,  # base of the wavelengths of rotary positions
     segment_types=2,  # sentence A / sentence B embeddings; 0 = none
     norm='layer',  # layer | rms
     norm_position='post',  # post (BERT) | pre (GPT-2)
-    norm_epsilon=1e-12,
+    norm_epsilon=1e-12,  # added to the variance
     embedding_norm=True,  # normalise the sum of the embeddings
     final_norm=False,  # normalise after the last layer (pre-LN needs it)
     qk_norm=False,  # each head's queries and keys over their root mean square, without parameters
@@ -98,59 +90,55 @@ def get_config() -> ml_collections.ConfigDict:
     bias=True,  # biases in linear layers and norms
     shared_layers=False,  # one set of layer parameters used L times (ALBERT)
     tie_embeddings=True,  # the output projection is the input embedding
-    shared_head=False,  # clm reads the head of mlm, one head for both (GPT-BERT)
-    classes=2,  # that a head for sequences or tokens tells apart (fine-tuning)
+    shared_head=False,  # clm uses the head of mlm, one head for both (GPT-BERT)
+    classes=2,  # classes of a head for sequences or tokens (fine-tuning)
     classifier_activation='tanh',  # before the classifier of sequences: tanh | relu (DistilBERT)
     init_scale=0.02,  # standard deviation of the initial kernels
     init_truncated=True,  # truncated at two standard deviations (BERT); else normal (GPT-2)
     init_depth_scaled=False,  # residual projections / sqrt(2 L) (GPT-2)
-    # residual projections begin at 0, so that every block begins as nothing
-    init_residual_zero=False,
+    init_residual_zero=False,  # residual projections start at 0: each block starts as the identity
     dropout=0.1,  # on embeddings and residual branches
-    # on attention probabilities: only `reference` can, so fused kernels need 0
-    attention_dropout=0.1,
-    # auto | reference | xla | cudnn (GPU) | splash (TPU): a name never falls back
-    attention='auto',
+    attention_dropout=0.1,  # on attention probabilities; fused kernels need 0, `reference` does not
+    attention='auto',  # auto | reference | xla | cudnn (GPU) | splash (TPU); names never fall back
     dtype='float32',  # of activations: float32 | bfloat16; parameters and softmax stay float32
-    scan=True,  # layers as one scanned body: compile time flat in depth; False = unrolled
-    # Which positions the last of unrolled layers computes: whole: all | read: those that a head
-    # reads, which is a sixth of a row for mlm and one for nsp. The results are the same.
+    scan=True,  # one scanned layer: compile time does not grow with depth; False = unrolled
+    # Positions that the last layer computes, if layers are unrolled. whole: all | read: those that
+    # a head uses, about a sixth of a row for mlm and one for nsp. The results are the same.
     last_layer='read',
-    # Computed again in the backward pass, to save memory: none | dots: all but products with
-    # parameters | full: whole layers. On the CPU it saves memory with scan only.
+    # Recomputed in the backward pass, to save memory. none | dots: all but products with parameters
+    # | full: whole layers. On a CPU it saves memory with scan only.
     remat='none',
   )
 
   config.optimizer = dict(
-    name='adamw',  # adamw | muon: the trunk's kernels by Muon, all else by AdamW
-    learning_rate=1e-4,  # peak; of the trunk's kernels where Muon has them
-    adam_learning_rate=0.0,  # muon: peak for all else; 0 = learning_rate
+    name='adamw',  # adamw | muon: Muon for the trunk's kernels, AdamW for all other parameters
+    learning_rate=1e-4,  # peak; with muon, that of the trunk's kernels
+    adam_learning_rate=0.0,  # muon: peak of all other parameters; 0 = learning_rate
     muon_beta=0.95,  # muon: decay of its momentum
     schedule='linear',  # after warm-up: linear | cosine | wsd | constant
-    warmup_steps=100,
+    warmup_steps=100,  # updates of linear warm-up
     decay_share=0.2,  # wsd: last share of the steps, in which the rate falls
     final_share=0.0,  # learning rate at the last step / peak
-    beta1=0.9,
-    beta2=0.999,
-    epsilon=1e-6,
+    beta1=0.9,  # Adam: decay of the mean of the gradient
+    beta2=0.999,  # Adam: decay of the mean of its square
+    epsilon=1e-6,  # Adam: added to the root
     bias_correction=False,  # BERT's Adam has none
-    # decoupled, times the learning rate; kernels and embeddings, not biases and norms
-    weight_decay=0.01,
+    weight_decay=0.01,  # decoupled, times the learning rate; not of biases and norms
     clip=1.0,  # global gradient norm; 0 = off
     average=0.0,  # decay of an exponential average of the parameters; 0 = off
   )
 
-  # Devices along each axis; -1 = all that remain. Rows are split over
-  # data and fsdp, parameters over fsdp and tensor.
+  # Devices along each axis; -1 = all that remain. Rows are split over data and fsdp, parameters
+  # over fsdp and tensor.
   config.mesh = dict(data=-1, fsdp=1, tensor=1)
-  # seconds without progress (or 10 median steps, if longer) that end a run; 0 = never
+  # Seconds without progress (or 10 median steps, if longer) after which a run is ended; 0 = never.
   config.watchdog_seconds = 300.0
 
   config.validation = dict(
-    every=500,  # steps; the last step always
-    first=True,  # step 0 too: what the run began with
+    every=500,  # steps; always after the last step too
+    first=True,  # at step 0 too: the initial parameters
     batch_size=64,  # sequences; changes speed only
-    rate=0.15,  # MLM is always scored at this rate, with frozen token-level 80/10/10 masks
+    rate=0.15,  # masking rate for mlm, whatever training uses; frozen token-level 80/10/10 masks
     seed=0,  # of those masks and of the validation sentence pairs
     extra_cells='',  # more cells to score, as in 'causal+clm, bidirectional+mlm'
   )
@@ -161,7 +149,7 @@ def get_config() -> ml_collections.ConfigDict:
   return config.lock()
 
 
-# What may differ when a run resumes, each named in --allow_change; everything else is refused.
+# What may change when a run resumes, if --allow_change names it. All else is refused.
 FREE_ON_RESUME = (
   'steps',
   'accumulate',
@@ -185,8 +173,10 @@ FREE_ON_RESUME = (
 
 
 def with_arguments(config: ml_collections.ConfigDict, arg: str) -> ml_collections.ConfigDict:
-  """Applies what follows the colon in
-  `--config=FILE:corpus=NAME,mesh=NAME`: the structural choices there are.
+  """Applies the argument after the colon of `--config=FILE:corpus=NAME,mesh=NAME`.
+
+  Raises:
+    ValueError: the argument has another form, or the mesh is unknown.
   """
   for pair in filter(None, arg.split(',')):
     name, equals, value = pair.partition('=')
@@ -203,10 +193,13 @@ def with_arguments(config: ml_collections.ConfigDict, arg: str) -> ml_collection
 
 
 def mesh(name: str) -> dict[str, int]:
-  """The mesh that a preset names: replicated, fsdp, tensor, or
-  a product as in fsdp+tensor4 or data2+fsdp.
+  """Returns the devices along each axis of a named mesh.
 
-  An axis without a number takes the devices that remain.
+  Names are replicated, fsdp, tensor, and products as in fsdp+tensor4 or data2+fsdp. An axis without
+  a number takes the devices that remain.
+
+  Raises:
+    ValueError: the name has another form.
   """
   words = {'replicated': 'data'}.get(name, name).split('+')
   found = [re.fullmatch('(data|fsdp|tensor)([1-9][0-9]*)?', word) for word in words]

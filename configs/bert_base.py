@@ -1,7 +1,7 @@
 """BERT-base (Devlin et al. 2019, 3 and A.2): 12 layers, width 768, 12 heads; MLM + NSP.
 
-The paper's recipe: BooksCorpus and English Wikipedia, batches of 256 sequences, 1,000,000 steps of
-which 90% at 128 tokens and the rest at 512, Adam without bias correction at 1e-4, dropout 0.1.
+The paper's recipe: BooksCorpus and English Wikipedia, batches of 256 sequences, 1,000,000 steps
+(90% at 128 tokens, the rest at 512), Adam without bias correction at 1e-4, dropout 0.1.
 
 Source:     google-research/bert (modeling.py, optimization.py, create_pretraining_data.py); paper
             tables 1, 5, 6
@@ -10,8 +10,7 @@ Expected:   MLM perplexity 3.99 (table 6); GLUE 79.6 (table 1), with the paper's
 Time:       not trained here; four days on 16 TPU chips in the paper
 Command:    python train.py --config=configs/bert_base.py:corpus=wikipedia
 
-Without the argument it trains on the small default corpus,
-on which the paper's numbers cannot be had.
+Without the argument it trains on the small default corpus, which cannot reach the paper's numbers.
 """
 
 from configs import base

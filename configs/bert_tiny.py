@@ -1,11 +1,10 @@
-"""A BERT for a laptop: the layers of BERT-tiny (2 layers, width
-128, 2 heads), MLM + NSP on Wikipedia leads.
+"""A BERT for a laptop: BERT-tiny's 2 layers, width 128, 2 heads; MLM + NSP on Wikipedia leads.
 
-BERT's network and objectives at a size and with a recipe that two CPU cores finish in minutes: a
-vocabulary of 4,096, batches of 8 pairs, no dropout. Two values differ from BERT for a reason that
-docs/LOG.md measures: a wider initialisation (0.02 suits width 768), and rotary positions (a table
-learns where the neighbours are only after more steps than there are here,
-and until then MLM stays at the word frequencies).
+BERT's network and objectives, with a size and a recipe that two CPU cores finish in minutes: a
+vocabulary of 4,096, batches of 8 pairs, no dropout. Two values differ from BERT; docs/LOG.md has
+the measurements. The initialisation is wider, because 0.02 suits width 768. Positions are rotary: a
+learned table needs more steps than this run has to learn which tokens are neighbours, and until
+then the MLM loss stays at the unigram entropy.
 
 Source:     shape of BERT-tiny (Turc et al. 2019, google-research/bert README); the recipe is ours
 Parameters: 958,978 with the MLM and NSP heads

@@ -1,7 +1,6 @@
-"""GPT-2 large (Radford et al. 2019, table 2, "762M"): 36
-layers, width 1280, 20 heads; GPT-2 small's recipe.
+"""GPT-2 large (Radford et al. 2019, table 2, "762M"): 36 layers, width 1280, 20 heads.
 
-Source:     the paper, openai/gpt-2; recipe of configs/gpt2_small.py
+Source:     the paper, openai/gpt-2; the recipe is that of configs/gpt2_small.py
 Parameters: 774,030,080
 Expected:   WikiText-103 perplexity 22.05 zero-shot (paper, table 3), with WebText
 Time:       not trained here

@@ -1,7 +1,6 @@
-"""GPT-2 medium (Radford et al. 2019, table 2, "345M"): 24
-layers, width 1024, 16 heads; GPT-2 small's recipe.
+"""GPT-2 medium (Radford et al. 2019, table 2, "345M"): 24 layers, width 1024, 16 heads.
 
-Source:     the paper, openai/gpt-2; recipe of configs/gpt2_small.py
+Source:     the paper, openai/gpt-2; the recipe is that of configs/gpt2_small.py
 Parameters: 354,823,168
 Expected:   WikiText-103 perplexity 26.37 zero-shot (paper, table 3), with WebText
 Time:       not trained here

@@ -1,8 +1,8 @@
 """GPT-2 small (Radford et al. 2019, table 2, "117M"): 12 layers, width 768, 12 heads; CLM.
 
-The shape is the paper's. The paper does not publish its optimiser settings, so the recipe is
-nanoGPT's reproduction of it: AdamW at 6e-4 with a cosine to 6e-5,
-600,000 steps of 480 x 1,024 tokens, no dropout.
+The shape is the paper's. The paper does not publish its optimiser settings, so the recipe is that
+of nanoGPT's reproduction: AdamW at 6e-4 with a cosine to 6e-5, 600,000 steps of 480 x 1,024 tokens,
+no dropout.
 
 Source:     openai/gpt-2 (model.py), paper 2.3; karpathy/nanoGPT (config/train_gpt2.py)
 Parameters: 124,439,808
@@ -11,7 +11,7 @@ Expected:   validation loss about 2.85 on OpenWebText (nanoGPT); WikiText-103 pe
 Time:       not trained here; four days on eight A100 in nanoGPT
 Command:    python train.py --config=configs/gpt2_small.py:corpus=openwebtext
 
-Without the argument it trains on the small default corpus, on which these numbers cannot be had.
+Without the argument it trains on the small default corpus, which cannot reach these numbers.
 """
 
 from configs import base

@@ -1,7 +1,6 @@
-"""GPT-2 XL (Radford et al. 2019, table 2, "1542M"): 48 layers,
-width 1600, 25 heads; GPT-2 small's recipe.
+"""GPT-2 XL (Radford et al. 2019, table 2, "1542M"): 48 layers, width 1600, 25 heads.
 
-Source:     the paper, openai/gpt-2; recipe of configs/gpt2_small.py
+Source:     the paper, openai/gpt-2; the recipe is that of configs/gpt2_small.py
 Parameters: 1,557,611,200
 Expected:   WikiText-103 perplexity 17.48 zero-shot (paper, table 3), with WebText
 Time:       not trained here

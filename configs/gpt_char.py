@@ -1,9 +1,8 @@
-"""Shakespeare by the character: nanoGPT's demo for a CPU (4
-layers, width 128, context 64), quicker to learn.
+"""Character-level Shakespeare: nanoGPT's CPU demo (4 layers, width 128, context 64), faster.
 
-Rotary positions, RMSNorm, normalised queries and keys, squared ReLU, residual projections that
-begin at zero, and Muon; each is an ablation in configs/sweeps/char_choices.py. A row is 65 tokens:
-64 predictions from 1 to 64 characters. For a longer run add
+It learns in fewer steps through rotary positions, RMSNorm, normalised queries and keys, squared
+ReLU, residual projections that start at zero, and Muon. configs/sweeps/char_choices.py ablates
+each. A row is 65 tokens: 64 predictions from contexts of 1 to 64 characters. For a longer run add
 --config.steps=600: clm_loss 1.6296 in 43 s.
 
 Source:     karpathy/nanoGPT (README, "I only have a macbook"); data and split are its
@@ -14,8 +13,8 @@ Expected:   clm_loss 1.8547 on the whole validation split (2.6758 bits per byte)
 Time:       15 s from start to exit on 2 cores of an AMD EPYC (Zen 5), nothing cached
 Command:    python train.py --config=configs/gpt_char.py
 
-Where GitHub cannot be reached:
---config=configs/gpt_char.py:corpus=text:PATH, of the same file (docs/data.md).
+Without access to GitHub: --config=configs/gpt_char.py:corpus=text:PATH, with a copy of the same
+file (docs/data.md).
 """
 
 from configs import base
@@ -70,5 +69,5 @@ def get_config(arg: str = ''):
   config.validation.every = 1_000
   config.validation.first = False
   config.checkpoint.every = 1_000
-  config.log.tensorboard = False  # the library imports torch where that is installed: 3 s
+  config.log.tensorboard = False  # the library imports torch if it is installed, which takes 3 s
   return base.with_arguments(config, arg)

@@ -1,8 +1,8 @@
 """A GPT for a laptop: GPT-2's network at 2 layers, width 128, 2 heads; CLM on Wikipedia leads.
 
 GPT-2 in everything but size: byte-level BPE (4,096 entries), pre-LN, learned positions, tied
-output. The wider initialisation suits width 128; the recipe
-is one that two CPU cores finish in minutes.
+output. The initialisation is wider, which suits width 128. Two CPU cores finish the recipe in
+minutes.
 
 Source:     shape of GPT-2 (configs/gpt2_small.py); the recipe is ours
 Parameters: 937,472

@@ -1,9 +1,9 @@
-"""A reader of a language whose least possible loss is known;
-docs/synthetic.md has the languages and their bounds.
+"""A model of a synthetic language whose lowest achievable loss is known (docs/synthetic.md).
 
-As it stands, BERT's cell; --config.mask=causal --config.objectives="{'clm': 1.0}" is GPT's, on the
-same trunk. MLM hides behind [MASK] alone, because that is what the bound is exact for, and 30%, so
-that a step asks more. Rotary positions turn fast (base 30), because a document has 30 words.
+By default the cell (mask x objective pair) is BERT's; --config.mask=causal
+--config.objectives="{'clm': 1.0}" is GPT's, on the same trunk. MLM replaces by [MASK] only, for
+which the bound is exact, and masks 30%, so that a step has more predictions. Rotary positions have
+a small base (30), because a document has 30 words.
 
 Source:     ours
 Parameters: 106,464 with the MLM head
@@ -38,7 +38,7 @@ def get_config(arg: str = ''):
   config.model.feed_forward = 256
   config.model.max_length = 32
   config.model.positions = 'rotary'
-  config.model.rotary_base = 30.0  # rows are short, and which neighbour is meant matters
+  config.model.rotary_base = 30.0  # rows are short, and the order of close neighbours matters
   config.model.segment_types = 0
   config.model.norm_position = 'pre'
   config.model.embedding_norm = False

@@ -1,14 +1,14 @@
-"""BLiMP (Warstadt et al. 2020): does a model find the acceptable
-sentence of a minimal pair the likelier one?
+"""BLiMP (Warstadt et al. 2020): is the acceptable sentence of a minimal pair the more likely one?
 
-Chance is 0.5. The side is "generation" whatever the score: what is examined is the model as a
-distribution over sentences; what its features tell is for probes to say.
+Chance is 0.5. The task counts as "generation" whatever the score, because it examines the model as
+a distribution over sentences; probes examine its features.
 
-A sum over tokens favours the shorter sentence, and in some paradigms that is the acceptable one:
-what length alone would give is reported beside the result.
+A sum over tokens favours the shorter sentence, which in some paradigms is the acceptable one. So
+the accuracy of always choosing the sentence with fewer tokens is reported as a baseline.
 """
 
 from collections.abc import Sequence
+import functools
 import math
 import time
 
@@ -18,16 +18,15 @@ from data.tasks.blimp import Pair, load
 from evaluation import likelihood
 from evaluation.subject import Subject
 
-# nats: sums of float32 that differ by less are equal, whatever the batch did to their rounding
+# Nats. Sums that differ by less count as equal: float32 rounding depends on the batch.
 _TIE = 1e-4
 
 
 def run(subject: Subject) -> dict[str, dict]:
-  """{'blimp': ...} with the accuracy by paradigm, term and
-  field, and overall as the mean over paradigms.
+  """Returns {'blimp': ...}: accuracy by paradigm, term and field, and the mean over paradigms.
 
   Raises:
-    TaskError: the model gives no likelihood, or not the kind that is asked for.
+    TaskError: the model gives no likelihood, or not of the kind in `subject.score`.
     DataError: the pairs cannot be read.
   """
   model = subject.model
@@ -40,40 +39,36 @@ def run(subject: Subject) -> dict[str, dict]:
     mask=model.mask,
     max_length=model.context,
   )
-  pairs = load(
-    None if subject.folder is None else subject.folder / 'blimp' / 'BLiMP.zip',
-    subject.limit,
-    subject.progress,
-  )
+  path = None if subject.folder is None else subject.folder / 'blimp' / 'BLiMP.zip'
+  pairs = load(path, subject.limit, subject.progress)
+  progress = functools.partial(subject.progress, 'blimp')
   started = time.monotonic()
-  result = examine(
-    scorer, model.tokenizer, pairs, lambda done, of: subject.progress('blimp', done, of)
-  )
+  result = examine(scorer, model.tokenizer, pairs, progress)
   return dict(blimp=result | dict(limit=subject.limit, seconds=time.monotonic() - started))
 
 
 def examine(scorer: likelihood.Scorer, tokenizer, pairs: Sequence[Pair], progress=None) -> dict:
-  """What evaluations.json says of these pairs under a scorer.
+  """Scores minimal pairs; returns the entry of evaluations.json.
 
-  With the score 'prefix' a pair's common beginning is read from both sides, and the rest is
-  compared: under a causal mask, too, only the rest makes a difference.
+  With the score 'prefix' the common beginning of a pair is the prefix, read bidirectionally, and
+  the rest is compared. Under a causal mask, too, only the rest makes a difference.
+
+  Args:
+    progress: called with (rows done, rows in all).
   """
-  good, bad = (
-    tokenizer.encode([getattr(pair, which) for pair in pairs]) for which in ('good', 'bad')
-  )
+  good = tokenizer.encode([pair.good for pair in pairs])
+  bad = tokenizer.encode([pair.bad for pair in pairs])
   shared = [0] * len(pairs)
   if scorer.kind == 'prefix':
     shared = [_common(one, other) for one, other in zip(good, bad)]
   nats = np.array([text.sum() for text in scorer(good + bad, shared + shared, progress)])
-  unknown = (
-    sum(int((text == tokenizer.unknown).sum()) for text in good + bad)
-    if tokenizer.unknown is not None
-    else 0
-  )
+  unknown = 0
+  if tokenizer.unknown is not None:
+    unknown = sum(int((text == tokenizer.unknown).sum()) for text in good + bad)
   found = tabulate(pairs, credit(nats[: len(pairs)], nats[len(pairs) :]))
-  shorter = tabulate(
-    pairs, credit(*(np.array([len(text) for text in texts]) for texts in (good, bad)))
-  )['accuracy']
+  good_length_N = np.array([len(text) for text in good])
+  bad_length_N = np.array([len(text) for text in bad])
+  shorter = tabulate(pairs, credit(good_length_N, bad_length_N))['accuracy']
   unit = f'accuracy, mean over {len(found["paradigms"])} paradigms; {likelihood.KINDS[scorer.kind]}'
   return dict(
     value=found.pop('accuracy'),
@@ -88,12 +83,15 @@ def examine(scorer: likelihood.Scorer, tokenizer, pairs: Sequence[Pair], progres
 
 
 def credit(good_N: np.ndarray, bad_N: np.ndarray) -> np.ndarray:
-  """1 where the acceptable sentence has fewer nats, 0.5 where both have as many, 0 elsewhere."""
+  """Returns 1 where the acceptable sentence has fewer nats, 0.5 for a tie, 0 elsewhere; N."""
   return np.where(np.abs(good_N - bad_N) < _TIE, 0.5, (good_N < bad_N).astype(np.float64))
 
 
 def tabulate(pairs: Sequence[Pair], credit_N: np.ndarray) -> dict:
-  """Accuracies with their binomial standard errors; each paradigm counts as much as any other."""
+  """Returns accuracies with binomial standard errors, overall and by field, term and paradigm.
+
+  Groups are means over paradigms, each paradigm with equal weight.
+  """
   rows: dict[str, list[int]] = {}
   for index, pair in enumerate(pairs):
     rows.setdefault(pair.paradigm, []).append(index)
@@ -114,10 +112,11 @@ def tabulate(pairs: Sequence[Pair], credit_N: np.ndarray) -> dict:
 
 
 def _by(paradigms: dict[str, dict], group_of: dict[str, str]) -> dict[str, dict]:
-  return {
-    group: _mean([paradigms[name] for name in paradigms if group_of[name] == group])
-    for group in sorted(set(group_of.values()))
-  }
+  """Returns the mean of each group of paradigms."""
+  groups = {}
+  for group in sorted(set(group_of.values())):
+    groups[group] = _mean([paradigms[name] for name in paradigms if group_of[name] == group])
+  return groups
 
 
 def _mean(parts) -> dict:
@@ -130,7 +129,7 @@ def _mean(parts) -> dict:
 
 
 def _common(one: np.ndarray, other: np.ndarray) -> int:
-  """How many first tokens two texts share."""
+  """Returns the length of the common beginning of two texts, in tokens."""
   length = min(len(one), len(other))
   differ = np.flatnonzero(one[:length] != other[:length])
   return int(differ[0]) if len(differ) else length

@@ -1,9 +1,7 @@
-"""The one error of this package that a user can do something about."""
+"""The error of this package that a user can act on."""
 
 
 class TaskError(ValueError):
-  """An evaluation that a model cannot be given, or that does
-  not exist; the message says which can.
-  """
+  """A task that does not exist or that the model cannot do; the message names those it can."""
 
   exit_code = 2

@@ -1,6 +1,4 @@
-"""Scores of predicted labels: accuracy, F1 of a class, and F1
-of exact chunks as conlleval counts them.
-"""
+"""Scores of predicted labels: accuracy, F1 of a class, and F1 of exact chunks as in conlleval."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -9,42 +7,43 @@ import numpy as np
 
 from data.tasks.labelled import Task
 
-# name of the score that stands for a task of a kind; all are shares from 0 to 1
+# Kind of a task -> the score that stands for it. All scores are shares from 0 to 1.
 HEADLINE = dict(text='accuracy', pair='accuracy', words='chunk_f1')
 
 
 def score(task: Task, gold: Sequence, predicted: Sequence) -> dict[str, float]:
-  """Every score of a task, the headline first.
+  """Returns every score of a task by name, the headline first.
 
   Args:
-    gold, predicted: a label an example; for words, a sequence of them an example, one a word.
+    gold, predicted: one class index per example; of a task of words, one sequence per example with
+      one class index per word.
   """
   if task.kind == 'words':
-    pairs = [
-      ([task.classes[i] for i in row], [task.classes[i] for i in guess])
-      for row, guess in zip(gold, predicted)
-    ]
-    right = sum(a == b for row, guess in pairs for a, b in zip(row, guess))
-    return chunk_scores(pairs) | dict(word_accuracy=right / sum(len(row) for row, _ in pairs))
+    pairs = [(_names(task, row), _names(task, guess)) for row, guess in zip(gold, predicted)]
+    words = sum(len(row) for row, _ in pairs)
+    hits = sum(tag == guessed for row, guess in pairs for tag, guessed in zip(row, guess))
+    return chunk_scores(pairs) | dict(word_accuracy=hits / words)
   gold_N, predicted_N = np.asarray(gold), np.asarray(predicted)
   scores = dict(accuracy=float((gold_N == predicted_N).mean()))
-  if task.name == 'mrpc':  # as GLUE has it: of the class "equivalent"
-    scores['f1'] = f1(
-      int(((gold_N == 1) & (predicted_N == 1)).sum()),
-      int((gold_N == 1).sum()),
-      int((predicted_N == 1).sum()),
-    )
+  if task.name == 'mrpc':  # GLUE also reports F1 of the class "equivalent", which is 1
+    positive_N, guessed_N = gold_N == 1, predicted_N == 1
+    hits = int((positive_N & guessed_N).sum())
+    scores['f1'] = f1(hits, int(positive_N.sum()), int(guessed_N.sum()))
   return scores
 
 
 def f1(hits: int, gold: int, predicted: int) -> float:
-  """2 P R / (P + R), 0 where nothing was hit."""
+  """Returns F1, 2 P R / (P + R), from counts; 0 if there is no hit."""
   return 2 * hits / (gold + predicted) if hits else 0.0
 
 
 def chunk_scores(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, float]:
-  """chunk_f1, chunk_precision and chunk_recall over all (gold,
-  predicted) sentences: a chunk counts if exact.
+  """Returns chunk_f1, chunk_precision and chunk_recall over all sentences.
+
+  A predicted chunk is a hit if its start, end and type are exact.
+
+  Args:
+    pairs: (gold tags, predicted tags) of each sentence.
   """
   hits = gold = predicted = 0
   for row, guess in pairs:
@@ -60,31 +59,35 @@ def chunk_scores(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[s
 
 
 def chunks(tags: Sequence[str]) -> list[tuple[int, int, str]]:
-  """(start, stop, type) of each chunk of BIO tags.
+  """Returns (start, stop, type) of each chunk of BIO tags; stop is exclusive.
 
-  As in conlleval, an I- that continues nothing of its type begins a chunk.
+  As in conlleval, an I- tag that continues no chunk of its type starts one.
   """
-  found, start, kind = [], 0, ''
-  for place, tag in enumerate([*tags, 'O']):
-    mark, _, inside = tag.partition('-')
-    if kind and (mark != 'I' or inside != kind):
-      found.append((start, place, kind))
-      kind = ''
-    if inside and not kind:
-      start, kind = place, inside
+  found, start, open_type = [], 0, ''
+  for index, tag in enumerate([*tags, 'O']):
+    mark, _, type_ = tag.partition('-')
+    if open_type and (mark != 'I' or type_ != open_type):
+      found.append((start, index, open_type))
+      open_type = ''
+    if type_ and not open_type:
+      start, open_type = index, type_
   return found
 
 
 def majority(task: Task) -> int:
-  """The most frequent label of the training examples; of words, for words."""
-  labels = (example.label for example in task.splits['train'])
-  counts = Counter(label for row in labels for label in (row if task.kind == 'words' else (row,)))
-  return min(counts, key=lambda label: (-counts[label], label))
+  """Returns the most frequent class of the training examples, or of their words."""
+  counts: Counter = Counter()
+  for example in task.splits['train']:
+    counts.update(example.label if task.kind == 'words' else [example.label])
+  return _most_frequent(counts)
 
 
 def baselines(task: Task, split: str) -> dict[str, float]:
-  """What is known without reading: the headline score of the majority class; for words also of each
-  word's most frequent label in training (the majority's for words that are not there)."""
+  """Returns the headline score of the majority baseline, and of words that of a word baseline.
+
+  The word baseline predicts each word's most frequent class in training, and the majority class for
+  words that are not in the training split.
+  """
   headline, most = HEADLINE[task.kind], majority(task)
   examples = task.splits[split]
   gold = [example.label for example in examples]
@@ -94,11 +97,19 @@ def baselines(task: Task, split: str) -> dict[str, float]:
   for example in task.splits['train']:
     for word, label in zip(example.texts, example.label):
       counts.setdefault(word, Counter())[label] += 1
-  best = {
-    word: min(labels, key=lambda label: (-labels[label], label)) for word, labels in counts.items()
-  }
-  known = [[best.get(word, most) for word in example.texts] for example in examples]
+  best = {word: _most_frequent(labels) for word, labels in counts.items()}
+  by_majority = [[most] * len(row) for row in gold]
+  by_word = [[best.get(word, most) for word in example.texts] for example in examples]
   return dict(
-    majority=score(task, gold, [[most] * len(row) for row in gold])[headline],
-    word_alone=score(task, gold, known)[headline],
+    majority=score(task, gold, by_majority)[headline],
+    word_alone=score(task, gold, by_word)[headline],
   )
+
+
+def _names(task: Task, row: Sequence[int]) -> list[str]:
+  return [task.classes[index] for index in row]
+
+
+def _most_frequent(counts: Counter) -> int:
+  """Returns the label of the highest count; of several, the lowest label."""
+  return min(counts, key=lambda label: (-counts[label], label))

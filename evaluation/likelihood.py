@@ -1,8 +1,8 @@
-"""What a model says of a text, in nats: one scorer for every cell of the grid.
+"""(Pseudo-)log-likelihood of texts, in nats: one scorer for every mask x objective pair (cell).
 
-A score is -log p of a text's tokens given the tokenizer's `bos`. Where no chain rule makes a
-probability of a whole text it is a pseudo-score: the same sum, each token predicted with others
-known. Scores of different kinds are not comparable, so no number goes without its kind:
+A score is -log p of a text's tokens given the tokenizer's `bos`. A masked model gives a
+pseudo-score: the same sum, with each token predicted from tokens on both sides, which is no
+probability of the text. Scores of different kinds are not comparable, so each states its kind:
 
   causal    each token given those before it; sums to a probability over all texts.
   prefix    the same after a prefix, which is read bidirectionally and not scored (Raffel et al.
@@ -28,7 +28,7 @@ from evaluation.errors import TaskError
 from evaluation.validation import perplexity
 from objectives.projection import projected_nats
 
-# What one token's share of a score is called, in every result.
+# Kind of score -> its name in every result.
 KINDS = dict(
   causal='causal log-likelihood',
   prefix='log-likelihood after a prefix read from both sides',
@@ -37,13 +37,13 @@ KINDS = dict(
   mntp='pseudo-log-likelihood, a token hidden and predicted from the position before',
 )
 _HEAD = dict(causal='clm', prefix='clm', pll='mlm', pll_word='mlm', mntp='mlm')
-_LOGITS = 1 << 26  # that exist at once: 256 MiB
+_LOGITS = 1 << 26  # logits that exist at once: 256 MiB in float32
 
 
 def kinds_of(mask: str, objectives: Iterable[str]) -> tuple[str, ...]:
-  """The kinds of score that a model of this mask and these objectives can give, the best first."""
+  """Returns the kinds of score that a model of this mask and these objectives has, best first."""
   kinds = []
-  if 'clm' in objectives and mask != 'bidirectional':  # which would see every answer
+  if 'clm' in objectives and mask != 'bidirectional':  # a bidirectional mask shows every answer
     kinds += ['prefix', 'causal'] if mask == 'prefix' else ['causal']
   if 'mlm' in objectives:
     kinds += ['pll', 'pll_word']
@@ -53,10 +53,10 @@ def kinds_of(mask: str, objectives: Iterable[str]) -> tuple[str, ...]:
 
 
 def choose(kind: str | None, mask: str, objectives: Iterable[str]) -> str:
-  """`kind`, or without one the kind that fits.
+  """Returns `kind`, or the best kind for the model if it is None.
 
   Raises:
-    TaskError: the model cannot give it.
+    TaskError: the model has no likelihood, or not of this kind.
   """
   objectives = sorted(objectives)
   kinds = kinds_of(mask, objectives)
@@ -72,7 +72,7 @@ def choose(kind: str | None, mask: str, objectives: Iterable[str]) -> str:
 
 
 class Rows(NamedTuple):
-  """What the network reads at once: B rows of T tokens, each with P positions to predict."""
+  """One batch of the network: B rows of T tokens, each with P positions to predict."""
 
   token_BxT: np.ndarray
   segment_BxT: np.ndarray
@@ -82,14 +82,14 @@ class Rows(NamedTuple):
 
 
 class Reading(NamedTuple):
-  """One row for the network, and the nats that it gives.
+  """One row for the network, and the tokens that it scores.
 
   Attributes:
-    token_T: the row, with what is masked.
-    position_P: where an output is scored.
-    target_P: the token that each of these outputs must predict.
+    token_T: the row, after masking.
+    position_P: the positions whose outputs are scored.
+    target_P: the token that each of these outputs predicts.
     first: index of the first target among the scored tokens of all texts.
-    prefix: how many first tokens are read bidirectionally.
+    prefix: how many tokens, from the first, attend to each other bidirectionally.
   """
 
   token_T: np.ndarray
@@ -100,14 +100,17 @@ class Reading(NamedTuple):
 
 
 class Scorer:
-  """Texts in, nats of each of their tokens out, whatever else is in a batch.
+  """Scores texts: the nats of each token. A text's score does not depend on the other texts.
 
   Args:
-    apply: (params, batch) -> outputs, of a network with rows that are not packed.
-    kind: one of KINDS that `kinds_of` gives for the model.
+    apply: (params, batch) -> outputs, of a network for rows that are not packed.
+    kind: one of KINDS that `kinds_of` returns for the model.
     mask: the network's: 'bidirectional', 'causal' or 'prefix'.
-    max_length: the most tokens a row can have, special ones counted.
-    batch_tokens: tokens of a batch, padding counted; changes speed and memory only.
+    max_length: the most tokens of a row, special tokens included.
+    batch_tokens: tokens per batch, padding included; changes speed and memory only.
+
+  Raises:
+    TaskError: the kind masks tokens and the tokenizer has no mask token.
   """
 
   def __init__(
@@ -124,8 +127,8 @@ class Scorer:
     self.kind = kind
     self._params = jax.tree.map(jnp.asarray, params)
     self._tokenizer, self._max_length, self._batch_tokens = tokenizer, max_length, batch_tokens
-    self._one_reading = _HEAD[kind] == 'clm'  # which predicts every token of a text
-    # Under a causal mask nothing before `eos` sees it, and after a prefix it would be an answer.
+    self._one_reading = _HEAD[kind] == 'clm'  # one row predicts every token of a text
+    # Under a causal mask no token sees `eos`. With clm it would be one more token to predict.
     self._add_eos = not self._one_reading and mask != 'causal'
     if not self._one_reading and tokenizer.mask is None:
       raise TaskError(f'score {kind!r}: the tokenizer has no mask token to hide tokens behind.')
@@ -155,16 +158,16 @@ class Scorer:
     read: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
   ) -> list[np.ndarray]:
-    """Nats (float64) of each scored token of each text.
+    """Returns the nats (float64) of each scored token of each text.
 
     Args:
-      ids: of each text, as Tokenizer.encode gives them, unframed.
-      read: how many first tokens of each text are given and not scored; for 'prefix'
-        bidirectionally. None = 0.
-      progress: called with (rows done, of how many).
+      ids: token ids of each text, without special tokens, as Tokenizer.encode returns them.
+      read: how many tokens of each text, from the first, are given and not scored; with 'prefix'
+        they are the prefix. None = 0.
+      progress: called with (rows done, rows in all).
 
     Raises:
-      TaskError: a text is longer than the model reads.
+      TaskError: a text is longer than the model's context.
     """
     read = [0] * len(ids) if read is None else read
     counts = [max(0, len(text) - skipped) for text, skipped in zip(ids, read, strict=True)]
@@ -174,27 +177,29 @@ class Scorer:
     for index, text in enumerate(ids):
       if counts[index]:
         buckets.setdefault(self._row_length(len(text)), []).append(index)
-    readings = {
-      T: sum(self._readings_of(counts[index]) for index in members)
-      for T, members in buckets.items()
-    }
+    rows_of = {}
+    for T, members in buckets.items():
+      rows_of[T] = sum(self._readings_of(counts[index]) for index in members)
     done = 0
     for T, members in sorted(buckets.items()):
       texts = (self._readings(ids[index], read[index], int(first[index])) for index in members)
       waiting = itertools.chain.from_iterable(texts)
-      B = max(1, min(self._batch_tokens // T, 1 << (readings[T] - 1).bit_length()))
+      enough = 1 << (rows_of[T] - 1).bit_length()  # a power of two, so that few sizes are compiled
+      B = max(1, min(self._batch_tokens // T, enough))
       while batch := list(itertools.islice(waiting, B)):
         self._score_batch(batch, B, T, nats)
         done += len(batch)
         if progress is not None:
-          progress(done, sum(readings.values()))
+          progress(done, sum(rows_of.values()))
     return [nats[start:stop] for start, stop in zip(first[:-1], first[1:])]
 
   def _row_length(self, tokens: int) -> int:
-    """T of the rows for a text of so many tokens: a few lengths an octave, so few programs.
+    """Returns T of the rows for a text of so many tokens.
+
+    T takes a few values between one power of two and the next, so few programs are compiled.
 
     Raises:
-      TaskError: it is longer than the model reads.
+      TaskError: the text is longer than the model's context.
     """
     length = tokens + 1 + self._add_eos
     if length > self._max_length:
@@ -206,17 +211,21 @@ class Scorer:
     return min(next_multiple(length, step), self._max_length)
 
   def _readings_of(self, scored: int) -> int:
-    """How many rows a text takes of which so many tokens are scored."""
+    """Returns how many rows it takes to score so many tokens of a text."""
     return 1 if self._one_reading else scored
 
   def _readings(self, ids: np.ndarray, read: int, first: int) -> Iterator[Reading]:
-    """The rows that score a text after its first `read` tokens."""
+    """Yields the rows that score a text, without its first `read` tokens.
+
+    Args:
+      first: index of the first scored token among those of all texts.
+    """
     tokenizer = self._tokenizer
     end = [tokenizer.eos] if self._add_eos else []
     row_T = np.array([tokenizer.bos, *ids, *end], np.int32)
     scored = np.arange(1 + read, 1 + len(ids))
     if self._one_reading:
-      # `bos` is given too, but a prefix that is `bos` alone is what a causal model reads.
+      # `bos` belongs to the prefix. If it is the whole prefix, the mask is the causal one.
       prefix = 1 + read if self.kind == 'prefix' else 0
       yield Reading(row_T, scored - 1, row_T[scored], first, prefix)
       return
@@ -230,8 +239,8 @@ class Scorer:
       yield Reading(token_T, position_P, row_T[t : t + 1], first + number)
 
   def _score_batch(self, batch: list[Reading], B: int, T: int, nats: np.ndarray):
-    """Runs the network on up to B readings, and puts what they give into `nats`."""
-    # A causal head answers at every position, in order.
+    """Runs the network on up to B readings, and writes their scores into `nats`."""
+    # The clm head has an output at every position, in order.
     P = T if self._one_reading else 1
     rows = Rows(
       token_BxT=np.zeros((B, T), np.int32),
@@ -253,15 +262,19 @@ class Scorer:
       nats[reading.first : stop] = nats_P[self._columns(reading)]
 
   def _columns(self, reading: Reading) -> np.ndarray:
-    """Where the targets of a reading stand among its P outputs."""
+    """Returns the indices of a reading's targets among its P outputs."""
     return reading.position_P if self._one_reading else np.array([0])
 
 
 def summarize(kind: str, nats: Sequence[np.ndarray], byte_count: int) -> dict[str, float]:
-  """Totals of scored texts, each named by the kind of its score.
+  """Returns totals over texts, each name beginning with the kind of score.
 
   Args:
-    byte_count: UTF-8 bytes of what was scored.
+    nats: as a Scorer returns them.
+    byte_count: UTF-8 bytes of the scored text.
+
+  Returns:
+    KIND_nats, KIND_tokens, KIND_(pseudo_)bits_per_byte and KIND_(pseudo_)perplexity.
   """
   total = math.fsum(itertools.chain.from_iterable(nats))
   tokens = sum(map(len, nats))

@@ -1,8 +1,8 @@
-"""Who can see whom, proved on the real code before a run: every output against every input.
+"""Leakage test before a run: does every output depend on exactly the inputs that the mask allows?
 
-On a small copy of the configured network, output q depends on input k exactly where the mask that
-the config names says so. What should be visible is taken from the rule of its kind, pair of
-positions by pair, and from no Mask: a mistake in how masks are built cannot excuse itself.
+It runs on a small copy of the configured network, and checks each output q against each input k.
+What should be visible follows from the rule of the mask's kind, one pair of positions at a time. It
+does not come from a Mask, so a mistake in building masks cannot hide itself.
 """
 
 from collections.abc import Iterable
@@ -21,31 +21,33 @@ from models.network import from_paths, make_network, parameter_shapes
 from objectives import clm
 from runtime.errors import LeakError
 
-# A row of the probe: two documents and padding; in a
-# prefix-LM the first tokens of each are its prefix.
+# The row of the test: two documents and padding. In a prefix-LM each begins with a prefix.
 _SEGMENT = np.array([1, 1, 1, 1, 2, 2, 2, 0])
 _PREFIX = np.array([1, 1, 0, 0, 1, 0, 0, 0], bool)
-_PROMPT = 3  # tokens that a cache gets at once
+_PROMPT = 3  # tokens of the prefill of the KV cache
 _T = len(_SEGMENT)
-_SHOWN = 8
+_SHOWN = 8  # pairs that an error names
+# XLA's options for quick compilation: the program runs _T + 1 times only.
 _QUICK = dict(xla_backend_optimization_level=0, xla_llvm_disable_expensive_passes=True)
 
 
 def prove_all(
   config: ModelConfig, cells: Iterable[tuple[str, tuple[str, ...], bool]], *, packed: bool
 ):
-  """`prove` for each (mask, heads, answers_seen), side by side: most
-  of it is compiling, which needs one core each.
+  """Runs `prove` for each cell, (mask, heads, answers_seen), in parallel threads.
+
+  Most of the time is compilation, which uses one core per program.
+
+  Raises:
+    LeakError: as `prove`.
   """
+
+  def prove_cell(cell):
+    mask, heads, answers_seen = cell
+    prove(config, mask=mask, packed=packed, heads=heads, answers_seen=answers_seen)
+
   with ThreadPoolExecutor() as pool:
-    list(
-      pool.map(
-        lambda cell: prove(
-          config, mask=cell[0], packed=packed, heads=cell[1], answers_seen=cell[2]
-        ),
-        cells,
-      )
-    )
+    list(pool.map(prove_cell, cells))
 
 
 def prove(
@@ -56,22 +58,22 @@ def prove(
   heads: tuple[str, ...],
   answers_seen: bool = False,
 ):
-  """Returns if the network keeps to its mask: in a row of
-  documents, in what it predicts, and with a cache.
+  """Checks that the network obeys its mask: on a packed row, with a KV cache, and in its targets.
 
   Args:
-    config, mask, packed, heads: of the network that will train; sizes are cut down, nothing else.
-    answers_seen: a negative control, whose answers the mask shows.
+    config, mask, packed, heads: of the network that will train; only its sizes are cut down.
+    answers_seen: a negative control, in which clm can see its targets.
 
   Raises:
-    LeakError: an output depends on an input that the mask hides, or not on one that it shows.
+    LeakError: an output depends on an input that the mask rules out, or does not depend on one that
+      the mask allows.
   """
   probe = _Probe(config, mask=mask, packed=packed, heads=heads)
   row_TxT, cached_TxT = probe.measure()
   layers = probe.config.layers
   seen_TxT = visible(mask, _SEGMENT, _PREFIX, packed=packed)
   _compare(row_TxT, reached(seen_TxT, layers), f'mask={mask!r}')
-  if probe.writes:
+  if probe.generates:
     prompt_T = np.arange(_T) < _PROMPT
     seen_TxT = visible(mask, np.ones(_T, int), prompt_T, packed=True)
     _compare(cached_TxT, reached(seen_TxT, layers), f'mask={mask!r}, read with a cache')
@@ -80,7 +82,7 @@ def prove(
 
 
 def visible(mask: str, segment_T: np.ndarray, prefix_T: np.ndarray, *, packed: bool) -> np.ndarray:
-  """bool TxT, [query, key]: the definition, pair by pair."""
+  """Returns bool TxT, [query, key]: which keys the mask allows, by definition, pair by pair."""
   rule = KINDS[mask].rule
   visible_TxT = np.zeros((len(segment_T), len(segment_T)), bool)
   for query, key in np.ndindex(visible_TxT.shape):
@@ -93,9 +95,9 @@ def visible(mask: str, segment_T: np.ndarray, prefix_T: np.ndarray, *, packed: b
 
 
 def reached(visible_TxT: np.ndarray, layers: int) -> np.ndarray:
-  """bool TxT: which inputs an output depends on after so many layers, each seeing what it may.
+  """Returns bool TxT, [output, input]: on which inputs an output depends after so many layers.
 
-  A window reaches as far again with every layer; what a causal mask shows stays the same.
+  The reach of a window grows with every layer; that of a causal mask stays the same.
   """
   reached_TxT = np.eye(len(visible_TxT), dtype=bool)
   for _ in range(layers):
@@ -104,8 +106,9 @@ def reached(visible_TxT: np.ndarray, layers: int) -> np.ndarray:
 
 
 class _Probe:
-  """The same kind of network, small, on a row in which every
-  token comes once, so that a token is an input.
+  """A small network of the same kind, and a row in which token t stands at position t only.
+
+  So changing the embedding of a token changes one input.
   """
 
   def __init__(self, config: ModelConfig, *, mask: str, packed: bool, heads: tuple[str, ...]):
@@ -125,50 +128,56 @@ class _Probe:
       dtype='float32',
       remat='none',
       scan=True,
-      # rows too short for them
+      # The row is too short for a kernel.
       attention='auto' if config.attention in KERNELS else config.attention,
     )
     self.head = next((head for head in ('clm', 'mlm') if head in heads), None)
     self.network = make_network(
       self.config, mask=mask, packed=packed, heads=(self.head,) if self.head else ()
     )
-    self.writes = self.head == 'clm' and mask != 'bidirectional'
+    self.generates = self.head == 'clm' and mask != 'bidirectional'
 
   def params(self):
-    """Random everywhere: the zeros in which biases are born could close a path."""
+    """Returns random parameters; biases too, because an initial 0 could hide a dependence."""
     random = np.random.default_rng(0)
-    return from_paths(
-      {
-        path: random.normal(float(path.endswith('scale')), 0.3, shape).astype(np.float32)
-        for path, shape in parameter_shapes(self.network).items()
-      }
-    )
+    flat = {}
+    for path, shape in parameter_shapes(self.network).items():
+      mean = float(path.endswith('scale'))
+      flat[path] = random.normal(mean, 0.3, shape).astype(np.float32)
+    return from_paths(flat)
 
   def measure(self) -> tuple[np.ndarray, np.ndarray]:
-    """Whether output q changes with input k, bool TxT: in the row,
-    and when its tokens are read through a cache.
+    """Measures which outputs change with which inputs, by changing one input at a time.
 
-    By changing one input at a time: the same program on the same numbers gives the same bits, and
-    it compiles in a fraction of the time that derivatives take.
+    It compares bits: the same program on the same numbers gives the same bits. Derivatives would
+    find the same, and take several times as long to compile (docs/LOG.md, 2026-11-24).
+
+    Returns:
+      Two bool TxT, [output, input]: of the whole row, and of decoding with a KV cache. The second
+      is the first where the network does not generate.
     """
-    read = jax.jit(
-      lambda params: [self._row(params), *([self._cached(params)] if self.writes else [])]
-    )
+
+    def run(params):
+      outputs = [self._row(params)]
+      if self.generates:
+        outputs.append(self._cached(params))
+      return outputs
+
     params = self.params()
-    read = read.lower(params).compile(_QUICK)
-    before = read(params)
-    changed = []
+    run = jax.jit(run).lower(params).compile(_QUICK)
+    before = run(params)
+    changed = [[] for _ in before]
     for key in range(_T):
       table_VxE = params['embeddings']['token'].copy()
       table_VxE[key] += np.random.default_rng((1, key)).normal(size=table_VxE.shape[1])
-      after = read(params | dict(embeddings=params['embeddings'] | dict(token=table_VxE)))
-      changed.append(
-        [np.asarray(one_TxE != other_TxE).any(axis=1) for one_TxE, other_TxE in zip(before, after)]
-      )
-    found = [np.stack(columns, axis=1) for columns in zip(*changed)]
+      after = run(params | dict(embeddings=params['embeddings'] | dict(token=table_VxE)))
+      for columns, one_TxE, other_TxE in zip(changed, before, after):
+        columns.append(np.asarray(one_TxE != other_TxE).any(axis=1))
+    found = [np.stack(columns, axis=1) for columns in changed]
     return found[0], found[-1]
 
   def _row(self, params):
+    """Returns the outputs of the whole row at once, TxE."""
     token_BxT = jnp.arange(_T)[None]
     batch = dict(
       token=token_BxT,
@@ -180,29 +189,32 @@ class _Probe:
     return self._hidden(self.network.apply(params, batch))
 
   def _cached(self, params):
-    """A prompt, then token by token."""
+    """Returns the outputs of a prefill of the prompt and a decode step per later token, TxE."""
     token_BxT = jnp.arange(_T)[None]
-    fed = lambda token_BxT, **more: dict(
-      token=token_BxT, type=0 * token_BxT, position=token_BxT, **more
-    )
-    prompt = fed(token_BxT[:, :_PROMPT], prefix=token_BxT < _PROMPT)
+
+    def inputs(token_BxT, **more):
+      return dict(token=token_BxT, type=0 * token_BxT, position=token_BxT, **more)
+
+    prompt = inputs(token_BxT[:, :_PROMPT], prefix=token_BxT < _PROMPT)
     outputs = self.network.apply(params, prompt, cache=caching.empty(self.config, 1, _T))
 
     def step(cache, token_BxT):
-      outputs = self.network.apply(params, fed(token_BxT), cache=cache)
+      outputs = self.network.apply(params, inputs(token_BxT), cache=cache)
       return outputs['cache'], self._hidden(outputs)
 
     _, hidden_TxTxE = jax.lax.scan(step, outputs['cache'], token_BxT[:, _PROMPT:].T[:, None])
     return jnp.concatenate([self._hidden(outputs), hidden_TxTxE[:, 0]])
 
   def _hidden(self, outputs) -> jax.Array:
-    """What a head makes its logits from, TxE; or the trunk's last layer, TxD."""
+    """Returns what the head projects to logits, TxE; or the trunk's output, TxD, without a head."""
     return (outputs[self.head][0] if self.head else outputs['hidden'])[0]
 
 
 def _compare(found_TxT: np.ndarray, visible_TxT: np.ndarray, what: str):
-  """Exact: what attention hides has a weight of zero, so
-  nothing of it is left, not even a rounding.
+  """Raises LeakError where the two differ.
+
+  The comparison is exact: a key that is ruled out has weight zero, so not even a rounding error of
+  it is left.
   """
   for wrong_TxT, words in (
     (found_TxT & ~visible_TxT, 'depends on'),
@@ -219,7 +231,7 @@ def _compare(found_TxT: np.ndarray, visible_TxT: np.ndarray, what: str):
 
 
 def _hides_answers(found_TxT: np.ndarray, *, prefix: bool):
-  """No output depends on the token that CLM asks it for."""
+  """Raises LeakError if an output depends on the token that CLM asks it to predict."""
   target_BxT, weight_BxT = jax.jit(clm.shifted)(
     np.arange(_T)[None], _SEGMENT[None], _PREFIX[None] if prefix else None
   )

@@ -1,8 +1,8 @@
-"""What a frozen trunk has learned: logistic regression on its hidden states; it is not trained.
+"""Linear probes: logistic regression on the hidden states of a frozen trunk.
 
-A text is the mean of its tokens' states. A pair of texts is |u - v| and u * v of their means, each
-text read by itself (Conneau and Kiela 2018). A word is the state of its first sub-word, which under
-a causal mask has not seen the rest of the word.
+The features of a text are the mean of its tokens' states. Those of a pair are |u - v| and u * v of
+the two means, each text encoded by itself (Conneau and Kiela 2018). Those of a word are the state
+of its first sub-word, which under a causal mask has not seen the rest of the word.
 """
 
 from collections.abc import Callable
@@ -23,17 +23,17 @@ from evaluation import labels
 from inference.embed import Embedder
 from inference.model import Model
 
-_L2 = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # strong to weak: each fit starts from the one before
-_HELD_OUT = 5  # every so many training examples, one is kept to choose the strength
-_ITERATIONS = 200
+_L2 = (1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # strong to weak: each fit starts from the previous one
+_HELD_OUT = 5  # one of so many training examples is held out to choose the strength
+_ITERATIONS = 200  # of L-BFGS, at most
 
 
 class Frozen(NamedTuple):
-  """A trunk and how it is read, under the mask of its model.
+  """A frozen trunk, and which of its hidden states are the features; the mask is the model's.
 
   Attributes:
-    layer: whose output is read, from 1 on; the last one after the final norm, where there is one.
-    batch_size: texts that are read at once.
+    layer: whose output is taken, from 1; that of the last layer after the final norm, if any.
+    batch_size: texts per batch.
   """
 
   model: Model
@@ -42,10 +42,11 @@ class Frozen(NamedTuple):
 
 
 def run(subject, task: str) -> dict[str, dict]:
-  """The probe of a task, by name, read at the last layer under the mask of the pre-training.
+  """Returns {'probe_TASK': ...}: a probe of the last layer, under the mask of pre-training.
 
   Args:
     subject: an `evaluation.subject.Subject`.
+    task: name of a task of data.tasks.labelled.TASKS.
   """
   frozen = Frozen(subject.model, subject.model.config.layers)
   loaded = labelled.load(task, subject.folder or 'tfds').limited(subject.limit)
@@ -53,22 +54,22 @@ def run(subject, task: str) -> dict[str, dict]:
   return {f'probe_{task}': probe(frozen, loaded, split=split, progress=subject.progress)}
 
 
-# name in evaluations.json: function of a subject
+# Name in evaluations.json -> function of a Subject.
 PROBES = {f'probe_{name}': functools.partial(run, task=name) for name in labelled.TASKS}
 
 
 def probe(
   frozen: Frozen, task: Task, *, split: str, progress: Callable[[str, int, int], None] | None = None
 ) -> dict:
-  """What evaluations.json says of a task: the headline score of a linear classifier on the split.
+  """Fits a linear classifier to a task and scores it; returns the entry of evaluations.json.
 
   Args:
-    split: what is scored; the classifier is fitted to the training split.
-    progress: called with (what, rows done, of how many).
+    split: the split to score; the classifier is fitted to 'train'.
+    progress: called with (what, rows done, rows in all).
   """
   started = time.monotonic()
-  examples = _probe_words if task.kind == 'words' else _probe_texts
-  fitted, answer, notes = examples(frozen, task, split, progress)
+  probe_task = _probe_words if task.kind == 'words' else _probe_texts
+  fitted, answer, notes = probe_task(frozen, task, split, progress)
   gold = [example.label for example in task.splits[split]]
   scores = labels.score(task, gold, answer)
   headline = labels.HEADLINE[task.kind]
@@ -95,12 +96,12 @@ def probe(
 
 
 def _held_out(examples: list[Example]) -> np.ndarray:
-  """Which training examples choose the strength of the regularisation, bool N."""
+  """Returns which training examples choose the strength of regularisation, bool N."""
   return np.arange(len(examples)) % _HELD_OUT == 0
 
 
 def _probe_texts(frozen: Frozen, task: Task, split: str, progress):
-  """(classifier, its answer for each example of the split, more for evaluations.json)."""
+  """Returns (classifier, its prediction for each example, more for evaluations.json)."""
   train, scored = task.splits['train'], task.splits[split]
   embed = Embedder(frozen.model, normalize=False, read=_reader(frozen))
   states = functools.partial(_text_states, embed, frozen.batch_size, progress)
@@ -118,7 +119,7 @@ def _probe_texts(frozen: Frozen, task: Task, split: str, progress):
 
 
 def _probe_words(frozen: Frozen, task: Task, split: str, progress):
-  """As `_probe_texts`, with a label for each word of each example."""
+  """As `_probe_texts`; the predictions are one label for each word of each example."""
   train, scored = task.splits['train'], task.splits[split]
   states = functools.partial(_word_states, frozen, _word_reader(frozen), progress)
   train_NxD, row_N, encoded = states(f'{task.name} train', train)
@@ -132,7 +133,12 @@ def _probe_words(frozen: Frozen, task: Task, split: str, progress):
 
 
 class Linear(NamedTuple):
-  """Multinomial logistic regression on features of mean 0 and deviation 1 in training."""
+  """Multinomial logistic regression on standardised features.
+
+  Attributes:
+    mean_D, deviation_D: of the features of the training examples.
+    l2: strength of the penalty.
+  """
 
   mean_D: np.ndarray
   deviation_D: np.ndarray
@@ -141,15 +147,16 @@ class Linear(NamedTuple):
   l2: float
 
   def predict(self, x_NxD: np.ndarray) -> np.ndarray:
-    """The likeliest class of each row."""
+    """Returns the most likely class of each row, N."""
     return ((x_NxD - self.mean_D) / self.deviation_D @ self.kernel_DxC + self.bias_C).argmax(axis=1)
 
 
 def fit(x_NxD: np.ndarray, label_N: np.ndarray, classes: int, held_N: np.ndarray) -> Linear:
-  """The classifier of least loss, nats a row + l2 / 2 x the squared kernel.
+  """Fits a classifier: least mean nats per row + l2 / 2 x the squared norm of the kernel.
 
   Args:
-    held_N: rows on which the strength l2 is chosen, by loss; the final fit has them too.
+    label_N: class of each row, from 0.
+    held_N: bool; rows on whose loss l2 is chosen. The final fit includes them.
   """
   mean_D, deviation_D = x_NxD.mean(axis=0), np.maximum(x_NxD.std(axis=0), 1e-6)
   x_NxD = ((x_NxD - mean_D) / deviation_D).astype(np.float32)
@@ -165,7 +172,7 @@ def fit(x_NxD: np.ndarray, label_N: np.ndarray, classes: int, held_N: np.ndarray
 
 
 def _minimise(weights, x_NxD, label_N, size, l2: float) -> np.ndarray:
-  """Kernel and bias of least loss, as one vector; `size` is (D, C)."""
+  """Returns the kernel and bias of least loss as one vector; `size` is (D, C)."""
   return scipy.optimize.minimize(
     _loss,
     weights,
@@ -177,13 +184,13 @@ def _minimise(weights, x_NxD, label_N, size, l2: float) -> np.ndarray:
 
 
 def _parts(weights, size) -> tuple[np.ndarray, np.ndarray]:
-  """(kernel_DxC, bias_C) of the one vector that scipy knows."""
+  """Returns (kernel_DxC, bias_C) from the one vector that scipy optimises."""
   D, C = size
   return weights[: D * C].reshape(D, C), weights[D * C :]
 
 
 def _loss(weights, x_NxD, label_N, size, l2: float) -> tuple[float, np.ndarray]:
-  """(nats a row plus the penalty, gradient of all weights)."""
+  """Returns (nats per row plus the penalty, gradient of all weights)."""
   kernel_DxC, bias_C = _parts(weights, size)
   logits_NxC = x_NxD @ kernel_DxC.astype(np.float32) + bias_C.astype(np.float32)
   logits_NxC -= logits_NxC.max(axis=1, keepdims=True)
@@ -202,10 +209,11 @@ def _loss(weights, x_NxD, label_N, size, l2: float) -> tuple[float, np.ndarray]:
 def fit_ridge(
   x_NxD: np.ndarray, wanted_N: np.ndarray, held_N: np.ndarray
 ) -> Callable[[np.ndarray], np.ndarray]:
-  """x_NxD -> prediction of each row: ridge regression.
+  """Fits a ridge regression; returns its function from x_NxD to predictions, N.
 
   Args:
-    held_N: rows on which the strength is chosen, by Spearman; the final fit has them too.
+    held_N: bool; rows on whose Spearman correlation the strength is chosen. The final fit includes
+      them.
   """
   mean_D, deviation_D = x_NxD.mean(axis=0), np.maximum(x_NxD.std(axis=0), 1e-6)
   x_NxD = ((x_NxD - mean_D) / deviation_D).astype(np.float64)
@@ -224,14 +232,14 @@ def fit_ridge(
 
 
 def spearman(a_N, b_N) -> float:
-  """Rank correlation; 0 where one side is constant."""
+  """Returns Spearman's rank correlation; 0 if one side is constant."""
   if np.ptp(a_N) == 0 or np.ptp(b_N) == 0:
     return 0.0
   return float(scipy.stats.spearmanr(a_N, b_N).statistic)
 
 
 def _reader(frozen: Frozen) -> Callable:
-  """(params, batch) -> dict(hidden=BxTxD) of the layer that is read."""
+  """Returns a function (params, batch) -> dict(hidden=BxTxD), the states of the probed layer."""
   trunk = frozen.model.trunk
   if frozen.layer == frozen.model.config.layers:
     return trunk.apply
@@ -244,7 +252,7 @@ def _reader(frozen: Frozen) -> Callable:
 
 
 def _word_reader(frozen: Frozen) -> Callable:
-  """(params, batch) -> hidden_BxTxD in float32, compiled."""
+  """Returns a compiled function (params, batch) -> hidden_BxTxD, float32."""
   reader = _reader(frozen)
   return jax.jit(lambda params, batch: reader(params, batch)['hidden'].astype(jnp.float32))
 
@@ -252,10 +260,10 @@ def _word_reader(frozen: Frozen) -> Callable:
 def _text_states(
   embed: Embedder, batch_size: int, progress, what: str, examples: list[Example]
 ) -> np.ndarray:
-  """Features of texts, NxD, or of pairs of texts, Nx2D."""
+  """Returns the features of texts, NxD, or of pairs of texts, Nx2D."""
   texts = sorted({text for example in examples for text in example.texts})
-  told = progress and (lambda done: progress(what, done, len(texts)))
-  vectors_NxD = embed(texts, batch_size, told)
+  report = progress and (lambda done: progress(what, done, len(texts)))
+  vectors_NxD = embed(texts, batch_size, report)
   index_of = {text: index for index, text in enumerate(texts)}
   u_NxD = vectors_NxD[[index_of[example.texts[0]] for example in examples]]
   if len(examples[0].texts) == 1:
@@ -265,7 +273,12 @@ def _text_states(
 
 
 def _word_states(frozen: Frozen, read: Callable, progress, what: str, examples: list[Example]):
-  """(states of the words' first sub-words, in the order of the rows; the row of each; the rows)."""
+  """Returns (states, rows, encoded) of the words' first sub-words.
+
+  Returns:
+    The state of each word, NxD, in the order of the rows; the row of each word, N; and the rows as
+    `data.tasks.rows.encode` returns them.
+  """
   encoded = rows.encode(
     'words', examples, frozen.model.need_tokenizer(), max_length=frozen.model.context
   )

@@ -1,4 +1,4 @@
-"""What a task of `evaluation.tasks` is given: a model, and how it is to be examined."""
+"""The argument of every task of `evaluation.tasks`: a model, and the options of its evaluation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,17 +8,16 @@ from inference.model import Model
 
 
 class Subject(NamedTuple):
-  """A model under examination.
+  """A model to evaluate, and the options.
 
-  A task is a function of this that returns {name: {'value': float, 'unit': str, 'higher_is_better':
-  bool, 'side': 'understanding' or 'generation', ...}}, as
-  evaluations.json keeps it; what else it holds is the task's.
+  A task is a function of a Subject that returns entries of evaluations.json: {name: {'value':
+  float, 'unit': str, 'higher_is_better': bool, 'side': 'understanding' or 'generation', ...}}. The
+  other keys of an entry are the task's own.
 
   Attributes:
-    folder: holds the files of the tasks, <task>/...; None = TensorFlow Datasets has them.
-    limit: examples of a task (pairs of each paradigm, rows of each split); 0 = all.
-    score: the kind of likelihood, a name of evaluation.likelihood.KINDS; None = the one that fits
-      the model.
+    folder: holds the tasks' files as <task>/...; None: they come from TensorFlow Datasets.
+    limit: examples per task (pairs per paradigm, rows per split); 0 = all.
+    score: kind of likelihood, of evaluation.likelihood.KINDS; None: the best that the model has.
     progress: called with (what, done, total or None).
   """
 

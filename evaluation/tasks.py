@@ -1,6 +1,4 @@
-"""Tasks by name: what `python eval.py --tasks=...` can ask
-of a model besides its validation set.
-"""
+"""The evaluation tasks by name, for `python eval.py --tasks=...`; validation is separate."""
 
 from collections.abc import Callable, Iterable
 import difflib
@@ -18,7 +16,7 @@ TASKS: dict[str, Callable[[Subject], dict[str, dict]]] = dict(
 
 
 def check(names: Iterable[str]):
-  """Raises TaskError unless there are tasks of these names."""
+  """Raises TaskError for a name that is no task, with a suggestion."""
   for name in names:
     if name not in TASKS:
       close = difflib.get_close_matches(name, TASKS, 1, 0.4)
@@ -27,9 +25,7 @@ def check(names: Iterable[str]):
 
 
 def rows(results: dict[str, dict]) -> dict[str, str]:
-  """Results as words: the value of each task with its standard
-  error, baselines, and what it is made of.
-  """
+  """Returns results as rows for the console: value, standard error, baselines and parts."""
   lines = {}
   for name, result in results.items():
     lines[name] = f'{_number(result)}  {result["unit"]}'

@@ -1,10 +1,11 @@
-"""How likely a model finds texts of your own: total nats and
-bits a byte, by the score that fits its cell.
+"""The likelihood of texts of your own: total nats, and bits per byte.
 
-`likelihood/text.txt` in the folder of the tasks has a text a line. A causal model's bits and a
-masked model's pseudo-bits are of different questions
-(docs/evaluation.md): names and units say which.
+The texts are the lines of `likelihood/text.txt` in the folder of --task_data. Bits of a causal
+model and pseudo-bits of a masked model are not comparable (docs/evaluation.md), so names and units
+say which they are.
 """
+
+import functools
 
 from evaluation import likelihood
 from evaluation.errors import TaskError
@@ -12,12 +13,13 @@ from evaluation.subject import Subject
 
 
 def run(subject: Subject) -> dict[str, dict]:
-  """{'likelihood': ...} of the lines of likelihood/text.txt; with
-  the score 'prefix' of the second half of each.
+  """Returns {'likelihood': ...} of the lines of likelihood/text.txt.
+
+  With the score 'prefix' the first half of each line is the prefix, and the second half is scored.
 
   Raises:
-    TaskError: the model gives no likelihood, or not the kind
-      that is asked for; or there is no text.
+    TaskError: the model gives no likelihood, or not of the kind in `subject.score`; or there is no
+      text, or none that fits the model.
   """
   model = subject.model
   kind = likelihood.choose(subject.score, model.mask, model.objectives)
@@ -29,14 +31,14 @@ def run(subject: Subject) -> dict[str, dict]:
     )
   lines = [line for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
   lines = lines[: subject.limit or None]
-  asked = [
-    (line, text)
-    for line, text in zip(lines, model.tokenizer.encode(lines))
-    if 1 < len(text) <= model.context - 2
+  scored = [
+    (line, ids)
+    for line, ids in zip(lines, model.tokenizer.encode(lines))
+    if 1 < len(ids) <= model.context - 2
   ]
-  if not asked:
+  if not scored:
     raise TaskError(f'likelihood: no line of {path} has 2 to {model.context - 2} tokens.')
-  given = [len(text) // 2 if kind == 'prefix' else 0 for _, text in asked]
+  prefixes = [len(ids) // 2 if kind == 'prefix' else 0 for _, ids in scored]
   scorer = likelihood.Scorer(
     model.network.apply,
     model.params,
@@ -45,15 +47,14 @@ def run(subject: Subject) -> dict[str, dict]:
     mask=model.mask,
     max_length=model.context,
   )
-  nats = scorer(
-    [text for _, text in asked], given, lambda done, of: subject.progress('likelihood', done, of)
-  )
-  # Of a half there are only tokens, and what they read as.
-  size = sum(
-    len((model.tokenizer.decode(text[start:]) if start else line).encode())
-    for (line, text), start in zip(asked, given)
-  )
-  found = likelihood.summarize(kind, nats, size)
+  progress = functools.partial(subject.progress, 'likelihood')
+  nats = scorer([ids for _, ids in scored], prefixes, progress)
+  byte_count = 0
+  for (line, ids), prefix in zip(scored, prefixes):
+    # The second half of a line is known as tokens only, so its bytes are those of the decoded text.
+    text = model.tokenizer.decode(ids[prefix:]) if prefix else line
+    byte_count += len(text.encode())
+  found = likelihood.summarize(kind, nats, byte_count)
   value = next(found[name] for name in found if name.endswith('bits_per_byte'))
   return dict(
     likelihood=dict(
@@ -62,8 +63,8 @@ def run(subject: Subject) -> dict[str, dict]:
       higher_is_better=False,
       side='generation',
       score=kind,
-      texts=len(asked),
-      left_out=len(lines) - len(asked),
+      texts=len(scored),
+      left_out=len(lines) - len(scored),
       limit=subject.limit,
       **found,
     )

@@ -1,4 +1,4 @@
-"""How well a model predicts the validation set: every row exactly once, masks frozen and hashed."""
+"""Validation: every row of the validation set exactly once, with frozen and hashed masks."""
 
 from collections.abc import Callable, Iterable
 import hashlib
@@ -18,13 +18,14 @@ def make_evaluator(
   shard: Callable,
   to_host: Callable = jax.device_get,
 ) -> Callable:
-  """A function (params, batches, text) -> results, compiled once.
+  """Returns a function (params, batches, text) -> results, compiled once.
 
   Args:
-    objective: with the masking that validation always uses, whatever training does.
-    seed: of the masks; row i draws from (seed, i), so they do not depend on batch size or devices.
+    apply: (params, batch) -> outputs of the network.
+    objective: with the masking of validation, which is the same whatever training does.
+    seed: of the masks. Row i draws from (seed, i), so they do not depend on batch size or devices.
     shard: puts a batch of numpy arrays on the devices.
-    to_host: brings arrays back, whole, also where other processes hold parts of them.
+    to_host: returns whole arrays, also those that other processes hold parts of.
   """
 
   @jax.jit
@@ -36,10 +37,12 @@ def make_evaluator(
   def evaluate(
     params, batches: Iterable[dict[str, np.ndarray]], text: dict[str, int]
   ) -> dict[str, float | str]:
-    """Results by name: <objective>_loss (nats a prediction), _accuracy, _perplexity, and more.
+    """Returns results by name: OBJECTIVE_loss (nats per prediction), _accuracy, _perplexity, ...
 
     Args:
-      text: bytes and words of the validation text, for units that do not depend on the tokenizer.
+      batches: of the validation set; rows with `id` -1 only fill up the last batch.
+      text: {'bytes', 'words'} of the validation text, for units that do not depend on the
+        tokenizer.
     """
     sums: dict[tuple[str, str], list[tuple[float, float]]] = {}
     hashes = {name: hashlib.sha256() for name in objective.draws}
@@ -48,8 +51,7 @@ def make_evaluator(
       for name, kinds in scores.items():
         for kind, term in kinds.items():
           sums.setdefault((name, kind), []).append((float(term.total), float(term.weight)))
-      # Rows that only fill up the last batch are not hashed: the hash must not depend on the batch
-      # size.
+      # Rows that fill up the last batch are not hashed, so the hash does not depend on batch size.
       for name, x_Bx in drawn.items():
         hashes[name].update(np.ascontiguousarray(x_Bx[id_B >= 0]).tobytes())
     return _results(objective, sums, text) | _mask_sha256(hashes)
@@ -58,7 +60,7 @@ def make_evaluator(
 
 
 def _results(objective: Objective, sums, text: dict[str, int]) -> dict[str, float]:
-  """Means over the whole set, and the units that follow from them."""
+  """Returns means over the whole set, and the units that follow from them."""
   results = {'loss': 0.0}
   for (name, kind), pairs in sorted(sums.items()):
     total, weight = (math.fsum(column) for column in zip(*pairs))
@@ -83,15 +85,15 @@ def _mask_sha256(hashes: dict) -> dict[str, str]:
 
 
 def perplexity(nats: float) -> float:
-  """exp(nats), infinite where a float cannot say it."""
+  """Returns exp(nats); infinity where that overflows a float."""
   return math.exp(nats) if nats < 700 else math.inf
 
 
 def rows(results: dict[str, float | str], units: dict[str, str]) -> dict[str, str]:
-  """Results as words.
+  """Returns results as rows for the console.
 
   Args:
-    units: of the objectives' own results, as `Objective.units` has them.
+    units: of the objectives' own results, as in `Objective.units`.
   """
   units = units | dict(
     loss='weighted sum of the objectives',

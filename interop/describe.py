@@ -1,5 +1,6 @@
-"""The config.json of Hugging Face for a network of ours:
-`families.read` backwards, and proved by it.
+"""The Hugging Face config.json of one of our networks: the inverse of `families.read`.
+
+Each config.json is read back with `families.read` and compared before it is used.
 """
 
 from typing import Any
@@ -9,8 +10,7 @@ from interop.families import FAMILIES, Family
 from interop.huggingface import CLASSIFIERS
 from runtime.errors import WeightsError
 
-# What changes the arithmetic of a forward pass without
-# dropout; the rest of a ModelConfig need not survive.
+# Fields of a ModelConfig that change a forward pass without dropout. Only these must survive.
 _ARITHMETIC = (
   'vocab_size',
   'layers',
@@ -38,27 +38,28 @@ _ARITHMETIC = (
   'tie_embeddings',
   'classifier_activation',
 )
-# Stock classes by the heads that they have.
+# Classes of transformers by the heads that they have; %s is the family's name.
 _TUNED = {frozenset({head}): '%s' + suffix for suffix, head in CLASSIFIERS.items()}
 _ENCODERS = {
   frozenset(): '%sModel',
   frozenset({'pool'}): '%sModel',
   frozenset({'mlm'}): '%sForMaskedLM',
 } | _TUNED
-_named = lambda name, classes: {heads: kind % name for heads, kind in classes.items()}
+_SENTENCE_PAIRS = {
+  frozenset({'mlm', 'nsp'}): '%sForPreTraining',
+  frozenset({'nsp'}): '%sForNextSentencePrediction',
+}
+_WITHOUT_POOLER = {heads: kind for heads, kind in _ENCODERS.items() if 'pool' not in heads}
+
+
+def _named(name: str, classes: dict[frozenset[str], str]) -> dict[frozenset[str], str]:
+  return {heads: kind % name for heads, kind in classes.items()}
+
+
 CLASSES: dict[str, dict[frozenset[str], str]] = dict(
-  bert=_named(
-    'Bert',
-    _ENCODERS
-    | {
-      frozenset({'mlm', 'nsp'}): '%sForPreTraining',
-      frozenset({'nsp'}): '%sForNextSentencePrediction',
-    },
-  ),
+  bert=_named('Bert', _ENCODERS | _SENTENCE_PAIRS),
   roberta=_named('Roberta', _ENCODERS),
-  distilbert=_named(
-    'DistilBert', {heads: kind for heads, kind in _ENCODERS.items() if 'pool' not in heads}
-  ),
+  distilbert=_named('DistilBert', _WITHOUT_POOLER),
   albert=_named('Albert', _ENCODERS),
   gpt2={frozenset({'clm'}): 'GPT2LMHeadModel'},
   llama={frozenset({'clm'}): 'LlamaForCausalLM'},
@@ -72,15 +73,16 @@ def describe(
   heads: tuple[str, ...],
   ids: dict[str, int],
 ) -> tuple[Family, dict[str, Any]]:
-  """(family, config.json) of the stock class that computes what this network computes.
+  """Returns (family, config.json) of the transformers class that computes the same as this network.
 
   Args:
-    fields: of the ModelConfig; a 0 that means "as the paper" may be resolved or not.
-    defaults: of every field, under which `families.read` was completed.
-    ids: their names of special tokens, as in pad_token_id.
+    fields: of the ModelConfig; a 0 that means "the paper's default" may be resolved or not.
+    defaults: value of every field that `families.read` does not set.
+    heads: names of models.heads.HEADS.
+    ids: ids of special tokens under their names, as in pad_token_id.
 
   Raises:
-    WeightsError: no stock class does, with the reason for each family.
+    WeightsError: no class does; the message has the reason for each family.
   """
   reasons, classifying = [], {*CLASSIFIERS.values()}
   for name, family in FAMILIES.items():
@@ -97,10 +99,10 @@ def describe(
           id2label={str(index): label for index, label in enumerate(labels)},
           label2id={label: index for index, label in enumerate(labels)},
         )
-      differs = _difference(theirs, fields, defaults, heads)
-      if not differs:
+      difference = _difference(theirs, fields, defaults, heads)
+      if not difference:
         return family, theirs
-      reasons.append(f'{name}: {differs}')
+      reasons.append(f'{name}: {difference}')
   raise WeightsError(
     f'no class of transformers computes this network (mask={mask}, heads: '
     f'{", ".join(heads) or "none"}), so it is not exported:\n'
@@ -109,6 +111,7 @@ def describe(
 
 
 def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]:
+  """Returns config.json as the family would write these fields."""
   theirs: dict[str, Any] = dict(model_type=name, dtype='float32')
   for ours, (key, default) in family.read.items():
     value = fields[ours]
@@ -117,25 +120,26 @@ def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]
     elif isinstance(default, float):
       value = float(value)
     theirs[key] = value or None if default is None else value
-  dropout = dict(gpt2='embd_pdrop').get(name)  # the one that our single rate also stands for
+  # GPT-2 has a second rate, of the embeddings; ours is one rate for both.
+  dropout = dict(gpt2='embd_pdrop').get(name)
   return theirs | ({dropout: fields['dropout']} if dropout else {})
 
 
 def _difference(
   theirs: dict[str, Any], fields: dict[str, Any], defaults: dict[str, Any], heads: tuple[str, ...]
 ) -> str | None:
-  """Why what they would read is not this network, or None."""
+  """Returns how the network that this config.json describes differs from ours, or None."""
   try:
     _, read = families.read(theirs, 'its config.json')
   except WeightsError as error:
     return str(error)
-  back, mine = _resolved(defaults | read), _resolved(fields)
-  wrong = [key for key in _ARITHMETIC if back[key] != mine[key] and not _idle(key, mine, heads)]
-  return '; '.join(f'{key} would be {back[key]!r}, and is {mine[key]!r}' for key in wrong) or None
+  back, ours = _resolved(defaults | read), _resolved(fields)
+  wrong = [key for key in _ARITHMETIC if back[key] != ours[key] and not _unused(key, ours, heads)]
+  return '; '.join(f'{key} would be {back[key]!r}, and is {ours[key]!r}' for key in wrong) or None
 
 
-def _idle(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
-  """Whether a field says nothing about this network."""
+def _unused(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
+  """Whether a field has no effect on this network."""
   return dict(
     rotary_base=fields['positions'] != 'rotary',
     position_offset=fields['positions'] not in ('learned', 'sinusoidal'),
@@ -144,7 +148,7 @@ def _idle(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
 
 
 def _resolved(fields: dict[str, Any]) -> dict[str, Any]:
-  """Zeros that stand for "as the paper" made numbers."""
+  """Returns the fields with each 0 that means "the paper's default" replaced by its value."""
   return fields | dict(
     kv_heads=fields['kv_heads'] or fields['heads'],
     head_width=fields['head_width'] or fields['width'] // fields['heads'],

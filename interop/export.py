@@ -1,5 +1,6 @@
-"""A directory that transformers and sentence-transformers load
-with their stock classes, card included.
+"""Exports a model as a directory that transformers or sentence-transformers load, with its card.
+
+The classes are those of the libraries; no code of ours is needed to load it.
 """
 
 import json
@@ -19,10 +20,14 @@ from runtime.errors import WeightsError
 
 
 def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
-  """Writes the directory.
+  """Writes the directory `to`.
+
+  Args:
+    workdir: where the model was loaded from; its records go into the manifest.
+    sentences: export for sentence-transformers (trunk, mean over tokens), not for transformers.
 
   Raises:
-    WeightsError: no stock class computes this network, or there is something in `to` already.
+    WeightsError: no class of the library computes this network, or `to` is not empty.
   """
   if to.exists() and any(to.iterdir()):
     raise WeightsError(f'{to} is not empty. Name a new folder.')
@@ -38,12 +43,12 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
       f'{model.source} is causal; the mean over tokens that sentence-transformers takes is made '
       'for models that read both sides. --export=hf works.'
     )
-  ids = dict(pad_token_id=tokenizer.pad) | (
-    {} if encoder else dict(bos_token_id=tokenizer.bos, eos_token_id=tokenizer.eos)
-  )
+  ids = dict(pad_token_id=tokenizer.pad)
+  if not encoder:
+    ids |= dict(bos_token_id=tokenizer.bos, eos_token_id=tokenizer.eos)
   heads = model.heads
   params = {path: np.asarray(jax.device_get(x)) for path, x in by_path(model.params).items()}
-  if sentences:  # the trunk alone, and its pooler where there is one
+  if sentences:  # the trunk alone, and its pooler if there is one
     params = {
       path.replace('nsp/pooler', 'pool/dense'): x
       for path, x in params.items()
@@ -70,22 +75,21 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
 
 
 def _tokenizer(tokenizer, to: Path, model: Model, *, add_eos: bool):
-  rule = tokenizer.framed_json(add_eos=add_eos) if model.add_bos else tokenizer.plain_json()
-  (to / 'tokenizer.json').write_text(rule, encoding='utf-8')
-  name = lambda index: None if index is None else tokenizer.token(index)
-  specials = dict(
-    pad_token=name(tokenizer.pad),
-    mask_token=name(tokenizer.mask),
-    unk_token=name(tokenizer.unknown),
-  )
-  specials |= (
-    dict(cls_token=name(tokenizer.bos), sep_token=name(tokenizer.eos))
-    if add_eos
-    else dict(bos_token=name(tokenizer.bos), eos_token=name(tokenizer.eos))
-  )
-  specials = {role: token for role, token in specials.items() if token is not None}
+  """Writes tokenizer.json and the files about it that transformers reads.
+
+  Args:
+    add_eos: an encoder, which frames each text with [CLS] and [SEP]; else only bos is added.
+  """
+  text = tokenizer.framed_json(add_eos=add_eos) if model.add_bos else tokenizer.plain_json()
+  (to / 'tokenizer.json').write_text(text, encoding='utf-8')
+  ids = dict(pad_token=tokenizer.pad, mask_token=tokenizer.mask, unk_token=tokenizer.unknown)
+  if add_eos:
+    ids |= dict(cls_token=tokenizer.bos, sep_token=tokenizer.eos)
+  else:
+    ids |= dict(bos_token=tokenizer.bos, eos_token=tokenizer.eos)
+  specials = {role: tokenizer.token(id_) for role, id_ in ids.items() if id_ is not None}
   _write(to / 'special_tokens_map.json', specials)
-  # Not TokenizersBackend, which transformers before 5 and vLLM do not know.
+  # Not TokenizersBackend, the class of transformers 5: older versions and vLLM do not have it.
   _write(
     to / 'tokenizer_config.json',
     specials
@@ -101,21 +105,13 @@ def _tokenizer(tokenizer, to: Path, model: Model, *, add_eos: bool):
 
 
 def _sentence_transformers(to: Path, model: Model):
-  module = lambda index, path, kind: dict(
-    idx=index, name=str(index), path=path, type=f'sentence_transformers.models.{kind}'
-  )
-  # A list, which `_write` is not for.
-  (to / 'modules.json').write_text(
-    json.dumps(
-      [
-        module(0, '', 'Transformer'),
-        module(1, '1_Pooling', 'Pooling'),
-        module(2, '2_Normalize', 'Normalize'),
-      ],
-      indent=2,
-    )
-    + '\n'
-  )
+  """Writes sentence-transformers' files: trunk, mean over tokens, normalisation to length 1."""
+  kinds_and_paths = [('Transformer', ''), ('Pooling', '1_Pooling'), ('Normalize', '2_Normalize')]
+  modules = [
+    dict(idx=index, name=str(index), path=path, type=f'sentence_transformers.models.{kind}')
+    for index, (kind, path) in enumerate(kinds_and_paths)
+  ]
+  (to / 'modules.json').write_text(json.dumps(modules, indent=2) + '\n')
   _write(
     to / 'config_sentence_transformers.json',
     dict(prompts={}, default_prompt_name=None, similarity_fn_name='cosine'),
@@ -139,7 +135,7 @@ def _sentence_transformers(to: Path, model: Model):
 
 
 def _manifest(model: Model, workdir: Path) -> dict[str, Any]:
-  """What is known of the training: the config's hash, the data's fingerprints, the results."""
+  """Returns the workdir's records of the training: config and its hash, data, results, software."""
   known: dict[str, Any] = dict(source=model.source)
   for name in ('config', 'data', 'result', 'software'):
     if (workdir / f'{name}.json').exists():
@@ -150,13 +146,11 @@ def _manifest(model: Model, workdir: Path) -> dict[str, Any]:
 
 
 def _card(model: Model, architecture: str, manifest: dict[str, Any], sentences: bool) -> str:
-  task = (
-    'sentence-similarity'
-    if sentences
-    else 'text-generation'
-    if model.mask == 'causal'
-    else 'fill-mask'
-  )
+  """Returns README.md, the model card."""
+  if sentences:
+    task = 'sentence-similarity'
+  else:
+    task = 'text-generation' if model.mask == 'causal' else 'fill-mask'
   library = 'sentence-transformers' if sentences else 'transformers'
   config = manifest.get('config', {})
   facts = dict(
@@ -173,9 +167,10 @@ def _card(model: Model, architecture: str, manifest: dict[str, Any], sentences: 
     for name, value in manifest.get('result', {}).items()
     if isinstance(value, int | float)
   }
-  table = lambda rows: '\n'.join(
-    f'| {name} | {value} |' for name, value in rows.items() if value is not None
-  )
+
+  def table(rows: dict[str, Any]) -> str:
+    return '\n'.join(f'| {name} | {value} |' for name, value in rows.items() if value is not None)
+
   lines = [
     '---',
     f'library_name: {library}',
@@ -196,4 +191,5 @@ def _card(model: Model, architecture: str, manifest: dict[str, Any], sentences: 
 
 
 def _write(path: Path, value: dict[str, Any]):
+  """Writes a JSON object as transformers does: two spaces, UTF-8."""
   path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')

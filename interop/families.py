@@ -1,8 +1,8 @@
-"""What a config.json of Hugging Face says of the one network: a table a family.
+"""How a Hugging Face config.json becomes a ModelConfig: one table per model family.
 
-Every key of a config.json is either read, or must have the one value that this network computes, or
-is known to change no result. Any other key is refused by
-name: what is ignored would be computed wrongly.
+Every key of a config.json is read, or must have the one value that this network implements, or is
+known to change no result. Any other key is refused by name: ignoring a key that matters would give
+wrong outputs without an error.
 """
 
 import dataclasses
@@ -21,9 +21,9 @@ ACTIVATIONS = dict(
   silu='silu',
   swish='silu',
 )
-_LARGEST = 1 << 24  # of any size in a config.json
+_LARGEST = 1 << 24  # upper limit of any size in a config.json, against nonsense; a choice
 
-# Keys that say nothing about what the network computes from token ids.
+# Keys that do not change what the network computes from token ids.
 _INERT = frozenset(
   """
   _name_or_path architectures bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id
@@ -42,17 +42,18 @@ _INERT = frozenset(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
-  """How one model_type becomes a ModelConfig.
+  """One model_type of Hugging Face.
 
   Attributes:
+    mask: the attention mask of the family, as in `config.mask`.
     read: our field -> (their key, their default).
-    fixed: our fields that the family decides.
-    must: their key -> the values (or absence) under which the network computes what they mean.
-    heads: names of models.heads.HEADS that a model of the family may have, each with a tensor that
-      shows it (None: always).
-    table: our parameters -> their names (interop/names.py).
-    prefix: of the trunk's names in a model with a head.
-    conv: kernels are stored input first, as GPT-2's Conv1D has them.
+    fixed: our field -> the value that it has in every model of the family.
+    must: their key -> the values that this network implements; the key may also be absent.
+    heads: names of models.heads.HEADS that a model of the family may have, each with a tensor whose
+      presence shows it (None: every model has the head).
+    table: our parameter paths -> their names (interop/names.py).
+    prefix: what the trunk's names begin with in a model with a head.
+    conv: kernels are stored input x output (GPT-2's Conv1D), not output x input (torch's Linear).
   """
 
   mask: str
@@ -239,10 +240,14 @@ FAMILIES: dict[str, Family] = dict(
 
 
 def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
-  """(family, fields of a ModelConfig) of a config.json.
+  """Returns (family, fields of a ModelConfig) of a config.json.
+
+  Args:
+    theirs: the parsed config.json.
+    where: its path, for messages.
 
   Raises:
-    WeightsError: a model, a key or a value that this network does not have.
+    WeightsError: the model, a key or a value is not one that this network implements.
   """
   kind = theirs.get('model_type')
   if not isinstance(kind, str) or kind not in FAMILIES:
@@ -274,25 +279,29 @@ def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
 
 
 def _value(ours: str, key: str, value: Any, default: Any, where: str) -> Any:
-  """A value of a config.json, checked: these files come from strangers."""
+  """Returns a value of a config.json as our field has it; checks type and range: it is untrusted.
+
+  Raises:
+    WeightsError: the value is of another type or out of range.
+  """
   if ours == 'activation':
     if value not in ACTIVATIONS:
       raise WeightsError(f'{where} has {key}={value!r}; these are known: {", ".join(ACTIVATIONS)}.')
     return ACTIVATIONS[value]
   if value is None and default is None:
-    return 0  # as the paper's default
-  kinds = (bool,) if isinstance(default, bool) else (int,) if default is None else (type(default),)
-  if kinds == (float,):
-    kinds = (float, int)
-  if not isinstance(value, kinds) or isinstance(value, bool) != (kinds == (bool,)):
-    raise WeightsError(f'{where} has {key}={value!r}, which is no {kinds[0].__name__}.')
-  if kinds[0] is int and not 0 < value <= _LARGEST or kinds[0] is float and not 0 <= value <= 1e9:
+    return 0  # in a ModelConfig: the paper's default
+  kind = int if default is None else type(default)
+  allowed = (float, int) if kind is float else kind
+  if not isinstance(value, allowed) or isinstance(value, bool) != (kind is bool):
+    raise WeightsError(f'{where} has {key}={value!r}, which is no {kind.__name__}.')
+  too_large = kind is int and not 0 < value <= _LARGEST
+  if too_large or kind is float and not 0 <= value <= 1e9:
     raise WeightsError(f'{where} has {key}={value!r}, which is out of range.')
   return value
 
 
 def _rotary(theirs: dict[str, Any], where: str) -> dict[str, Any]:
-  """transformers 5 writes the base of rotary positions into an object of its own."""
+  """Moves the base of rotary positions from `rope_parameters`, where transformers 5 writes it."""
   rope = theirs.get('rope_parameters')
   if rope is None:
     return theirs

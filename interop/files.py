@@ -1,11 +1,11 @@
-"""A Hugging Face directory, opened without trust: JSON and
-safetensors are read, nothing is ever executed.
+"""Reads an untrusted Hugging Face directory: JSON and safetensors only, nothing is executed.
 
-Faults that are refused here: pickles, paths that leave the directory, JSON that is too large or too
-deep, damaged safetensors.
+Refused: pickles, paths that leave the directory, JSON that is too large or too deep, damaged
+safetensors.
 """
 
 from collections.abc import Callable, Iterator
+import functools
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,26 +17,30 @@ from safetensors.numpy import save_file
 from runtime.errors import WeightsError
 
 _PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.pickle', '.npy', '.npz', '.h5', '.msgpack')
-_JSON_BYTES = 64 << 20  # the index of a large model has some hundred thousand names
+_JSON_BYTES = 64 << 20  # limit; the index of a large model has some hundred thousand names
 _DTYPES = ('F64', 'F32', 'F16', 'BF16')
 
 
 class Tensor(NamedTuple):
-  """A tensor of a file, not read yet."""
+  """A tensor of a file that is read on demand.
+
+  Attributes:
+    read: returns the array as float32.
+  """
 
   shape: tuple[int, ...]
-  read: Callable[[], np.ndarray]  # as float32
+  read: Callable[[], np.ndarray]
 
 
 def read_json(path: Path) -> dict[str, Any]:
-  """A JSON object.
+  """Reads a JSON object.
 
   Raises:
-    WeightsError: there is none, or it is none.
+    WeightsError: there is no such file, or it is too large, or holds no JSON object.
   """
   if not path.is_file():
     raise WeightsError(f'{path.parent} has no {path.name}.')
-  # of a path on a store, of one here
+  # `length` is of an etils path, `st_size` of a pathlib path.
   size = getattr(path.stat(), 'length', None) or path.stat().st_size
   if size > _JSON_BYTES:
     raise WeightsError(f'{path} has {size:,} bytes; a {path.name} is small.')
@@ -50,10 +54,10 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def open_tensors(directory: Path) -> dict[str, Tensor]:
-  """Every tensor of a directory's safetensors files by name; sharded or in one file.
+  """Returns the floating-point tensors of a directory by name, from one safetensors file or many.
 
   Raises:
-    WeightsError: there are none, or they are damaged, or a name leaves the directory.
+    WeightsError: there is no safetensors file, or one is damaged or outside the directory.
   """
   tensors: dict[str, Tensor] = {}
   for path in _files(directory):
@@ -65,15 +69,13 @@ def open_tensors(directory: Path) -> dict[str, Tensor]:
 
 
 def save_tensors(tensors: dict[str, np.ndarray], path: Path):
-  """Writes a safetensors file that says, as readers of other
-  kinds ask for, that torch may read it too.
-  """
-  save_file(
-    {name: np.ascontiguousarray(x) for name, x in tensors.items()}, path, metadata=dict(format='pt')
-  )
+  """Writes a safetensors file, marked as format 'pt', which transformers requires."""
+  contiguous = {name: np.ascontiguousarray(x) for name, x in tensors.items()}
+  save_file(contiguous, path, metadata=dict(format='pt'))
 
 
 def _files(directory: Path) -> list[Path]:
+  """Returns the safetensors files of a directory: those in its index, or the only one."""
   whole, index = directory / 'model.safetensors', directory / 'model.safetensors.index.json'
   if index.exists():
     names = read_json(index).get('weight_map')
@@ -93,8 +95,9 @@ def _files(directory: Path) -> list[Path]:
 
 
 def _contained(directory: Path, name: str) -> Path:
-  """The file of that name, if it lies in the directory: a hub cache
-  links from snapshots/ID into its own blobs.
+  """Returns the path of a file in the directory; raises WeightsError if it lies elsewhere.
+
+  In a cache of the hub, files are links from snapshots/ID into blobs/ of the same repository.
   """
   root = directory.resolve()
   if root.parent.name == 'snapshots':
@@ -110,16 +113,16 @@ def _contained(directory: Path, name: str) -> Path:
 
 
 def _open(path: Path) -> Iterator[tuple[str, Tensor]]:
+  """Yields (name, tensor) of each floating-point tensor of a safetensors file."""
   try:
     file = safe_open(path, framework='numpy')
+
+    def read(name: str) -> np.ndarray:
+      return file.get_tensor(name).astype(np.float32)
+
     for name in file.keys():
       part = file.get_slice(name)
       if part.get_dtype() in _DTYPES:
-        yield (
-          name,
-          Tensor(
-            tuple(part.get_shape()), lambda name=name: file.get_tensor(name).astype(np.float32)
-          ),
-        )
+        yield name, Tensor(tuple(part.get_shape()), functools.partial(read, name))
   except (SafetensorError, OSError, ValueError) as error:
     raise WeightsError(f'{path} is damaged: {error}.') from error

@@ -1,4 +1,4 @@
-"""Weights in the layout of Hugging Face, in and out: every number is moved, none is computed."""
+"""Converts weights between our layout and Hugging Face's, without arithmetic on any value."""
 
 import math
 from typing import NamedTuple
@@ -9,54 +9,59 @@ from interop.families import Family
 from interop.files import Tensor
 from runtime.errors import WeightsError
 
-# What files carry beside the parameters: constants that the code makes anew.
+# Ends of names of constants that some files hold and the code recomputes.
 _CONSTANTS = ('position_ids', '.attn.bias', '.attn.masked_bias', 'rotary_emb.inv_freq')
-# The heads of transformers' classes for fine-tuning.
-_HEADLESS = ('embeddings', 'trunk', 'pool')  # what a model without a head has
+_HEADLESS = ('embeddings', 'trunk', 'pool')  # parameters of a model without a head
+# Suffix of a class of transformers for fine-tuning -> our head.
 CLASSIFIERS = dict(
   ForSequenceClassification='sequence', ForTokenClassification='tokens', ForQuestionAnswering='span'
 )
-_SHOWN = 12  # names in a message
+_SHOWN = 12  # names per list in a message
 
 
-class Place(NamedTuple):
-  """Where a parameter of ours lies on their side.
+class StoredAs(NamedTuple):
+  """How Hugging Face stores one of our parameters.
 
   Attributes:
-    name: of the tensor, without the trunk's prefix; `{}` is the layer.
-    part: (i, n): it is the i-th of n equal parts of the tensor's outputs.
-    kind: 'same' array; 'vector', theirs with one axis; or 'kernel', theirs with two.
-    reads: how many of a kernel's axes are inputs.
+    name: of the tensor, without the trunk's prefix; `{}` is the layer's number.
+    part: (i, n): the parameter is the i-th of n equal parts of the tensor's output axis.
+    kind: 'same': the same array; 'vector': stored with one axis; 'kernel': stored with two.
+    input_axes: how many of our kernel's axes, from the first, are inputs.
   """
 
   name: str
   part: tuple[int, int]
   kind: str
-  reads: int
+  input_axes: int
 
 
-def place(family: Family, path: str) -> Place:
-  """Where the parameter at a path of ours lies."""
+def stored_as(family: Family, path: str) -> StoredAs:
+  """Returns how a family stores the parameter at one of our paths.
+
+  Raises:
+    WeightsError: the family has no such parameter.
+  """
   module, _, leaf = path.rpartition('/')
   if path in family.table:
-    return Place(family.table[path], (0, 1), 'same', 0)
+    return StoredAs(family.table[path], part=(0, 1), kind='same', input_axes=0)
   if f'{module}/*' not in family.table:
     raise WeightsError(
       f'the {family.prefix.rstrip(".")} layout of Hugging Face has no place for {path}.'
     )
   name, _, part = family.table[f'{module}/*'].partition('@')
-  index, _, of = part.partition('/')
-  return Place(
+  index, _, parts = part.partition('/')
+  return StoredAs(
     f'{name}.{"bias" if leaf == "bias" else "weight"}',
-    (int(index or 0), int(of or 1)),
-    'kernel' if leaf == 'kernel' else 'vector',
-    2 if module.endswith('attention/output') else 1,
+    part=(int(index or 0), int(parts or 1)),
+    kind='kernel' if leaf == 'kernel' else 'vector',
+    input_axes=2 if module.endswith('attention/output') else 1,
   )
 
 
 def plain_names(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-  """Tensors by today's names without the trunk's prefix:
-  TensorFlow called weight gamma and bias beta.
+  """Returns the tensors under current names without the trunk's prefix.
+
+  Old files have TensorFlow's names for a norm's weight and bias: gamma and beta.
   """
 
   def plain(name: str) -> str:
@@ -67,14 +72,19 @@ def plain_names(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]
 
   named = {plain(name): tensor for name, tensor in tensors.items()}
   for name in [name for name in named if name.endswith('.decoder.bias')]:
-    # the one in use; the other is its copy, or idle
+    # Of the two output biases, `.decoder.bias` is the one in use; the other is a copy, or unused.
     named[name.replace('.decoder.bias', '.bias')] = named.pop(name)
   return named
 
 
 def heads_in(family: Family, tensors: dict[str, Tensor], architecture: str) -> tuple[str, ...]:
-  """The heads whose parameters are there; of those for
-  fine-tuning, which share names, the one of the class.
+  """Returns the heads whose parameters are among the tensors.
+
+  Heads for fine-tuning share names of tensors, so of these the class name decides.
+
+  Args:
+    tensors: as `plain_names` returns them.
+    architecture: name of the class in config.json; '' if it has none.
   """
   heads = [
     head for head, shown_by in family.heads.items() if shown_by is None or shown_by in tensors
@@ -84,17 +94,17 @@ def heads_in(family: Family, tensors: dict[str, Tensor], architecture: str) -> t
     for suffix, head in CLASSIFIERS.items()
     if architecture.endswith(suffix) and f'{head}/classifier/*' in family.table
   ]
-  # a classifier brings its pooler along
-  brought = {family.table.get(f'{head}/pooler/*') for head in heads}
-  return tuple(
-    head for head in heads if head != 'pool' or family.table['pool/dense/*'] not in brought
-  )
+  # A classifier includes the pooler, which is then no head by itself.
+  poolers = {family.table.get(f'{head}/pooler/*') for head in heads}
+  if 'pool' in heads and family.table['pool/dense/*'] in poolers:
+    heads.remove('pool')
+  return tuple(heads)
 
 
 def classes_in(
   family: Family, tensors: dict[str, Tensor], heads: tuple[str, ...]
 ) -> dict[str, int]:
-  """The field `classes` of a model with a head for fine-tuning; none of one without."""
+  """Returns {'classes': n} of a model with a head for fine-tuning, {} of one without."""
   for head in set(heads) & set(CLASSIFIERS.values()):
     weight = tensors.get(family.table[f'{head}/classifier/*'] + '.weight')
     if weight is not None and weight.shape:
@@ -105,49 +115,43 @@ def classes_in(
 def import_parameters(
   family: Family, shapes: dict[str, tuple[int, ...]], tensors: dict[str, Tensor], where: str
 ) -> dict[str, np.ndarray]:
-  """Our parameters by path, float32, from tensors by plain names.
+  """Returns our parameters by path, float32.
 
   Args:
-    shapes: of every parameter of the network, by path; those of
-      blocks begin with L unless layers are shared.
+    shapes: shape of every parameter of the network, by path; those of blocks begin with L unless
+      layers are shared.
+    tensors: as `plain_names` returns them.
+    where: the directory, for messages.
 
   Raises:
-    WeightsError: tensors are missing, left over or of another shape; both sides are listed.
+    WeightsError: tensors are missing, left over or of another shape; the message lists them.
   """
   missing, misshapen = [], []
-  wanted: dict[str, list[str]] = {}  # path -> names of its layers
+  wanted: dict[str, list[str]] = {}  # path -> name of the tensor of each layer
   for path, shape in shapes.items():
-    spot = place(family, path)
-    layers = shape[0] if '{}' in spot.name else 1
-    wanted[path] = [spot.name.format(layer) for layer in range(layers)]
-    stored = _stored_shape(family, spot, shape[1:] if '{}' in spot.name else shape)
+    stored = stored_as(family, path)
+    layers = shape[0] if '{}' in stored.name else 1
+    wanted[path] = [stored.name.format(layer) for layer in range(layers)]
+    expected = _stored_shape(family, stored, shape[1:] if '{}' in stored.name else shape)
     for name in wanted[path]:
       if name not in tensors:
-        missing.append(f'{name} {stored}, our {path}')
-      elif tensors[name].shape != stored:
-        misshapen.append(f'{name} {tensors[name].shape}, expected {stored}, our {path}')
+        missing.append(f'{name} {expected}, our {path}')
+      elif tensors[name].shape != expected:
+        misshapen.append(f'{name} {tensors[name].shape}, expected {expected}, our {path}')
   used = {name for names in wanted.values() for name in names}
   left = [name for name in tensors.keys() - used if not name.endswith(_CONSTANTS)]
   params: dict[str, np.ndarray] = {}
   if not missing and not misshapen:
     for path, names in wanted.items():
-      spot = place(family, path)
-      if '{}' in spot.name:
-        params[path] = np.stack(
-          [_ours(family, spot, tensors[name].read(), shapes[path][1:]) for name in names]
-        )
+      stored = stored_as(family, path)
+      if '{}' in stored.name:
+        layers = [_ours(family, stored, tensors[name].read(), shapes[path][1:]) for name in names]
+        params[path] = np.stack(layers)
       else:
-        params[path] = _ours(family, spot, tensors[names[0]].read(), shapes[path])
-    # A tied output is stored twice by some: a true copy is no more than that.
+        params[path] = _ours(family, stored, tensors[names[0]].read(), shapes[path])
+    # Some files store a tied output a second time. An exact copy may be left over.
     originals = [params[path] for path in ('embeddings/token', 'mlm/bias') if path in params]
-    left = [
-      name
-      for name in left
-      if not any(
-        tensors[name].shape == x.shape and np.array_equal(tensors[name].read(), x)
-        for x in originals
-      )
-    ]
+    left = [name for name in left if not _is_copy(tensors[name], originals)]
   if missing or misshapen or left:
     raise WeightsError(
       '\n'.join(
@@ -163,53 +167,66 @@ def import_parameters(
 
 
 def export_parameters(family: Family, params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Their tensors from our parameters: `import_parameters` backwards, bit for bit.
+  """Returns their tensors by name: the inverse of `import_parameters`, bit for bit.
 
-  In a model with a head for tokens or sentence pairs the trunk's names have its prefix.
+  The trunk's names have the family's prefix if the model has a head.
 
   Raises:
-    WeightsError: a parameter has no place in the family's layout.
+    WeightsError: the family has no such parameter.
   """
-  found: dict[str, list[tuple[Place, np.ndarray]]] = {}
-  # A tied head of a causal model has no parameters of its
-  # own, and such a model always has the head.
-  headed = family.mask == 'causal' or any(path.split('/')[0] not in _HEADLESS for path in params)
-  prefix = family.prefix if headed else ''
+  found: dict[str, list[tuple[StoredAs, np.ndarray]]] = {}  # name -> the parts of the tensor
+  # A causal model always has its head, which has no parameters of its own when it is tied.
+  has_head = family.mask == 'causal' or any(path.split('/')[0] not in _HEADLESS for path in params)
+  prefix = family.prefix if has_head else ''
   for path, x in params.items():
-    spot = place(family, path)
-    head = path.split('/')[0] not in _HEADLESS and not spot.name.startswith('pooler')
-    for layer, one in enumerate(x if '{}' in spot.name else [x]):
-      found.setdefault(('' if head else prefix) + spot.name.format(layer), []).append((spot, one))
+    stored = stored_as(family, path)
+    of_head = path.split('/')[0] not in _HEADLESS and not stored.name.startswith('pooler')
+    for layer, part in enumerate(x if '{}' in stored.name else [x]):
+      name = ('' if of_head else prefix) + stored.name.format(layer)
+      found.setdefault(name, []).append((stored, part))
   return {name: _theirs(family, parts) for name, parts in found.items()}
 
 
-def _stored_shape(family: Family, spot: Place, shape: tuple[int, ...]) -> tuple[int, ...]:
-  if spot.kind == 'same':
+def _is_copy(tensor: Tensor, originals: list[np.ndarray]) -> bool:
+  for x in originals:
+    if tensor.shape == x.shape and np.array_equal(tensor.read(), x):
+      return True
+  return False
+
+
+def _stored_shape(family: Family, stored: StoredAs, shape: tuple[int, ...]) -> tuple[int, ...]:
+  """Returns the shape of their tensor, from that of one layer of our parameter."""
+  parts = stored.part[1]
+  if stored.kind == 'same':
     return shape
-  if spot.kind == 'vector':
-    return (math.prod(shape) * spot.part[1],)
-  inputs, outputs = math.prod(shape[: spot.reads]), math.prod(shape[spot.reads :]) * spot.part[1]
+  if stored.kind == 'vector':
+    return (math.prod(shape) * parts,)
+  inputs = math.prod(shape[: stored.input_axes])
+  outputs = math.prod(shape[stored.input_axes :]) * parts
   return (inputs, outputs) if family.conv else (outputs, inputs)
 
 
-def _ours(family: Family, spot: Place, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-  x = x.T if spot.kind == 'kernel' and not family.conv else x
-  index, of = spot.part
-  x = np.split(x, of, axis=-1)[index] if of > 1 else x
+def _ours(family: Family, stored: StoredAs, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+  """Returns one layer of our parameter from their tensor."""
+  x = x.T if stored.kind == 'kernel' and not family.conv else x
+  index, parts = stored.part
+  x = np.split(x, parts, axis=-1)[index] if parts > 1 else x
   return np.ascontiguousarray(x).reshape(shape)
 
 
-def _theirs(family: Family, parts: list[tuple[Place, np.ndarray]]) -> np.ndarray:
+def _theirs(family: Family, parts: list[tuple[StoredAs, np.ndarray]]) -> np.ndarray:
+  """Returns their tensor from all of its parts, which may come in any order."""
   flat = []
-  for spot, x in sorted(parts, key=lambda part: part[0].part):
-    if spot.kind == 'kernel':
-      x = x.reshape(math.prod(x.shape[: spot.reads]), -1)
-    flat.append(x.reshape(-1) if spot.kind == 'vector' else x)
+  for stored, x in sorted(parts, key=lambda pair: pair[0].part):
+    if stored.kind == 'kernel':
+      x = x.reshape(math.prod(x.shape[: stored.input_axes]), -1)
+    flat.append(x.reshape(-1) if stored.kind == 'vector' else x)
   x = np.concatenate(flat, axis=-1)
   return np.ascontiguousarray(x.T if parts[0][0].kind == 'kernel' and not family.conv else x)
 
 
 def _listed(title: str, lines: list[str]) -> list[str]:
+  """Returns a titled list for a message, at most _SHOWN lines of it."""
   if not lines:
     return []
   more = [f'    and {len(lines) - _SHOWN} more'] if len(lines) > _SHOWN else []

@@ -1,8 +1,9 @@
-"""What Hugging Face calls each parameter: one table a family.
+"""Hugging Face's name of each parameter: one table per model family.
 
-A table's key is a path in our parameters. `MODULE/*` stands for all of a module: our kernel (or
-scale) is their weight, our bias their bias. `{}` is the number of the layer; `@i/n` is the i-th of
-n equal parts that they store as one. A path without `*` is the same array on both sides.
+Keys are paths of our parameters. `MODULE/*` stands for all parameters of a module: our kernel (or
+scale) is their weight, our bias their bias. `{}` is the layer's number. `@i/n` is the i-th of n
+equal parts of one stored tensor, as in GPT-2's fused query, key and value. A path without `*` is
+the same array on both sides.
 """
 
 BERT = {

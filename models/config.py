@@ -1,13 +1,13 @@
-"""The shape of the network: a frozen value, built once from `config.model`."""
+"""The network's hyperparameters as a frozen value, built once from `config.model`."""
 
 import dataclasses
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-  """What `config.model` says, field by field; meanings and defaults are in configs/base.py.
+  """The fields of `config.model`; meanings and defaults are in configs/base.py.
 
-  Fields in which 0 means "as the paper's default" are read through the properties below.
+  In some fields 0 means "the paper's default". Use the properties G, K and E for these.
   """
 
   vocab_size: int
@@ -51,17 +51,20 @@ class ModelConfig:
 
   @property
   def G(self) -> int:
+    """Number of key/value heads."""
     return self.kv_heads or self.heads
 
   @property
   def K(self) -> int:
+    """Width of one head."""
     return self.head_width or self.width // self.heads
 
   @property
   def selective(self) -> bool:
-    """Whether the last layer computes nothing but what heads read."""
+    """Whether the last layer computes only the positions that heads use."""
     return self.last_layer == 'read' and not self.scan
 
   @property
   def E(self) -> int:
+    """Width of the embedding table; below `width` if it is factorised (ALBERT)."""
     return self.embedding_width or self.width

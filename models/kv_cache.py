@@ -1,4 +1,4 @@
-"""Keys and values of what was read already: an argument and a result, never hidden state."""
+"""The KV cache: keys and values of earlier tokens, as an argument and a result of `apply`."""
 
 import dataclasses
 
@@ -11,13 +11,13 @@ from models.config import ModelConfig
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Cache:
-  """What every layer has read so far; slot s holds the token at position s.
+  """Keys and values of every layer; slot s holds the token at position s.
 
-  The slots of one head lie side by side, which is the order in which attention reads them.
+  The slots of one head are contiguous in memory, the order in which attention reads them.
 
   Attributes:
-    key, value: LxBxGxSxK; or a tuple of BxGxSxK, one a layer,
-      where the parameters are not stacked either.
+    key, value: LxBxGxSxK; or, if the parameters are not stacked either, a tuple of one BxGxSxK per
+      layer.
   """
 
   key: jax.Array | tuple[jax.Array, ...]
@@ -25,11 +25,16 @@ class Cache:
 
   @property
   def S(self) -> int:
+    """Number of slots per row."""
     return self.key[0].shape[2]
 
 
 def empty(config: ModelConfig, B: int, S: int, *, stacked: bool = True) -> Cache:
-  """A cache with room for S tokens in each of B rows. Nothing in it is visible until written."""
+  """Returns a cache for S tokens in each of B rows. A slot is visible only after it is written.
+
+  Args:
+    stacked: one array of all layers; else a tuple of one per layer.
+  """
   shape = (B, config.G, S, config.K)
   if stacked:
     zeros = jnp.zeros((config.layers, *shape), config.dtype)
@@ -39,13 +44,14 @@ def empty(config: ModelConfig, B: int, S: int, *, stacked: bool = True) -> Cache
 
 
 def write(cached_BxGxSxK: jax.Array, new_BxTxGxK: jax.Array, position_BxT: jax.Array) -> jax.Array:
-  """One layer's keys or values with T new tokens put at
-  their positions, which may differ by row.
+  """Returns one layer's keys or values with T new tokens written at their positions.
+
+  Positions may differ by row. New values are cast to the dtype of the cache.
   """
   row_Bx1 = jnp.arange(position_BxT.shape[0])[:, None]
   return cached_BxGxSxK.at[row_Bx1, :, position_BxT].set(new_BxTxGxK.astype(cached_BxGxSxK.dtype))
 
 
 def read(cached_BxGxSxK: jax.Array) -> jax.Array:
-  """One layer's keys or values as attention takes them: BxSxGxK."""
+  """Returns one layer's keys or values in the layout of attention, BxSxGxK."""
   return jnp.swapaxes(cached_BxGxSxK, 1, 2)

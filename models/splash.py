@@ -1,6 +1,6 @@
-"""Splash attention (Pallas, for TPU) as one more implementation of `models.attention.attend`.
+"""Splash attention (jax's Pallas kernel for TPUs), an implementation of `models.attention.attend`.
 
-A kernel that keeps a block of scores in fast memory and skips blocks that a mask rules out; the
+The kernel keeps one block of scores in fast memory and skips blocks that the mask rules out, so the
 scores of a whole row never exist.
 """
 
@@ -9,10 +9,11 @@ import jax.numpy as jnp
 
 from models.masks import Mask
 
-# What jax's kernel tiles by: a row must be so many whole lanes.
+# Tile size of jax's kernel: the length of a row must be a multiple.
 LANES = 128
-# 512 x 512 float32 scores are 1 MiB of the 16 MiB that a kernel may use, and the matrix unit stays
-# busy; at 128, jax's default, reading blocks takes longer than multiplying them. As in MaxText.
+# Block sizes, as in MaxText. 512 x 512 float32 scores are 1 MiB of the 16 MiB that a kernel may use
+# and keep the matrix unit busy. At 128, jax's default, reading blocks takes longer than multiplying
+# them.
 _BLOCKS = (512, 256, 128)
 
 
@@ -26,14 +27,15 @@ def attend(
   soft_cap: float | None,
   interpret: bool,
 ) -> jax.Array:
-  """out_BxTxHxK of one device's rows and heads; its kernels
-  read G key/value heads without copies of them.
+  """Returns out_BxTxHxK for the rows and heads of one device; G key/value heads are not copied.
 
   Args:
-    mask: of row indices; its arrays are segments only.
-    interpret: run as plain jax, where there is no TPU.
+    mask: over positions in the row; the only arrays it may hold are segments.
+    scale: of the scores; None: K ** -0.5.
+    soft_cap: limit of the scores by tanh; None: none.
+    interpret: run the kernel as plain jax, for machines without a TPU.
   """
-  # Here and not above: importing it takes longer than all of models, and only TPUs have use for it.
+  # Imported here: it takes longer than importing all of models, and only TPUs use it.
   from jax.experimental.pallas.ops.tpu import splash_attention as splash
 
   T, H, K = q_BxTxHxK.shape[1:]
@@ -67,7 +69,7 @@ def attend(
 
 
 def _static_rules(splash, mask: Mask, T: int, S: int):
-  """What the description alone says of every row, as the kernel takes it."""
+  """Returns the part of the mask that is the same for every row, as the kernel's own mask."""
   if mask.window is not None:
     left, right = mask.window
     return splash.LocalMask((T, S), (left, min(right, 0) if mask.causal else right), offset=0)

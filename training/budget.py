@@ -1,8 +1,7 @@
-"""What a run spends, in closed form: tokens, FLOPs and
-predictions; and how many steps a budget buys.
+"""The cost of a run in closed form (tokens, FLOPs, predictions), and the steps that a budget buys.
 
-Cells of the grid differ in what a token costs and in how many predictions it yields, so "the same
-steps", "the same FLOPs" and "the same predictions" are three experiments.
+Mask x objective pairs (cells) differ in FLOPs per token and in predictions per token. So runs of
+equal steps, of equal FLOPs and of equal predictions are three different experiments.
 """
 
 from configs.schema import check, grid
@@ -12,27 +11,28 @@ from objectives.corrupt import Masking
 from objectives.mix import heads_of, module_of
 from training import cost
 
-_MANY = 1_000_000  # steps, over which the shares of stages and phases come out as written
+_LONG_RUN = 1_000_000  # steps; so many that rounding a stage to whole steps does not matter
 
 
 def spending(config) -> dict[str, float]:
-  """Of the whole run, rows taken as full: tokens (positions),
-  flops (forward and backward), predictions.
+  """Returns the cost of the whole run, with every row counted as full.
+
+  Returns:
+    {'tokens': positions, 'flops': forward and backward, 'predictions': predicted tokens}.
   """
   total = dict(tokens=0.0, flops=0.0, predictions=0.0)
   for first, end, T, shares in stretches(config):
+    middle = (first + end) / 2 / config.steps  # a masking rate may fall over the steps
     for share in shares:
       rows = (end - first) * config.batch_size * share.share / share.period
       total['tokens'] += rows * T
       total['flops'] += rows * T * flops_per_token(config, share.cell, T)
-      total['predictions'] += rows * _predictions(
-        config, share.cell, T, (first + end) / 2 / config.steps
-      )
+      total['predictions'] += rows * _predictions(config, share.cell, T, middle)
   return total
 
 
 def flops_per_token(config, cell: grid.Cell, T: int) -> float:
-  """Training FLOPs of a position of a row of T tokens, read and scored by a cell."""
+  """Returns the training FLOPs per position, for rows of T tokens under one cell."""
   return cost.flops_per_token(
     ModelConfig(**config.model.to_dict()),
     heads_of(cell.names),
@@ -42,21 +42,24 @@ def flops_per_token(config, cell: grid.Cell, T: int) -> float:
 
 
 def mean_flops_per_token(config, T: int) -> float:
-  """The same over the steps whose rows have T tokens, in whichever cells they are read."""
-  costs = [
-    ((end - first) * share.share / share.period, flops_per_token(config, share.cell, T))
-    for first, end, length, shares in stretches(config)
-    if length == T
-    for share in shares
-  ]
-  return sum(weight * each for weight, each in costs) / max(1, sum(weight for weight, _ in costs))
+  """Returns the mean training FLOPs per position over all steps whose rows have T tokens."""
+  steps, flops = [], []
+  for first, end, length, shares in stretches(config):
+    if length != T:
+      continue
+    for share in shares:
+      steps_of_cell = (end - first) * share.share / share.period
+      steps.append(steps_of_cell)
+      flops.append(steps_of_cell * flops_per_token(config, share.cell, T))
+  return sum(flops) / max(1, sum(steps))
 
 
 def stretches(config) -> list[tuple[int, int, int, tuple[grid.BatchShare, ...]]]:
-  """(first step, end, T, shares) of each stretch of steps in which nothing of them changes."""
+  """Returns (first step, end, T, shares) of each stretch of steps with one T and one schedule."""
   found = []
   phases = grid.phases(config)
-  for (start, T), stop in zip(phases, [start for start, _ in phases[1:]] + [config.steps]):
+  ends = [start for start, _ in phases[1:]] + [config.steps]
+  for (start, T), stop in zip(phases, ends):
     for stage in grid.stages(config):
       first, end = max(start, stage.first), min(stop, stage.end)
       if first < end:
@@ -65,24 +68,30 @@ def stretches(config) -> list[tuple[int, int, int, tuple[grid.BatchShare, ...]]]
 
 
 def settle(config):
-  """The config with the `steps` that its budget buys,
-  checked; the same one where the budget is steps.
+  """Returns the config with `steps` set to what its budget buys, checked and locked.
+
+  With `budget='steps'` the config is returned as it is.
 
   Raises:
-    ConfigError: the budget buys no run that makes sense.
+    ConfigError: the number of steps does not fit the rest of the config.
   """
   if config.budget == 'steps':
     return config
-  many = config.copy_and_resolve_references()
-  many.steps = _MANY
+  long_run = config.copy_and_resolve_references()
+  long_run.steps = _LONG_RUN
   settled = config.copy_and_resolve_references()
-  settled.steps = max(1, round(config.budget_amount * _MANY / spending(many)[config.budget]))
+  cost_of_long_run = spending(long_run)[config.budget]
+  settled.steps = max(1, round(config.budget_amount * _LONG_RUN / cost_of_long_run))
   check.check(settled)
   return settled.lock()
 
 
 def _predictions(config, cell: grid.Cell, T: int, progress: float) -> float:
-  """Of a full row: tokens that are predicted; answers about sentences are not counted."""
+  """Returns the predicted tokens of a full row; sentence classifications (NSP, SOP) do not count.
+
+  Args:
+    progress: share of the steps that are done, 0 to 1.
+  """
   masking = Masking(**config.mlm.to_dict())
   prefix = KINDS[cell.mask].prefix
   modules = map(module_of, cell.names)

@@ -1,5 +1,7 @@
-"""What makes a run comparable: where it began, which rows it read,
-what was hidden of them, and what it spent.
+"""The certificate: what makes two runs comparable.
+
+It holds the initial parameters, the rows that were read, the tokens that were masked (all as
+hashes), and what the run spent.
 """
 
 import dataclasses
@@ -13,14 +15,13 @@ from training import budget
 
 @dataclasses.dataclass(frozen=True)
 class RunDigest:
-  """What a run has read and spent so far; a checkpoint
-  keeps it, so that a resumed run has the same.
+  """What a run has read and spent so far. Checkpoints keep it, so a resumed run continues it.
 
   Attributes:
-    tokens: read, padding not counted.
-    predictions: made, answers about sentences not counted.
-    rows: SHA-256, chained over the steps, of the batches.
-    masks: the same of what was hidden or read from both sides.
+    tokens: tokens read, without padding.
+    predictions: tokens predicted; sentence classifications do not count.
+    rows: SHA-256 of the batches, chained over the steps.
+    masks: SHA-256 of the masked positions and the prefixes, chained over the steps.
   """
 
   tokens: int = 0
@@ -29,7 +30,7 @@ class RunDigest:
   masks: str = ''
 
   def after(self, *, tokens: int, predictions: int, batch_hash: str, mask_hash: str) -> 'RunDigest':
-    """With one step more."""
+    """Returns the digest with one more step."""
     return RunDigest(
       self.tokens + tokens,
       self.predictions + predictions,
@@ -41,15 +42,16 @@ class RunDigest:
 def write(
   directory: epath.Path, config, trail: RunDigest, validation: dict, validation_sha256: str
 ) -> dict:
-  """Leaves certificate.json, and returns what it says.
+  """Writes certificate.json, and returns its content.
 
   Args:
-    config: with the settled steps.
+    config: as `budget.settle` returns it.
     validation: results of the last validation.
+    validation_sha256: hash of the validation rows.
   """
   fingerprint = json.loads((directory / 'data.json').read_text())
   planned = budget.spending(config)
-  said = dict(
+  certificate = dict(
     data=fingerprint['data'],
     tokenizer=fingerprint['tokenizer'],
     validation_sha256=validation_sha256,
@@ -64,17 +66,19 @@ def write(
     predictions=trail.predictions,
     planned_predictions=planned['predictions'],
   )
-  (directory / 'certificate.json').write_text(json.dumps(said, indent=1))
-  return said
+  (directory / 'certificate.json').write_text(json.dumps(certificate, indent=1))
+  return certificate
 
 
-def rows(said: dict) -> dict[str, str]:
-  """A certificate as words."""
+def rows(certificate: dict) -> dict[str, str]:
+  """Returns a certificate as rows for the console; hashes are cut to 16 digits."""
+  initial = certificate['initial_sha256'][:16]
+  batches, masks = certificate['rows_sha256'][:16], certificate['masks_sha256'][:16]
+  tokens, predictions = certificate['tokens'], certificate['predictions']
   return {
-    'began as': f'parameters {said["initial_sha256"][:16]} (embeddings and trunk)',
-    'read': f'rows {said["rows_sha256"][:16]}, hidden of them {said["masks_sha256"][:16]}',
-    'spent': f'{said["tokens"]:,} tokens, {said["flops"]:.4g} FLOPs, {said["predictions"]:,} '
-    'predictions',
+    'began as': f'parameters {initial} (embeddings and trunk)',
+    'read': f'rows {batches}, hidden of them {masks}',
+    'spent': f'{tokens:,} tokens, {certificate["flops"]:.4g} FLOPs, {predictions:,} predictions',
   }
 
 

@@ -1,12 +1,12 @@
-"""Checkpoints that are whole or not there. The only file that knows orbax.
+"""Atomic checkpoints: each is complete or does not count. The only file that imports orbax.
 
-  checkpoints/step_00000100/state/         orbax: parameters, optimiser, average
+  checkpoints/step_00000100/state/         orbax: parameters, optimiser state, average
                             extra.json     tokens so far, config hash, ...
-                            manifest.json  SHA-256 and size of every file; written last, it is the
-                                           commit
+                            manifest.json  SHA-256 and size of every file
 
-A folder without a manifest was cut off while it was written: it is no checkpoint, and its step can
-be saved again. This needs no rename of a folder, which object stores do not have.
+The manifest is written last and is the commit. A folder without one is an interrupted write: it is
+no checkpoint, and its step can be saved again. So no folder is ever renamed to commit it, which
+object stores cannot do.
 """
 
 from collections.abc import Callable
@@ -29,9 +29,12 @@ _STEP = re.compile(r'step_\d{8,}')
 
 
 def begin_writing(folder: epath.Path, plain: dict[str, jax.Array]) -> ocp.AsyncCheckpointer:
-  """Begins to write arrays by name; returns what must be waited for and closed.
+  """Starts writing arrays by name in the background.
 
   The arrays may be donated as soon as this returns.
+
+  Returns:
+    The writer; the caller waits for it and closes it.
   """
   _be_quiet()
   # Trained floats shrink by a twelfth, and compressing them takes seven times what writing does.
@@ -41,14 +44,14 @@ def begin_writing(folder: epath.Path, plain: dict[str, jax.Array]) -> ocp.AsyncC
 
 
 def make_room(folder: epath.Path):
-  """An empty folder for a checkpoint; one of that step is removed."""
+  """Creates an empty folder for a checkpoint; removes an older folder of the same step."""
   if folder.exists():
     _remove(folder)
   folder.mkdir(parents=True)
 
 
 def commit(folder: epath.Path, extra: dict, keep: int):
-  """Makes a checkpoint of what was written, and removes all but the newest `keep`."""
+  """Commits what was written as a checkpoint, then removes all but the newest `keep`."""
   (folder / 'extra.json').write_text(json.dumps(extra, indent=1))
   storage.write(folder / 'manifest.json', json.dumps(_manifest(folder), indent=1))
   for old in available(folder.parent)[:-keep]:
@@ -56,7 +59,7 @@ def commit(folder: epath.Path, extra: dict, keep: int):
 
 
 def available(directory: epath.PathLike) -> list[int]:
-  """Steps that have a committed checkpoint, oldest first."""
+  """Returns the steps that have a committed checkpoint, oldest first."""
   folder = epath.Path(directory)
   if not folder.exists():
     return []
@@ -68,23 +71,23 @@ def available(directory: epath.PathLike) -> list[int]:
 
 
 def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str], None] = print):
-  """(state, extra, step) of the newest checkpoint that is
-  whole, or None where there is none at all.
+  """Returns (state, extra, step) of the newest intact checkpoint, or None if there is none at all.
 
-  Torn ones are removed; damaged ones are renamed to `*.corrupt` and said aloud.
+  Interrupted writes are removed. Damaged checkpoints are renamed to `*.corrupt` and reported.
 
   Args:
-    abstract_state: the state as ShapeDtypeStructs with shardings; arrays come back on those.
+    abstract_state: the state as ShapeDtypeStructs with shardings; arrays are restored onto those.
+    say: called with each message for the user.
 
   Raises:
-    StateError: there were checkpoints and none is usable, or they hold another tree of arrays.
+    StateError: there are checkpoints but none is usable, or they hold another tree of arrays.
   """
   step = distributed.from_first(lambda: _newest(epath.Path(directory), say))
   return None if step is None else (*restore(directory, step, abstract_state), step)
 
 
 def _newest(directory: epath.Path, say: Callable[[str], None]) -> int | None:
-  """The step to restore, after what is no checkpoint was cleared away."""
+  """Clears away interrupted and damaged checkpoints; returns the step to restore, or None."""
   if not directory.exists():
     return None
   committed = available(directory)
@@ -114,7 +117,11 @@ def _newest(directory: epath.Path, say: Callable[[str], None]) -> int | None:
 
 
 def restore(directory: epath.PathLike, step: int, abstract_state):
-  """(state, extra) of one checkpoint, with its arrays where the abstract state says."""
+  """Returns (state, extra) of one checkpoint, its arrays sharded as in `abstract_state`.
+
+  Raises:
+    StateError: the checkpoint holds other arrays than the state: names, shapes or dtypes.
+  """
   folder = folder_of(directory, step)
   abstract = by_name(abstract_state)
   _be_quiet()
@@ -132,7 +139,7 @@ def restore(directory: epath.PathLike, step: int, abstract_state):
 
 
 def damage(folder: epath.Path) -> str | None:
-  """What is wrong with a committed checkpoint, or None."""
+  """Returns what is wrong with a committed checkpoint, or None; reads and hashes every file."""
   try:
     manifest = json.loads((folder / 'manifest.json').read_text())
     expected = {name: (facts['bytes'], facts['sha256']) for name, facts in manifest.items()}
@@ -150,16 +157,20 @@ def damage(folder: epath.Path) -> str | None:
 
 
 def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
-  """Raises OSError where the checkpoints of a run, and one more
-  while it is written, cannot fit on the disk.
+  """Checks that the disk has room for `keep` checkpoints and one more that is being written.
+
+  Object stores are not checked.
 
   Args:
-    directory: where they will be; those that are there already take no more room.
+    directory: of the checkpoints; those that exist already need no more room.
+
+  Raises:
+    OSError: ENOSPC, with the bytes needed and free.
   """
   if storage.remote(directory):
     return
-  there = min(keep, len(available(directory)))
-  needed, free = (keep + 1 - there) * state_bytes, free_bytes(directory)
+  existing = min(keep, len(available(directory)))
+  needed, free = (keep + 1 - existing) * state_bytes, free_bytes(directory)
   if free < needed:
     raise OSError(
       errno.ENOSPC,
@@ -169,26 +180,24 @@ def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
 
 
 def folder_of(directory: epath.PathLike, step: int) -> epath.Path:
-  """Where the checkpoint of a step is."""
+  """Returns the folder of a step's checkpoint, whether it exists or not."""
   path = epath.Path(directory) / f'step_{step:08d}'
   return path if storage.remote(path) else path.absolute()  # orbax takes no relative path
 
 
 def _remove(folder: epath.Path):
-  """The manifest first: what a kill leaves is then no checkpoint."""
+  """Removes a checkpoint, its manifest first: what a kill leaves is then no checkpoint."""
   (folder / 'manifest.json').unlink(missing_ok=True)
   folder.rmtree()
 
 
 def _be_quiet():
-  """Orbax's log says twice, with tracebacks, what it raises."""
+  """Silences orbax's log, which repeats every raised error twice, with tracebacks."""
   logging.getLogger('absl').setLevel(logging.CRITICAL)
 
 
 def by_name(state):
-  """A state as {path: array}: what is on disk names every
-  array, and depends on none of our classes.
-  """
+  """Returns a state as {path: array}, so that what is on disk depends on none of our classes."""
   return {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(state)}
 
 
@@ -220,7 +229,7 @@ def _walk(folder: epath.Path):
 
 
 def errno_of(error: Exception) -> int | None:
-  """What the operating system said; tensorstore wraps it in the text of a ValueError."""
+  """Returns the errno behind an error, or None; tensorstore hides it in a ValueError's text."""
   if isinstance(error, OSError):
     return error.errno
   found = re.search(r"os_error_code='(\d+)'", str(error))
@@ -228,7 +237,7 @@ def errno_of(error: Exception) -> int | None:
 
 
 def free_bytes(directory: epath.PathLike) -> int:
-  """Bytes free on the disk of a folder that need not exist yet."""
+  """Returns the bytes free on the disk of a folder, which need not exist yet."""
   path = epath.Path(directory).absolute()
   while not path.exists():
     path = path.parent

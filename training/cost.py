@@ -1,6 +1,4 @@
-"""What a step costs before it is run: FLOPs in closed form,
-memory, micro-batches, and a first ETA.
-"""
+"""Estimates of a step before it runs: FLOPs in closed form, memory, micro-batches, speed."""
 
 import math
 import os
@@ -12,23 +10,25 @@ import jax.numpy as jnp
 from models.config import ModelConfig
 from models.heads import head_of
 
-# On a CPU a micro-batch stays under this, so that a laptop shows progress within a long step. A
-# constant and not a measured speed: the choice must be the same
-# each time, because it decides the order of sums.
+# FLOPs of a micro-batch on a CPU, at most, so that a laptop shows progress within a long step: a
+# choice, a few seconds at 100 to 200 GFLOP/s. Not derived from a measured speed, because the number
+# of micro-batches decides the order of sums and must be the same on every start.
 _CPU_MICRO_BATCH_FLOPS = 5e11
-_MEMORY_SHARE = 0.7  # of the device's memory that a step may be expected to take
+# Share of the device's memory that a step may be estimated to take. A choice: the rest covers
+# temporary buffers and the error of `activation_bytes`.
+_MEMORY_SHARE = 0.7
 
 
 def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predictions: int) -> float:
-  """Training FLOPs (forward and backward, a multiply-add
-  counts two) a position of a row of T tokens.
+  """Returns the training FLOPs per position of a row of T tokens; a multiply-add counts two.
 
-  Matrix products only, attention over the whole row whatever the mask, no recomputation. A last
-  layer that is read at a few positions counts with these.
+  The backward pass counts twice the forward pass. Matrix products only: attention over the whole
+  row whatever the mask, no recomputation. A last layer that is read at a few positions only counts
+  for those. docs/LOG.md compares this with the compiler's own count (2026-11-24).
 
   Args:
     heads: names of `models.heads.HEADS` that run.
-    predictions: P, predictions of the mlm head a row.
+    predictions: P, positions per row that the mlm head predicts.
   """
   D, E, H, G, K, F = config.width, config.E, config.heads, config.G, config.K, config.feed_forward
   own = {name: head_of(config, name) for name in heads}
@@ -37,44 +37,48 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
   keys_and_values = D * G * K * 2
   rest_of_layer = D * H * K * 2 + D * F * (3 if config.gated else 2) + 2 * T * H * K
   forward = config.layers * (keys_and_values + rest_of_layer) + (E * D if E != D else 0)
-  read = sum(positions.values())
+  read = sum(positions.values())  # positions of the last layer that heads read, per row
   if config.selective and heads and all(count < T for count in positions.values()):
     forward -= (1 - min(1, read / T)) * rest_of_layer  # of the last layer
   for name, head in own.items():
     forward += head.products(config, positions[name]) / T
-  return 3 * 2 * forward
+  return 3 * 2 * forward  # forward and backward: 1 + 2; a multiply-add: 2
 
 
 def activation_bytes(config: ModelConfig, B: int, T: int, chunk: int, *, fused: bool) -> float:
-  """Rough bytes that the backward pass of B rows keeps:
-  counted from the reference network's residuals.
+  """Returns roughly how many bytes the backward pass of B rows of T tokens keeps.
+
+  The coefficients count what the reference network's layer saves for its backward pass, in values
+  per token: 14 of width D, 3 (gated: 4) of width F, and 3 of every row of attention scores. For
+  'dots' and 'full' the estimate lies 7% to 25% below what XLA plans (docs/LOG.md, 2026-11-25,
+  "remat policies").
 
   Args:
-    fused: a kernel computes attention, so that no row of scores ever exists.
+    chunk: predictions whose logits exist at once; three float32 arrays of chunk x V.
+    fused: a kernel computes attention, so rows of scores never exist.
   """
   size = 2 if config.dtype == 'bfloat16' else 4
-  D, HK, GK = config.width, config.heads * config.K, config.G * config.K
-  layer = (
-    14 * D
-    + (4 if config.gated else 3) * config.feed_forward
-    + (0 if fused else 3 * config.heads * T)
-  )
+  D, F = config.width, config.feed_forward
+  HK, GK = config.heads * config.K, config.G * config.K
+  scores = 0 if fused else 3 * config.heads * T
+  layer = 14 * D + (4 if config.gated else 3) * F + scores
+  products = 3 * D + HK + 2 * GK + (2 if config.gated else 1) * F  # outputs of linear maps
+  # Where layers are recomputed, the one in the backward pass is kept whole.
   kept = dict(
     none=config.layers * layer,
-    dots=config.layers * (3 * D + HK + 2 * GK + (2 if config.gated else 1) * config.feed_forward)
-    + layer,
+    dots=config.layers * products + layer,
     full=config.layers * D + layer,
   )[config.remat]
   return B * T * size * kept + 3 * 4 * chunk * config.vocab_size
 
 
 def state_bytes(params: int, average: bool) -> int:
-  """Parameters, gradient and two moments in float32."""
+  """Returns the bytes of parameters, gradient, two moments and (if kept) average, in float32."""
   return 4 * params * (5 if average else 4)
 
 
 def device_memory() -> int:
-  """Bytes of memory of one local device; of the whole machine, shared by its devices, on a CPU."""
+  """Returns the bytes of memory of one local device; on a CPU, its share of the machine's."""
   stats = jax.local_devices()[0].memory_stats()
   if stats and 'bytes_limit' in stats:
     return stats['bytes_limit']
@@ -96,19 +100,26 @@ def choose_accumulate(
   fused: bool,
   period: int = 1,
 ) -> int:
-  """The fewest micro-batches that fit: in memory, and on a CPU in a few seconds each.
+  """Returns the fewest micro-batches that fit in memory and, on a CPU, take a few seconds each.
+
+  If none fits, the most micro-batches there can be.
 
   Args:
     batch_size: rows of the global batch; `devices` share them.
+    T: tokens per row.
+    chunk, fused: as in `activation_bytes`.
+    params: number of parameters that one device holds.
+    average: whether a moving average of the parameters is kept.
+    flops_a_token: training FLOPs per position.
     memory: bytes of one device.
-    fused: as in `activation_bytes`.
-    period: rows that the cells of a schedule share; each part must divide.
+    period: rows over which a schedule's cells repeat; each micro-batch holds whole periods.
   """
   rows, periods = batch_size // devices, batch_size // devices // period
-  for accumulate in (a for a in range(1, periods + 1) if periods % a == 0):
+  divisors = [a for a in range(1, periods + 1) if periods % a == 0]
+  for accumulate in divisors:
     micro = rows // accumulate
-    bytes_ = state_bytes(params, average) + activation_bytes(config, micro, T, chunk, fused=fused)
-    fits = bytes_ < _MEMORY_SHARE * memory
+    activations = activation_bytes(config, micro, T, chunk, fused=fused)
+    fits = state_bytes(params, average) + activations < _MEMORY_SHARE * memory
     quick = platform != 'cpu' or micro * devices * T * flops_a_token < _CPU_MICRO_BATCH_FLOPS
     if fits and quick:
       break
@@ -116,7 +127,11 @@ def choose_accumulate(
 
 
 def matmul_peak(seconds: float = 0.15) -> float:
-  """FLOP/s of float32 matrix products on the default device, measured for about `seconds`."""
+  """Measures the FLOP/s of float32 matrix products on the default device, for about `seconds`.
+
+  Returns:
+    The speed of the fastest product of two 1024 x 1024 matrices.
+  """
   N = 1024
   x_NxN = jnp.ones((N, N))
   multiply = jax.jit(lambda x: x @ x)

@@ -1,4 +1,4 @@
-"""The curves of a run, as one picture."""
+"""Draws the training curves of a run as one picture, curves.png."""
 
 import io
 import os
@@ -11,20 +11,23 @@ os.environ.setdefault('MPLBACKEND', 'Agg')
 
 _INK, _SOFT, _GRID = '#222222', '#777777', '#e9e9e9'
 _OTHER, _RATE, _NORM = '#d9822b', '#4a8f4a', '#8a5aa8'
-# a colour an objective, again after the last
+# One colour per objective, reused in turn when there are more.
 _TOKENS = ('#1f6fb4', '#c8452d', '#2a9d8f', '#b8860b', '#5f6b7a')
 
 
 def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float):
-  """Writes curves.png: losses over tokens, learning rate, gradient norm.
+  """Writes curves.png: losses, learning rate and gradient norm, over training tokens.
 
   Args:
-    unigram_entropy: nats a token; drawn beside the losses of predicted tokens.
+    rows: as `metrics.read` returns them.
+    unigram_entropy: nats per token; drawn as a level beside the losses of predicted tokens.
   """
-  import matplotlib.pyplot as plt  # a second of import that only a finished run should pay
+  import matplotlib.pyplot as plt  # takes a second, which only a finished run should pay
 
+  columns = {name for row in rows for name in row}
+  # train/causal+clm/clm_loss -> causal+clm/clm
   names = sorted(
-    {name.partition('/')[2][:-5] for row in rows for name in row if name.endswith('_loss')}
+    {name.partition('/')[2].removesuffix('_loss') for name in columns if name.endswith('_loss')}
   )
   tokens = [name for name in names if _chance(name) is None]
   others = [name for name in names if _chance(name) is not None]
@@ -77,7 +80,7 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
 
 
 def _losses(axes, rows: list[dict], name: str, color: str):
-  """Training as a thin and a smoothed line, validation as points; the last point with its value."""
+  """Draws training as a thin and a smoothed line, validation as points, the last with its value."""
   x, values = _series(rows, f'train/{name}_loss')
   axes.plot(x, values, color=color, alpha=0.22, linewidth=0.6)
   axes.plot(
@@ -114,17 +117,17 @@ def _losses(axes, rows: list[dict], name: str, color: str):
 
 
 def _chance(name: str) -> float | None:
-  """Nats of a guess, where an objective has few classes; None where it predicts tokens."""
+  """Returns the loss of guessing, nats, of an objective of few classes; None if of tokens."""
   return optional(_objective(name), 'CHANCE')
 
 
 def _objective(name: str) -> str:
-  """clm of causal+clm/clm."""
+  """Returns the objective in the name of a loss: clm of causal+clm/clm, mlm of mlm."""
   return name.rpartition('/')[2]
 
 
 def _line(axes, words: str, value: float):
-  """A level to compare with."""
+  """Draws a horizontal level to compare with, and its label."""
   axes.axhline(value, color=_SOFT, linewidth=1, linestyle=(0, (4, 3)))
   axes.annotate(
     words,
@@ -139,13 +142,13 @@ def _line(axes, words: str, value: float):
 
 
 def _series(rows: list[dict], name: str) -> tuple[list[int], list[float]]:
-  """(tokens, values) of the rows that have a finite value; the log has words for the others."""
+  """Returns (tokens, values) of the rows with a finite value; the log writes others as strings."""
   points = [(row['tokens'], row[name]) for row in rows if isinstance(row.get(name), int | float)]
   return [x for x, _ in points], [value for _, value in points]
 
 
 def _smooth(values: list[float]) -> list[float]:
-  """Mean over a hundredth of the run around each point, so that nothing is shifted."""
+  """Returns centred moving means over a hundredth of the run, so that nothing is shifted."""
   reach = len(values) // 200
   sums = [0.0]
   for value in values:
@@ -159,7 +162,7 @@ def _quantile(values: list[float], share: float) -> float:
 
 
 def _count(number: float) -> str:
-  """2500000 as 2.5M."""
+  """Formats a number with a unit: 2500000 as 2.5M."""
   for unit, size in (('T', 1e12), ('B', 1e9), ('M', 1e6), ('k', 1e3)):
     if number >= size:
       return f'{number / size:g}{unit}'

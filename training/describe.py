@@ -1,4 +1,4 @@
-"""What a run is, before it starts, and what it was, after it ended: as rows for the console."""
+"""Tables for the console: a run before it starts, and its result after it ends."""
 
 import math
 
@@ -12,7 +12,7 @@ from training import certificate
 from training.experiment import Experiment
 from training.plan import Plan
 
-# A run that would outlast this is told so, with a smaller config to try.
+# Seconds of expected time from which a smaller config is suggested: a day, a choice.
 _PATIENCE_S = 86_400
 
 
@@ -24,31 +24,31 @@ def start_rows(
   mesh: dict[str, int],
   step: int,
 ):
-  """The table a run begins with."""
-  config, model, devices = experiment.config, experiment.model, math.prod(mesh.values())
+  """Returns the rows of the table that a run prints at its start, {label: text}.
+
+  Args:
+    parameters: how many the network has.
+    mesh: {axis: devices}.
+    step: from which the run starts; above 0 for a resumed one.
+  """
+  config, model = experiment.config, experiment.model
   T = ' then '.join(str(T) for _, T in experiment.phases)
-  left = config.steps - step
   flops = ' then '.join(f'{plan.flops_a_token[T]:.3g}' for _, T in experiment.phases)
+  steps = config.steps - step
   seconds = plan.seconds(experiment.phases, step, config.steps)
   cell = str(experiment.main).replace('+', ', ', 1).replace('+', ' + ')
+  layout = 'sentence pairs' if experiment.pairs else 'packed rows'
   rows = {
     'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {cell}',
     **({'schedule': config.schedule} if config.schedule else {}),
     'parameters': f'{parameters:,}',
-    'data': f'{config.data.corpus}, {"sentence pairs" if experiment.pairs else "packed rows"} of '
-    f'{T} tokens',
-    'devices': f'{devices} x {jax.devices()[0].device_kind}'
-    + (
-      f' ({", ".join(f"{axis} {size}" for axis, size in mesh.items() if size > 1)})'
-      if devices > 1
-      else ''
-    )
-    + (f' in {jax.process_count()} processes' if jax.process_count() > 1 else ''),
+    'data': f'{config.data.corpus}, {layout} of {T} tokens',
+    'devices': _devices(mesh),
     'global batch': f'{config.batch_size:,} sequences = {plan.accumulate} micro-batches x '
     f'{config.batch_size // plan.accumulate:,}',
     'attention': f'{plan.attention}, in {model.dtype}',
-    'work': f'{left:,} steps, {flops} FLOPs a token',
-    'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, left))} a step), '
+    'work': f'{steps:,} steps, {flops} FLOPs a token',
+    'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, steps))} a step), '
     'before it is measured',
     'workdir': str(directory),
   }
@@ -69,7 +69,11 @@ def start_rows(
 
 
 def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, str]:
-  """The table a run ends with."""
+  """Returns the rows of the table that a run prints at its end, {label: text}.
+
+  Args:
+    result: as `result.write_result` returns it.
+  """
   rows = {
     name: f'{value:.4f}' if isinstance(value, float) else value[:16]
     for name, value in result['validation'].items()
@@ -88,3 +92,15 @@ def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, st
       f'the same command with more steps: --config.steps={2 * result["step"]} --allow_change=steps'
     )
   return rows
+
+
+def _devices(mesh: dict[str, int]) -> str:
+  """Describes the devices, the axes they are split over, and the processes."""
+  count, processes = math.prod(mesh.values()), jax.process_count()
+  text = f'{count} x {jax.devices()[0].device_kind}'
+  if count > 1:
+    axes = ', '.join(f'{axis} {size}' for axis, size in mesh.items() if size > 1)
+    text += f' ({axes})'
+  if processes > 1:
+    text += f' in {processes} processes'
+  return text

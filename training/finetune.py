@@ -1,8 +1,8 @@
-"""Fine-tuning a trunk with a new head on a labelled task: many seeds as one program.
+"""Fine-tuning of a trunk with a new head on a labelled task: many seeds in one program.
 
-Every seed has its own head, its own order of the examples and its own dropout, and nothing else:
-states are stacked along a leading axis (seeds, written S here), and `jax.vmap` turns the one step
-that everything here trains with into the step of all seeds.
+Seeds differ in the initial head, the order of the examples and the dropout, in nothing else. Their
+states are stacked along a leading axis S, and `jax.vmap` turns the training step of
+training/step.py into one step of all seeds.
 """
 
 from collections.abc import Callable
@@ -39,13 +39,14 @@ class Recipe:
   """How a task is fine-tuned.
 
   Attributes:
-    mask: of the trunk while it is fine-tuned and scored; it need not be the one of the
-      pre-training.
-    pooling: what a classifier of rows reads: the mean over the tokens (special ones count), the
-      last or the first.
-    seeds: the runs, side by side; a seed gives the same run in any company.
-    steps, epochs: updates, or passes over the examples where steps is 0.
-    max_length: tokens of a row; longer ones are cut.
+    mask: attention mask of the trunk in fine-tuning and scoring; may differ from pre-training.
+    pooling: what a sequence classifier reads: the 'mean' over all tokens (special ones included),
+      the 'last' or the 'first' token. One of POOLINGS.
+    seeds: one run each; a run does not depend on which other seeds run with it.
+    steps: updates; 0 = `epochs` passes over the examples.
+    learning_rate: peak; linear warm-up, then linear decay to 0.
+    warmup_share: share of the steps.
+    max_length: tokens per row; longer rows are cut.
     predict_batch: rows scored at once; changes speed only.
   """
 
@@ -62,11 +63,12 @@ class Recipe:
   predict_batch: int = 64
 
   def updates(self, examples: int) -> int:
+    """Returns the number of updates for so many training examples."""
     return self.steps or max(1, math.ceil(self.epochs * examples / self.batch_size))
 
 
 def check_pooling(mask: str, pooling: str):
-  """Raises ConfigError where the pooled token has not seen the text."""
+  """Raises ConfigError for an unknown pooling, or if the pooled token cannot attend to the text."""
   if pooling not in POOLINGS:
     raise ConfigError(f'pooling={pooling!r}: choose one of {", ".join(POOLINGS)}.')
   if mask == 'causal' and pooling == 'first':
@@ -86,17 +88,20 @@ def finetune(
   split: str,
   progress: Callable[[int, int, float, float, float], None] | None = None,
 ) -> dict:
-  """Fine-tunes every seed on a task and scores it: what evaluations.json says of it.
+  """Fine-tunes every seed on a task and scores it.
 
   Args:
-    params: of the trunk; heads among them are left out.
-    split: what is scored.
-    progress: called after each update with (updates done, of how many, mean loss in nats, seconds
-      since the start, tokens of an update of all seeds, padding not counted).
+    params: of a pre-trained network; parameters of its heads are ignored.
+    split: the split to score; training is on 'train'.
+    progress: called after each update with (updates done, updates in all, mean loss in nats,
+      seconds since the start, tokens per update over all seeds, without padding).
+
+  Returns:
+    The entry of evaluations.json, as `summarise` has it, with the recipe.
 
   Raises:
-    ConfigError: the pooling cannot work under the mask, or the split is not there.
-    DataError: rows have no room for the task's texts.
+    ConfigError: the pooling cannot work under the mask, or there is no such split.
+    DataError: max_length leaves no room for the task's texts.
   """
   words = task.kind == 'words'
   if not words:
@@ -117,19 +122,17 @@ def finetune(
     packed=False,
     heads=(head,),
   )
-  trained, losses = _train(
-    network, head, params, _device_data(train.batch, recipe.pooling, words), recipe, progress
-  )
-  predicted_SxN = _predict(
-    network, head, trained, _device_data(scored.batch, recipe.pooling, words), recipe.predict_batch
-  )
+  train_data = _device_data(train.batch, recipe.pooling, words)
+  trained, losses = _train(network, head, params, train_data, recipe, progress)
+  scored_data = _device_data(scored.batch, recipe.pooling, words)
+  predicted_SxN = _predict(network, head, trained, scored_data, recipe.predict_batch)
   gold = [example.label for example in task.splits[split]]
-  other = task.classes.index('O') if words else 0
-  answers = [
-    rows.by_word(scored, predicted, other) if words else predicted for predicted in predicted_SxN
-  ]
+  answers = list(predicted_SxN)
+  if words:
+    outside = task.classes.index('O')  # the label of words that were cut off
+    answers = [rows.by_word(scored, predicted_NxT, outside) for predicted_NxT in predicted_SxN]
   scores = [labels.score(task, gold, answer) for answer in answers]
-  about = dict(
+  setting = dict(
     finetune_mask=recipe.mask,
     pooling='first piece of a word' if words else recipe.pooling,
     learning_rate=recipe.learning_rate,
@@ -145,31 +148,33 @@ def finetune(
     final_losses=losses,
     seconds=round(time.monotonic() - started, 1),
   )
-  return (
-    summarise(labels.HEADLINE[task.kind], scores, labels.baselines(task, split), losses) | about
-  )
+  headline, baselines = labels.HEADLINE[task.kind], labels.baselines(task, split)
+  return summarise(headline, scores, baselines, losses) | setting
 
 
 def summarise(
   headline: str, scores: list[dict[str, float]], baselines: dict[str, float], losses: list[float]
 ) -> dict:
-  """Mean and spread over seeds, and the share of runs that failed.
+  """Returns mean and spread over seeds, and the share of runs that failed.
 
-  A run fails when it does not beat the majority class of the
-  training examples, or when its loss is not finite.
+  A run fails if it does not beat the majority baseline, or if its loss is not finite.
+
+  Args:
+    headline: name of the score that stands for the task.
+    scores: {name: score} of each seed.
+    baselines: {name: headline score}, 'majority' among them.
+    losses: final training loss of each seed, nats.
   """
   values = [one[headline] for one in scores]
   failed = [
     not math.isfinite(loss) or value <= baselines['majority'] for value, loss in zip(values, losses)
   ]
   spread = statistics.stdev if len(values) > 1 else lambda _: 0.0
-  others = {
-    name: dict(
-      mean=statistics.fmean(one[name] for one in scores), std=spread([one[name] for one in scores])
-    )
-    for name in scores[0]
-    if name != headline
-  }
+  others = {}
+  for name in scores[0]:
+    if name != headline:
+      values_of_name = [one[name] for one in scores]
+      others[name] = dict(mean=statistics.fmean(values_of_name), std=spread(values_of_name))
   return dict(
     value=statistics.fmean(values),
     unit=headline,
@@ -187,6 +192,7 @@ def summarise(
 
 
 def _device_data(batch: dict[str, np.ndarray], pooling: str, words: bool) -> dict[str, jax.Array]:
+  """Puts all rows of a split on the device; adds `pool` (NxT) for a classifier of rows."""
   data = dict(batch)
   if not words:
     data['pool'] = pool_shares(batch['segment'], pooling)
@@ -194,48 +200,58 @@ def _device_data(batch: dict[str, np.ndarray], pooling: str, words: bool) -> dic
 
 
 def pool_shares(segment_NxT: np.ndarray, pooling: str) -> np.ndarray:
-  """How much of each token the classifier reads, NxT; rows add up to 1."""
+  """Returns the weight of each token in what the classifier reads, NxT; each row sums to 1.
+
+  Args:
+    segment_NxT: 0 is padding.
+    pooling: one of POOLINGS.
+  """
   valid_NxT = (segment_NxT > 0).astype(np.float32)
   if pooling == 'mean':
     return valid_NxT / valid_NxT.sum(axis=1, keepdims=True)
-  place_N = (
-    valid_NxT.sum(axis=1).astype(int) - 1 if pooling == 'last' else np.zeros(len(valid_NxT), int)
-  )
-  return np.eye(valid_NxT.shape[1], dtype=np.float32)[place_N]
+  if pooling == 'last':
+    position_N = valid_NxT.sum(axis=1).astype(int) - 1
+  else:
+    position_N = np.zeros(len(valid_NxT), int)
+  return np.eye(valid_NxT.shape[1], dtype=np.float32)[position_N]
 
 
 def example_order(seed: int, examples: int, steps: int, batch_size: int) -> np.ndarray:
-  """steps x batch_size: epoch after epoch, each a permutation of
-  its own, a pure function of (seed, epoch).
+  """Returns the indices of the examples of each update, int32, steps x batch_size.
+
+  Each epoch is a permutation of its own, a pure function of (seed, epoch). An update may hold
+  examples of two epochs.
   """
+
+  def permutation(epoch: int) -> np.ndarray:
+    return np.random.Generator(np.random.Philox(key=(seed, epoch))).permutation(examples)
+
   epochs = math.ceil(steps * batch_size / examples)
-  shuffle = lambda epoch: np.random.Generator(np.random.Philox(key=(seed, epoch))).permutation(
-    examples
-  )
-  whole = np.concatenate([shuffle(epoch) for epoch in range(epochs)])
-  return whole[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)
+  order = np.concatenate([permutation(epoch) for epoch in range(epochs)])
+  return order[: steps * batch_size].reshape(steps, batch_size).astype(np.int32)
 
 
 def _train(
   network: Network, head: str, params, data: dict[str, jax.Array], recipe: Recipe, progress
 ):
-  """(parameters, final loss in nats) of every seed, stacked along the first axis.
+  """Trains all seeds.
 
-  The update of one seed is that of every run (training/step.py); `jax.vmap` makes it that of all.
+  Returns:
+    (parameters stacked along S, [final loss of each seed, nats]).
   """
   examples, seeds = len(data['label']), jnp.array(recipe.seeds, jnp.uint32)
   steps = recipe.updates(examples)
   tx, schedule = make_optimizer(_optimizer(recipe, steps), steps)
   name = {'sequence': 'classify', 'tokens': 'tag'}[head]
   objective = make_objective({name: 1.0}, Setup(None, None, 0))
-  whole = grid.BatchShare(grid.Cell(recipe.mask, ((name, 1.0),)), 0, 1, 1)
-  cell = CellStep(whole, network.apply, objective)
+  whole_batch = grid.BatchShare(grid.Cell(recipe.mask, ((name, 1.0),)), first=0, share=1, period=1)
+  cell = CellStep(whole_batch, network.apply, objective)
   trunk = {part: jax.tree.map(np.asarray, params[part]) for part in params if part not in HEADS}
 
   def start(seed, trunk) -> State:
     own_head = make_params(network, jax.random.fold_in(jax.random.key(seed), 0))[head]
-    begun = trunk | {head: own_head}
-    return State(jnp.zeros((), jnp.int32), begun, tx.init(begun))
+    initial = trunk | {head: own_head}
+    return State(jnp.zeros((), jnp.int32), initial, tx.init(initial))
 
   def update(seed, state: State, chosen_B, data):
     train_step = make_train_step([cell], tx, schedule, seed=seed, steps=steps)
@@ -249,11 +265,11 @@ def _train(
   tokens = float((data['segment'] > 0).sum()) / examples * recipe.batch_size * len(seeds)
   started, loss_S = time.monotonic(), None
   for step in range(steps):
-    before = loss_S
+    previous_loss_S = loss_S
     state, loss_S = update_all(seeds, state, order[step], data)
-    # Of the step before: the host never waits on the device.
-    if progress is not None and before is not None:
-      progress(step, steps, float(before.mean()), time.monotonic() - started, tokens)
+    # The loss of the previous step, so that the device always has the next one queued.
+    if progress is not None and previous_loss_S is not None:
+      progress(step, steps, float(previous_loss_S.mean()), time.monotonic() - started, tokens)
   losses = [float(loss) for loss in loss_S]
   if progress is not None:
     progress(steps, steps, statistics.fmean(losses), time.monotonic() - started, tokens)
@@ -261,9 +277,9 @@ def _train(
 
 
 def _optimizer(recipe: Recipe, steps: int):
-  """The optimiser's part of a config, as fine-tuning has it."""
+  """Returns `config.optimizer` for fine-tuning: defaults of configs/base.py, and the recipe."""
   optimizer = base.get_config().optimizer
-  # Bias correction: without it the first updates are too long and more runs fail (Mosbach et al.
+  # Without bias correction the first updates are too large and more runs fail (Mosbach et al.
   # 2021).
   optimizer.update(
     learning_rate=recipe.learning_rate,
@@ -278,7 +294,7 @@ def _optimizer(recipe: Recipe, steps: int):
 def _predict(
   network: Network, head: str, params, data: dict[str, jax.Array], size: int
 ) -> np.ndarray:
-  """The likeliest class of every seed (first axis) for every row, or every token of it."""
+  """Returns the most likely class under each seed: SxN of rows, or SxNxT of tokens."""
   count = len(data['label'])
 
   def predict(params, batch):
@@ -287,7 +303,7 @@ def _predict(
   predict_all = jax.jit(jax.vmap(predict, in_axes=(0, None)))
   found = []
   for start in range(0, count, size):
-    # the last batch repeats its last row
+    # The last batch repeats its last row, so that one program serves all batches.
     chosen_B = np.minimum(np.arange(start, start + size), count - 1)
     found.append(np.asarray(predict_all(params, {name: x[chosen_B] for name, x in data.items()})))
   return np.concatenate(found, axis=1)[:, :count]

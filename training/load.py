@@ -1,6 +1,4 @@
-"""A network with its weights from wherever they are: a
-Hugging Face directory or a workdir of ours.
-"""
+"""Loads a model from a Hugging Face directory, a run's workdir, or weights that were imported."""
 
 import json
 from pathlib import Path
@@ -25,7 +23,11 @@ from training.state import scored_params
 
 
 def flag() -> Path | epath.Path:
-  """--weights (or --workdir), as a flag that must be set."""
+  """Returns the path in --weights (or --workdir).
+
+  Raises:
+    ConfigError: the flag is not set.
+  """
   if not FLAGS.weights:
     raise check.ConfigError(
       '--weights=DIR is missing: a Hugging Face directory, or the workdir of a run.'
@@ -34,14 +36,14 @@ def flag() -> Path | epath.Path:
 
 
 def load(directory: Path, *, step: int | None = None, mask: str | None = None) -> Model:
-  """The model in a directory of Hugging Face, of a run of train.py, or of tools.convert.
+  """Loads a model from a Hugging Face directory, or a workdir of train.py or tools.convert.
 
   Args:
-    step: which checkpoint of a run; the newest by default.
-    mask: another mask than the model was trained with.
+    step: which checkpoint of a run; None: the newest.
+    mask: a mask to use in place of the model's own.
 
   Raises:
-    WeightsError, StateError, ConfigError: there is no model, or not one that can be read.
+    WeightsError, StateError, ConfigError: there is no model, or none that can be read.
   """
   if not directory.is_dir():
     raise WeightsError(
@@ -53,35 +55,47 @@ def load(directory: Path, *, step: int | None = None, mask: str | None = None) -
 
 
 def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
-  """The model of a Hugging Face directory: config.json,
-  safetensors, and tokenizer.json or vocab.txt.
+  """Loads a Hugging Face directory: config.json, safetensors, and tokenizer.json or vocab.txt.
+
+  Args:
+    mask: a mask to use in place of the family's.
 
   Raises:
-    WeightsError: it is damaged, unsafe, or no model that this network can be.
+    WeightsError: the directory is damaged or unsafe, or this network cannot compute the model.
   """
   theirs = files.read_json(directory / 'config.json')
   family, fields = families.read(theirs, str(directory / 'config.json'))
   tensors = huggingface.plain_names(family, files.open_tensors(storage.local(directory)))
-  named = theirs.get('architectures')
-  heads = huggingface.heads_in(
-    family, tensors, str(named[0]) if isinstance(named, list) and named else ''
-  )
+  classes = theirs.get('architectures')
+  architecture = str(classes[0]) if isinstance(classes, list) and classes else ''
+  heads = huggingface.heads_in(family, tensors, architecture)
   fields |= huggingface.classes_in(family, tensors, heads)
   config = ModelConfig(**base.get_config().model.to_dict() | fields)
   mask = mask or family.mask
   network = make_network(config, mask=mask, packed=False, heads=heads)
   flat = huggingface.import_parameters(family, parameter_shapes(network), tensors, str(directory))
   tokenizer = _tokenizer(directory, config)
-  framed = family.mask == 'bidirectional' or tokenizer is not None and tokenizer.adds_special_tokens
-  return Model(config, mask, heads, network, from_paths(flat), tokenizer, framed, str(directory))
+  adds_special_tokens = tokenizer is not None and tokenizer.adds_special_tokens
+  return Model(
+    config,
+    mask,
+    heads,
+    network,
+    from_paths(flat),
+    tokenizer,
+    add_bos=family.mask == 'bidirectional' or adds_special_tokens,
+    source=str(directory),
+  )
 
 
 def save(model: Model, directory: Path):
-  """A workdir that `load` reads: config.json of ours,
-  model.safetensors by our paths, tokenizer.json.
+  """Writes a workdir that `load` reads, in our own format.
+
+  It holds config.json, weights.json (heads and source), model.safetensors with our parameter
+  paths as names, and tokenizer.json if the model has one.
 
   Raises:
-    WeightsError: there is something already.
+    WeightsError: the directory is not empty.
   """
   if directory.exists() and any(directory.iterdir()):
     raise WeightsError(f'{directory} is not empty. Name a new folder.')
@@ -115,14 +129,14 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     params = _own_tensors(directory, network)
     source = f'{directory} (from {about.get("source")})'
   else:
-    # the devices here need not be those of the training
+    # The devices here need not be those of the training run.
     config.mesh.update(data=-1, fsdp=1, tensor=1)
     sharding.find_devices()
     mesh = sharding.make_mesh(config.mesh)
     with jax.set_mesh(mesh):
       params, step = load_params(config, network, directory, mesh, step=step)
     source = f'{directory}, step {step:,}'
-  shifted = any('mntp' in cell.names for cell in (*grid.trained(config), grid.main_cell(config)))
+  cells = (*grid.trained(config), grid.main_cell(config))
   return Model(
     model,
     mask,
@@ -130,17 +144,20 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     network,
     params,
     _tokenizer(directory, model),
-    bool(about.get('framed', config.data.split == 'hash')),
-    source,
-    int(shifted),
+    add_bos=bool(about.get('framed', config.data.split == 'hash')),
+    source=source,
+    ahead=int(any('mntp' in cell.names for cell in cells)),
   )
 
 
 def load_params(config, network: Network, directory: epath.PathLike, mesh, *, step: int | None):
-  """(parameters, step) of a checkpoint: the averaged ones where the run kept an average.
+  """Loads the parameters of a checkpoint: the moving average if the run kept one.
 
   Args:
     step: which checkpoint; None: the newest.
+
+  Returns:
+    (parameters, step), the parameters sharded over `mesh`.
 
   Raises:
     StateError: there is no such checkpoint, or it is damaged.
@@ -161,23 +178,27 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
 
 
 def _own_tensors(directory: Path, network: Network):
+  """Reads parameters that `save` wrote; raises WeightsError if they are not the network's."""
   tensors, shapes = files.open_tensors(storage.local(directory)), parameter_shapes(network)
   found = {path: tensor.shape for path, tensor in tensors.items()}
   if found != shapes:
-    wrong = sorted(
-      path for path in found.keys() | shapes.keys() if found.get(path) != shapes.get(path)
-    )
+    paths = sorted(found.keys() | shapes.keys())
+    wrong = [path for path in paths if found.get(path) != shapes.get(path)]
+    lines = [f'{path} is {found.get(path)}, expected {shapes.get(path)}' for path in wrong[:12]]
     raise WeightsError(
       f'{directory} does not hold the model that its config.json describes: '
-      + '; '.join(
-        f'{path} is {found.get(path)}, expected {shapes.get(path)}' for path in wrong[:12]
-      )
+      + '; '.join(lines)
       + '.'
     )
   return from_paths({path: tensor.read() for path, tensor in tensors.items()})
 
 
 def _tokenizer(directory: Path, config: ModelConfig) -> tokenizers.Tokenizer | None:
+  """Loads tokenizer.json or vocab.txt; returns None if there is neither.
+
+  Raises:
+    WeightsError: it has more ids than the model.
+  """
   found = [
     directory / name for name in ('tokenizer.json', 'vocab.txt') if (directory / name).exists()
   ]

@@ -1,13 +1,13 @@
-"""What a run measured: one JSON object a step in metrics.jsonl, the same numbers in TensorBoard.
+"""The metrics of a run: one JSON object per step in metrics.jsonl, the same numbers in TensorBoard.
 
 The row of step n holds what was measured at n: validation (val/...) on the parameters before update
 n, then the update itself (train/...). The last row, at step = steps, has validation only. Rows are
-written once and in order, so `step` is strictly increasing; a resumed
-run first drops the rows that it will write again.
+written once and in order, so `step` is strictly increasing. A resumed run first drops the rows that
+it will write again.
 
-Nothing can be added to an object of a store. There the rows lie in metrics/STEP.jsonl, parts named
-by their first step; the newest is written again, whole, now and then and before each checkpoint.
-TensorBoard's files only ever grow, so a store has none.
+An object of an object store cannot be appended to. There the rows lie in metrics/STEP.jsonl, parts
+named by their first step. The newest part is rewritten as a whole every 30 seconds and before each
+checkpoint. TensorBoard's files can only be appended to, so on a store there are none.
 """
 
 from collections.abc import Iterable, Sequence
@@ -22,32 +22,37 @@ import numpy as np
 from runtime import storage
 
 _FILE, _PARTS = 'metrics.jsonl', 'metrics'
-# of a store: when the newest part is written, and when it is full
+# On a store: seconds between writes of the newest part, and bytes at which a part is full.
 _PART_EVERY_S, _PART_BYTES = 30, 1 << 20
 
 
 class MetricsLog:
-  """Appends rows; floats are written so that a float32 can be read back exactly."""
+  """Appends rows to the log. A float32 can be read back exactly.
+
+  Args:
+    directory: the workdir, on a disk or in an object store.
+    resume_step: rows of this step and later ones are dropped first.
+    tensorboard: whether to write TensorBoard events too; ignored on a store.
+  """
 
   def __init__(self, directory: epath.PathLike, *, resume_step: int, tensorboard: bool):
     remote = storage.remote(directory)
     self._file = (_Parts if remote else _File)(epath.Path(directory), resume_step)
     self._board = None
     if tensorboard and not remote:
-      # where torch is installed, the library imports it: seconds
+      # Imported here: the library imports torch where that is installed, which takes seconds.
       from training.tensorboard import Board
 
       self._board = Board(epath.Path(directory) / 'tensorboard', resume_step)
 
   def write(self, row: dict):
+    """Appends one row; it holds `step`, above that of every row before it."""
     self._file.write({name: _plain(value) for name, value in row.items()})
     if self._board is not None:
       self._board.write(row)
 
   def flush(self):
-    """To be called before a checkpoint: no row from before it
-    is then lost, in TensorBoard neither.
-    """
+    """Makes all rows durable, in TensorBoard too; called before each checkpoint."""
     self._file.flush()
     if self._board is not None:
       self._board.flush()
@@ -59,11 +64,11 @@ class MetricsLog:
 
 
 class _File:
-  """metrics.jsonl: a line a row, there as soon as it is written."""
+  """metrics.jsonl: one line per row, on disk as soon as it is written."""
 
   def __init__(self, folder: epath.Path, resume_step: int):
     path = folder / _FILE
-    if path.exists():  # a kill between truncating and writing would lose them all
+    if path.exists():  # replaced, not truncated: a kill in between would lose all rows
       storage.write(path, _lines(row for row in read(folder) if row['step'] < resume_step))
     self._file = path.open('a')
     self.flush, self.close = self._file.flush, self._file.close
@@ -74,7 +79,7 @@ class _File:
 
 
 class _Parts:
-  """The same lines as objects of a store."""
+  """The same lines as several objects of a store."""
 
   def __init__(self, folder: epath.Path, resume_step: int):
     self._folder = folder / _PARTS
@@ -106,7 +111,7 @@ class _Parts:
 
 
 def read(directory: epath.PathLike) -> list[dict]:
-  """The rows of a run; a last line that was cut off in the middle is left out."""
+  """Returns the rows of a run, oldest first, without a last line that was cut off; [] if none."""
   directory = epath.Path(directory)
   if storage.remote(directory):
     return [row for path in _parts(directory) for row in _parse(path.read_text())]
@@ -136,29 +141,32 @@ def _parse(text: str) -> list[dict]:
   return rows
 
 
-# Names that earlier versions had: a hash stays what it was.
+# Names under which earlier versions hashed an array, so that hashes do not change.
 _HASHED_AS = dict(epoch='look')
 
 
 def batch_hash(batch: dict[str, np.ndarray], *, local_rows: Sequence[int] | None = None) -> int:
-  """A 64-bit hash of a batch: the sum over rows of a hash of (row of the global batch, content).
+  """Returns a 64-bit hash of a batch: the sum over rows of a hash of (global row, content).
 
-  Sums of the parts that several processes hold add up, modulo 2^64, to the hash of the whole batch.
+  The hashes of the parts that several processes hold add up, modulo 2^64, to that of the batch.
 
   Args:
-    local_rows: numbers of the rows in the global batch, where these are not all of it.
+    batch: arrays with the rows as first axis.
+    local_rows: the rows' numbers in the global batch; None: the batch is the global batch.
   """
   arrays = sorted((_HASHED_AS.get(name, name), x_Bx) for name, x_Bx in batch.items())
+  if local_rows is None:
+    local_rows = range(len(arrays[0][1]))
   total = 0
-  for row, place in enumerate(range(len(arrays[0][1])) if local_rows is None else local_rows):
-    sha = hashlib.blake2b(int(place).to_bytes(8, 'little'), digest_size=8)
+  for row, global_row in enumerate(local_rows):
+    digest = hashlib.blake2b(int(global_row).to_bytes(8, 'little'), digest_size=8)
     for name, x_Bx in arrays:
-      sha.update(name.encode())
-      sha.update(x_Bx[row].tobytes())
-    total += int.from_bytes(sha.digest(), 'little')
+      digest.update(name.encode())
+      digest.update(x_Bx[row].tobytes())
+    total += int.from_bytes(digest.digest(), 'little')
   return total % 2**64
 
 
 def _plain(value):
-  """JSON has no NaN and no infinity: they are written as words."""
+  """Returns NaN and infinities as strings, because JSON has neither."""
   return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,6 +1,4 @@
-"""AdamW as BERT and as GPT-2 had it, Muon for the kernels of
-the trunk, and the learning rate of a step.
-"""
+"""Optimisers: AdamW as in BERT and as in GPT-2, Muon for the trunk's kernels, and schedules."""
 
 from collections.abc import Callable
 import math
@@ -14,13 +12,23 @@ from optax import contrib
 
 
 def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Callable]:
-  """(transformation, schedule) of a `config.optimizer` for a run of `steps` updates.
+  """Builds the optimiser of a run of `steps` updates.
 
-  Order as in BERT's optimization.py: clip, Adam, decoupled decay (of kernels and embeddings), rate.
-  With Muon (Jordan et al. 2024) the norm that is clipped is still that of the whole gradient, and
-  the rest of the order holds for each of the two kinds of parameters by itself: both rates have one
-  schedule, each its own peak, and what decays does so at the rate of its kind. An update of Muon
-  has singular values near 1, times sqrt(fan out / fan in) where that is above 1.
+  The order is that of BERT's optimization.py: clip, Adam, decoupled weight decay (of kernels and
+  embeddings), learning rate.
+
+  Muon (Jordan et al. 2024) updates the kernels of the trunk, Adam all other parameters. The
+  gradient is clipped by the norm over both groups. Both groups share one schedule, each with its
+  own peak, which also scales its weight decay. An update of Muon has singular values near 1, times
+  sqrt(fan out / fan in) where that is above 1.
+
+  Args:
+    config: `config.optimizer`.
+    steps: updates of the whole run, over which the rate is scheduled.
+
+  Returns:
+    (transformation, schedule): optax's, and the learning rate of a step (`make_schedule`). With
+    Muon the schedule is that of the trunk's kernels.
   """
   schedule = make_schedule(config, steps)
   rule = optax.scale_by_adam if config.bias_correction else scale_by_uncorrected_adam
@@ -29,13 +37,17 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
   if config.name == 'adamw':
     parts = [*adam, optax.scale_by_learning_rate(schedule)]
   else:
-    share = (config.adam_learning_rate or config.learning_rate) / config.learning_rate
+    adam_share = (config.adam_learning_rate or config.learning_rate) / config.learning_rate
+
+    def scale_by_fan(updates, params):
+      return jax.tree.map(widened, updates, matrices(updates))
+
     muon = [
       contrib.scale_by_muon(beta=config.muon_beta, weight_dimension_numbers=matrices),
-      optax.stateless(lambda updates, _: jax.tree.map(widened, updates, matrices(updates))),
+      optax.stateless(scale_by_fan),
       decay,
     ]
-    by_kind = dict(muon=optax.chain(*muon), adam=optax.chain(*adam, optax.scale(share)))
+    by_kind = dict(muon=optax.chain(*muon), adam=optax.chain(*adam, optax.scale(adam_share)))
     parts = [optax.partition(by_kind, kinds), optax.scale_by_learning_rate(schedule)]
   if config.clip:
     parts.insert(0, clip_by_global_norm(config.clip))
@@ -43,8 +55,10 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
 
 
 def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
-  """optax's, but for one factor in place of two divisions an
-  element, which cost a CPU a pass of their own.
+  """Scales the gradient so that its global norm is at most `limit`, as optax's function does.
+
+  It multiplies by one factor. optax divides each element instead, which XLA compiles for a CPU as a
+  separate pass over all gradients (docs/LOG.md, 2026-11-25, "where a training step ...").
   """
 
   def update(updates, state, params=None):
@@ -55,7 +69,7 @@ def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
 
 
 def kinds(params):
-  """'muon' for the kernels of the trunk's blocks, whatever their rank; 'adam' for all else."""
+  """Labels each parameter: 'muon' for kernels of the trunk's blocks, 'adam' for all others."""
 
   def kind(path, _):
     keys = [entry.key for entry in path if isinstance(entry, jax.tree_util.DictKey)]
@@ -65,8 +79,9 @@ def kinds(params):
 
 
 def matrices(kernels):
-  """Which axes of a kernel are read and which are written; those
-  before them number the layers, each by itself.
+  """Returns, for each kernel, its (input axes, output axes), which make it a matrix for Muon.
+
+  The axes before these number the layers; each layer is a matrix by itself.
   """
 
   def axes(path, _):
@@ -80,11 +95,15 @@ def matrices(kernels):
 
 
 def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
-  """Learning rate of the update at a step, counted from 0.
+  """Returns a function from the step, counted from 0, to the learning rate of its update.
 
-  'linear' is BERT's: the decay runs over all steps and warm-up cuts into it, so the very first
-  update has rate 0 and the rate jumps a little where warm-up
-  ends. The others start where warm-up ends.
+  'linear' is BERT's (optimization.py): the decay runs over all steps and warm-up replaces its
+  beginning, so the rate jumps a little where warm-up ends. 'cosine' starts to decay where warm-up
+  ends. 'wsd' (warm-up, stable, decay: Hu et al. 2024) decays over the last `decay_share` of the
+  steps. With warm-up, the first update has rate 0.
+
+  Raises:
+    ValueError: on the first call, for an unknown `config.schedule`.
   """
   peak, warmup, final = config.learning_rate, config.warmup_steps, config.final_share
 
@@ -96,8 +115,8 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
     elif config.schedule == 'cosine':
       share = final + (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * after))
     elif config.schedule == 'wsd':
-      left = jnp.clip((steps - step) / max(1, config.decay_share * steps), 0, 1)
-      share = final + (1 - final) * left
+      remaining = jnp.clip((steps - step) / max(1, config.decay_share * steps), 0, 1)
+      share = final + (1 - final) * remaining
     elif config.schedule == 'constant':
       share = 1.0
     else:
@@ -110,27 +129,36 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
 
 
 def decays(params):
-  """Which leaves weight decay applies to: all but biases and norms."""
-  return jax.tree_util.tree_map_with_path(
-    lambda path, _: jax.tree_util.keystr(path[-1:]) not in ("['bias']", "['scale']"), params
-  )
+  """Returns a tree of bools: True where weight decay applies, which is all but biases and norms."""
+
+  def decayed(path, _):
+    return jax.tree_util.keystr(path[-1:]) not in ("['bias']", "['scale']")
+
+  return jax.tree_util.tree_map_with_path(decayed, params)
 
 
 def widened(update, axes: contrib.MuonDimensionNumbers):
-  """An orthogonal update of a matrix, larger where it writes
-  more axes than it reads (Jordan et al. 2024).
+  """Scales an orthogonalised update by sqrt(fan out / fan in), where above 1 (Jordan et al. 2024).
+
+  Args:
+    axes: the input and output axes of the update, as `matrices` gives them.
   """
-  read, written = (math.prod(np.take(update.shape, which).ravel()) for which in axes)
-  return update * max(1, written / read) ** 0.5
+  fan_in, fan_out = (math.prod(np.take(update.shape, which).ravel()) for which in axes)
+  return update * max(1, fan_out / fan_in) ** 0.5
 
 
 class UncorrectedAdamState(NamedTuple):
+  """Exponential averages of the gradient (mu) and of its square (nu)."""
+
   mu: optax.Updates
   nu: optax.Updates
 
 
 def scale_by_uncorrected_adam(b1: float, b2: float, eps: float) -> optax.GradientTransformation:
-  """Adam without bias correction, epsilon outside the root: BERT's, which optax does not have."""
+  """Adam without bias correction: BERT's AdamWeightDecayOptimizer (optimization.py).
+
+  Epsilon is added outside the root. optax's scale_by_adam always corrects the bias.
+  """
 
   def init(params):
     zeros = jax.tree.map(jnp.zeros_like, params)

@@ -1,6 +1,4 @@
-"""What to do when the memory of a device does not suffice: an
-estimate of what takes it, and what to change.
-"""
+"""Advice when a device runs out of memory: what takes it, and which flags would help."""
 
 import contextlib
 import json
@@ -17,9 +15,7 @@ from training.experiment import Experiment, make_run_state
 
 @contextlib.contextmanager
 def explained(experiment: Experiment, directory: epath.Path, mesh):
-  """Turns what jax raises where memory does not suffice into
-  a DeviceError that says what would help.
-  """
+  """Turns jax's out-of-memory error within the block into a DeviceError that gives advice."""
   try:
     yield
   except jax.errors.JaxRuntimeError as error:
@@ -28,14 +24,16 @@ def explained(experiment: Experiment, directory: epath.Path, mesh):
     raise DeviceError(_advice(experiment, directory, mesh, str(error).splitlines()[0])) from error
 
 
-def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> str:
+def _advice(experiment: Experiment, directory: epath.Path, mesh, error: str) -> str:
+  """Returns the message: the error, an estimate per device, and up to three flags that help."""
   config = experiment.config
   state, *_ = make_run_state(config, experiment.network, mesh)
   params, optimizer = map(sharding.bytes_a_device, (state.params, state.opt_state))
   plan = epath.Path(directory) / 'plan.json'
-  accumulate = (
-    json.loads(plan.read_text())['accumulate'] if plan.exists() else max(1, config.accumulate)
-  )
+  if plan.exists():
+    accumulate = json.loads(plan.read_text())['accumulate']
+  else:
+    accumulate = max(1, config.accumulate)
   rows = config.batch_size // accumulate // (mesh.shape['data'] * mesh.shape['fsdp'])
   activations = cost.activation_bytes(
     experiment.model,
@@ -45,6 +43,7 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> s
     fused=experiment.attention() in KERNELS,
   )
   smallest_divisor = next((n for n in range(2, rows) if rows % n == 0), rows)
+  # (whether it can help here, flags, what they do), the cheapest first
   helps = [
     (
       rows > 1,
@@ -86,7 +85,7 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, said: str) -> s
   changes = 'accumulate,model.remat,model.scan,mesh,loss_chunk'
   free = f'; those of a run that exists need --allow_change={changes}'
   return (
-    f'the memory of a device does not suffice: {said}\nEstimated for a device, of '
+    f'the memory of a device does not suffice: {error}\nEstimated for a device, of '
     f'{_size(cost.device_memory())}: parameters {_size(params)}, their gradient {_size(params)}, '
     f'optimiser {_size(optimizer)}, activations of {rows} rows {_size(activations)}. What would '
     f'help{free}:\n' + '\n'.join(lines)

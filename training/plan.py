@@ -1,4 +1,4 @@
-"""How a run will go: micro-batches, attention, and the time it will take."""
+"""The plan of a run: micro-batches, attention implementation, and expected time."""
 
 import dataclasses
 import json
@@ -12,21 +12,22 @@ from runtime import distributed
 from training import budget, cost
 from training.experiment import Experiment
 
-# Of the matmul peak, what a step reaches before anything was
-# tuned; small matrices leave more to the rest.
+# Share of the matmul peak that a step is expected to reach, for widths below and from _NARROW on:
+# in narrow networks more of the time goes to what is not a matrix product. Choices, for an ETA
+# only; BERT-base on two CPU cores was measured at 57% to 72% (docs/LOG.md, 2026-11-25, "where a
+# training step ...").
 _NARROW, _SHARE_NARROW, _SHARE_WIDE = 512, 0.33, 0.6
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-  """How a run will go.
+  """What the config leaves open, decided once at the start.
 
   Attributes:
-    accumulate: micro-batches an update.
-    attention: the implementation that reads the longest rows.
-    flops_a_token: of each sequence length T of the run.
-    step_seconds: of each T, predicted from a matmul measured
-      now; the first honest ETA there can be.
+    accumulate: micro-batches per update.
+    attention: name of the implementation used for the longest rows.
+    flops_a_token: {T: training FLOPs per position}, for each sequence length of the run.
+    step_seconds: {T: expected seconds per step}, from a matrix product measured at the start.
   """
 
   accumulate: int
@@ -35,7 +36,11 @@ class Plan:
   step_seconds: dict[int, float]
 
   def seconds(self, phases: tuple[tuple[int, int], ...], first: int, steps: int) -> float:
-    """Predicted time of the steps from `first` on; `phases` as in an Experiment."""
+    """Returns the expected seconds of the steps from `first` to `steps`.
+
+    Args:
+      phases: (first step, T) of each phase, as in an Experiment.
+    """
     ends = [start for start, _ in phases[1:]] + [steps]
     return sum(
       max(0, end - max(first, start)) * self.step_seconds[T]
@@ -44,8 +49,12 @@ class Plan:
 
 
 def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int, mesh) -> Plan:
-  """Chooses what the config leaves open, once a run: a resumed run
-  keeps the choice, because it orders sums.
+  """Chooses what the config leaves open, and writes the micro-batches to plan.json.
+
+  A resumed run keeps its number of micro-batches, because it decides the order of sums.
+
+  Args:
+    parameters: how many the network has.
   """
   config, T = experiment.config, experiment.config.data.sequence_length
   attention = experiment.attention()
@@ -74,23 +83,19 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
     return chosen
 
   # The CPU devices of a process share its cores.
-  measured = expected_speed(experiment.model.width) * (
-    1 if platform == 'cpu' else mesh.devices.size
-  )
-  # both decide what is compiled
+  devices = 1 if platform == 'cpu' else mesh.devices.size
+  measured = expected_speed(experiment.model.width) * devices
+  # All processes take the first one's values: the micro-batches decide what is compiled.
   chosen, speed = distributed.from_first(lambda: (accumulate(), measured))
-  return Plan(
-    chosen, attention, flops, {T: config.batch_size * T * each / speed for T, each in flops.items()}
-  )
+  step_seconds = {T: config.batch_size * T * each / speed for T, each in flops.items()}
+  return Plan(chosen, attention, flops, step_seconds)
 
 
 def _chosen_before(path: epath.Path) -> int:
-  """The micro-batches that the run has had so far; 0 where it has had none."""
+  """Returns the number of micro-batches in plan.json; 0 if there is no such file."""
   return json.loads(path.read_text())['accumulate'] if path.exists() else 0
 
 
 def expected_speed(width: int) -> float:
-  """FLOP/s that steps of a network of this width may reach on the
-  default device, from a product measured now.
-  """
+  """Measures the default device; returns the FLOP/s that a network of this width may reach."""
   return cost.matmul_peak() * (_SHARE_NARROW if width < _NARROW else _SHARE_WIDE)

@@ -1,4 +1,4 @@
-"""Any batch of a past run, drawn again from what the run recorded: config, data and seed."""
+"""Redraws any batch of a past run from what the run recorded: config, data and seed."""
 
 from typing import Any
 
@@ -18,16 +18,20 @@ from training.step import mask_hash, prepare
 
 
 def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
-  """{'step', 'batch_hash', 'mask_hash', 'logged', 'rows'} of
-  the batch of a step; hashes in hexadecimal.
+  """Redraws the batch of a step, and looks up the hashes that the run logged for it.
 
-  'logged' has the two hashes that the run wrote, or is None where it wrote none for this step; each
-  row is {'row': place in the global batch, 'id': row of the
-  training split, 'cell', 'text', 'targets'}.
+  Args:
+    directory: workdir of the run.
+    progress: as in `build_experiment`.
+
+  Returns:
+    'step', 'batch_hash' and 'mask_hash' (hexadecimal), 'logged': the two hashes that the run wrote,
+    or None if it wrote none for this step, and 'rows', each {'row': number in the global batch,
+    'id': row of the training split, 'cell', 'text', 'targets': {position: token}}.
 
   Raises:
     ConfigError: the run has no such step.
-    StateError: the data are not the ones it was trained on.
+    StateError: the data are not those the run was trained on.
   """
   config = workdir.read_config(directory)
   if not 0 <= step < config.steps:
@@ -41,9 +45,9 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
   stage = grid.stage_at(grid.stages(config), step)
   rows, masks = [], 0
   for cell_step in experiment.cell_steps(stage):
-    # Compiled, as in the run: a rate that falls is a number of 32 bits there.
-    seen = jax.jit(
-      lambda batch, step, cell_step=cell_step: prepare(
+
+    def prepare_rows(batch, step, cell_step=cell_step):
+      return prepare(
         cell_step,
         batch,
         seed=config.seed,
@@ -51,11 +55,12 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
         steps=config.steps,
         fixed_maskings=config.mlm.fixed_maskings,
       )
-    )(batch, jnp.int32(step))
-    masks += int(mask_hash(seen, cell_step.objective.draws))
-    rows += _rows(
-      experiment, cell_step.share, {name: np.asarray(x) for name, x in seen.items()}, batch
-    )
+
+    # Compiled, as in the run: there a falling masking rate is computed in float32.
+    masked = jax.jit(prepare_rows)(batch, jnp.int32(step))
+    masks += int(mask_hash(masked, cell_step.objective.draws))
+    masked = {name: np.asarray(x) for name, x in masked.items()}
+    rows += _rows(experiment, cell_step.share, masked, batch)
   logged = [row for row in metrics.read(directory) if row['step'] == step and 'batch_hash' in row]
   return dict(
     step=step,
@@ -67,49 +72,54 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
 
 
 def _rows(
-  experiment: Experiment, share: grid.BatchShare, seen: dict[str, np.ndarray], batch
+  experiment: Experiment, share: grid.BatchShare, prepared: dict[str, np.ndarray], batch
 ) -> list[dict[str, Any]]:
-  place_B = [
+  """Returns the entries of one cell's rows.
+
+  Args:
+    prepared: the rows of the cell alone, after masking.
+    batch: the global batch, before masking.
+  """
+  rows_of_cell = [
     row
     for row in range(len(batch['id']))
     if share.first <= row % share.period < share.first + share.share
   ]
   rows = []
-  for index, place in enumerate(place_B):
-    row = {name: x[index] for name, x in seen.items()}
-    rows.append(
-      dict(
-        row=place,
-        id=int(row['id']),
-        cell=str(share.cell),
-        **_as_text(experiment.prepared.tokenizer, share.cell, row, batch['token'][place]),
-      )
-    )
+  for index, global_row in enumerate(rows_of_cell):
+    row = {name: x_Bx[index] for name, x_Bx in prepared.items()}
+    original_T = batch['token'][global_row]
+    text = _as_text(experiment.prepared.tokenizer, share.cell, row, original_T)
+    rows.append(dict(row=global_row, id=int(row['id']), cell=str(share.cell), **text))
   return rows
 
 
 def _as_text(
   tokenizer: Tokenizer, cell: grid.Cell, row: dict[str, np.ndarray], original_T
 ) -> dict[str, Any]:
-  """The row as text, tokens that were replaced as
-  shown[original], documents apart; and what is asked for.
+  """Returns 'text', 'targets' {position: token} and, if the row has one, 'label'.
+
+  In the text, a replaced token is written shown[original], a token of a prefix _token_, and `|`
+  separates documents.
   """
-  segment_T, written, before = row['segment'], [], 0
+  segment_T, words, previous = row['segment'], [], 0
   for position in np.flatnonzero(segment_T > 0):
-    if segment_T[position] != before and before:
-      written.append('|')
-    before = segment_T[position]
-    shown, original = (
-      tokenizer.readable(row['token'][position]),
-      tokenizer.readable(original_T[position]),
-    )
+    if segment_T[position] != previous and previous:
+      words.append('|')
+    previous = segment_T[position]
+    shown = tokenizer.readable(row['token'][position])
+    original = tokenizer.readable(original_T[position])
     word = shown if shown == original else f'{shown}[{original}]'
-    written.append(f'_{word}_' if 'prefix' in row and row['prefix'][position] else word)
+    words.append(f'_{word}_' if 'prefix' in row and row['prefix'][position] else word)
   targets = {}
-  for targets_of in filter(None, (optional(name, 'targets') for name in cell.names)):
-    arrays = targets_of({name: x[None] for name, x in row.items()})
-    for position, token, weight in zip(*(np.asarray(x_1xP)[0] for x_1xP in arrays)):
+  for name in cell.names:
+    targets_of = optional(name, 'targets')
+    if not targets_of:
+      continue
+    arrays_1xP = targets_of({key: x[None] for key, x in row.items()})
+    position_P, token_P, weight_P = (np.asarray(x_1xP)[0] for x_1xP in arrays_1xP)
+    for position, token, weight in zip(position_P, token_P, weight_P):
       if weight:
         targets[int(position)] = tokenizer.readable(token)
   label = dict(label=int(row['label'])) if 'label' in row else {}
-  return dict(text=' '.join(written), targets=dict(sorted(targets.items())), **label)
+  return dict(text=' '.join(words), targets=dict(sorted(targets.items())), **label)

@@ -1,4 +1,4 @@
-"""What a run leaves when it ends: its result, or the batch and the gradient that broke it."""
+"""What a run writes when it ends: its result, or the batch on which it became non-finite."""
 
 import io
 import json
@@ -18,22 +18,23 @@ from training.experiment import Experiment
 def write_result(
   directory: epath.Path, experiment: Experiment, row: dict, trail: RunDigest, seconds: float
 ) -> dict:
-  """Writes the certificate, curves.png and result.json; returns what the last of them says.
+  """Writes certificate.json, curves.png and result.json; returns the content of result.json.
 
   Args:
-    row: of the last step, with its validation.
-    seconds: since the run or its resumption began.
+    row: the metrics of the last step, with its validation.
+    trail: what the whole run has read and spent.
+    seconds: since the run, or its resumption, started.
   """
   config, report = experiment.config, experiment.prepared.report
   validation = {name[4:]: value for name, value in row.items() if name.startswith('val/')}
-  said = certificate.write(directory, config, trail, validation, report['validation']['sha256'])
+  validation_sha256 = report['validation']['sha256']
   result = dict(
     step=row['step'],
     tokens=trail.tokens,
-    certificate=said,
+    certificate=certificate.write(directory, config, trail, validation, validation_sha256),
     validation=validation,
     unigram_entropy=report['unigram_entropy'],
-    validation_sha256=report['validation']['sha256'],
+    validation_sha256=validation_sha256,
     config_hash=check.config_hash(check.resolve(config)),
     validation_rows=experiment.validation(1).rows,
     seconds=seconds,
@@ -48,19 +49,19 @@ def write_result(
 def explain_nan(
   directory: epath.Path, step: int, batch: dict, measured: dict, *, saved: int | None
 ) -> NoReturn:
-  """Leaves the batch of a step whose numbers are not finite, and says where the gradient broke.
+  """Writes the batch of a non-finite step to nan_step_STEP.npz, and reports the gradient norms.
 
   Args:
     measured: metrics of the step, block_gradient_norm among them.
-    saved: step of the last checkpoint.
+    saved: step of the last checkpoint; None if there is none.
 
   Raises:
     NumericalError: always.
   """
   path = directory / f'nan_step_{step:08d}{distributed.suffix()}.npz'
-  held = io.BytesIO()
-  np.savez(held, **batch)
-  path.write_bytes(held.getvalue())
+  buffer = io.BytesIO()
+  np.savez(buffer, **batch)
+  path.write_bytes(buffer.getvalue())
   blocks = {
     name: np.asarray(norm).round(4).tolist()
     for name, norm in measured['block_gradient_norm'].items()

@@ -1,4 +1,4 @@
-"""What a run is at a step: data only."""
+"""The state of a run between two steps: data only, no methods."""
 
 import dataclasses
 from typing import Any
@@ -9,13 +9,13 @@ import jax
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-  """Everything a run needs to go on; keys and batches follow from (seed, step).
+  """Everything a run needs to continue; random keys and batches follow from (seed, step).
 
   Attributes:
-    step: int32 scalar, updates made so far.
-    params: float32 tree of the network.
-    opt_state: the optimiser's moments.
-    average: exponential average of params; None unless the config asks for one.
+    step: int32 scalar, number of updates so far.
+    params: parameters of the network, float32.
+    opt_state: state of the optimiser, as optax has it.
+    average: exponential moving average of params; None unless config.optimizer.average is set.
   """
 
   step: jax.Array
@@ -25,5 +25,5 @@ class State:
 
 
 def scored_params(state: State):
-  """The parameters that evaluation looks at: the average, where the run keeps one."""
+  """Returns the parameters to evaluate: the moving average if the run keeps one."""
   return state.params if state.average is None else state.average

@@ -1,4 +1,4 @@
-"""The rows of metrics.jsonl as TensorBoard shows them. The only file that knows tensorboardX."""
+"""The rows of metrics.jsonl as TensorBoard events. The only file that imports tensorboardX."""
 
 import os
 import time
@@ -12,17 +12,21 @@ _FLUSH_EVERY_S = 2
 
 
 class Board:
-  """One event a row. The SummaryWriter of tensorboardX cannot be told to empty its queue, so a
-  killed run would lack rows that its checkpoint says were done."""
+  """Writes one event per row.
+
+  It uses EventsWriter, because tensorboardX's SummaryWriter cannot be told to empty its queue: a
+  killed run would then lack rows of steps that its checkpoint has.
+  """
 
   def __init__(self, folder: epath.Path, resume_step: int):
     folder.mkdir(parents=True, exist_ok=True)
-    # The suffix, because names have seconds only: a quick
-    # restart would write over the events before it.
+    # File names have a resolution of seconds. Without the suffix a quick restart would overwrite
+    # the file of the run before it.
     self._events = EventsWriter(
       str(folder / 'events'), filename_suffix=f'.{os.getpid()}.{resume_step}'
     )
-    start = SessionLog(status=SessionLog.START)  # hides what a killed run wrote from this step on
+    # Tells TensorBoard to hide what a killed run wrote from this step on.
+    start = SessionLog(status=SessionLog.START)
     self._events.write_event(Event(wall_time=time.time(), step=resume_step, session_log=start))
     self.flush()
 

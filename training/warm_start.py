@@ -1,8 +1,7 @@
-"""Beginning a run with the parameters of another, under any mask
-and objective: what is kept and what is not.
+"""Warm start: a run takes its initial parameters from another one; mask and objective may differ.
 
-As LLM2Vec turns a decoder into an encoder (BehnamGhader et
-al. 2024), or a generator is made of BERT.
+LLM2Vec turns a decoder into an encoder this way (BehnamGhader et al. 2024); it also turns BERT into
+a generator.
 """
 
 import json
@@ -18,19 +17,21 @@ from runtime.errors import StateError
 from training.experiment import Experiment, model_config, trained_heads
 from training.load import load_params
 
-_SHOWN = 6
+_SHOWN = 6  # parameters that an error names
 
 
 def begin_with(source: str, experiment: Experiment, params, mesh, say):
-  """The parameters of a run, with all that `source` has of them, where they live.
+  """Returns the parameters of a run, taken from `source` where it has them.
+
+  Embeddings and trunk must all be in `source`; a head that it lacks keeps its initial parameters.
 
   Args:
     source: workdir of a run, or of weights that tools.convert imported.
-    params: as they were initialised.
-    say: called with what was kept and what was not.
+    params: initial parameters; their shardings are kept.
+    say: called with a summary of what was taken, re-initialised and left out.
 
   Raises:
-    StateError: it has no parameters, another tokenizer, or another trunk.
+    StateError: `source` has no parameters, another tokenizer, or a trunk of another shape.
   """
   folder = epath.Path(storage.resolve_path(source, 'config.init_from'))
   _same_tokenizer(folder, experiment)
@@ -65,10 +66,8 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   kept = {
     path: jax.device_put(theirs[path], ours[path].sharding) for path in ours if path in theirs
   }
-  new, unused = (
-    sorted({path.partition('/')[0] for path in paths})
-    for paths in (ours.keys() - theirs.keys(), theirs.keys() - ours.keys())
-  )
+  new = sorted({path.partition('/')[0] for path in ours.keys() - theirs.keys()})
+  unused = sorted({path.partition('/')[0] for path in theirs.keys() - ours.keys()})
   before = '+'.join((config.mask, *sorted(config.objectives)))
   say(
     f'begins with {origin} ({before}), now {experiment.main}: {len(kept)} of {len(ours)} '
@@ -81,10 +80,12 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
 
 
 def _common(path: str) -> bool:
+  """Whether every network has this parameter, whatever its objectives."""
   return path.startswith(('embeddings/', 'trunk/'))
 
 
 def _same_tokenizer(folder: epath.Path, experiment: Experiment):
+  """Raises StateError unless `folder` was trained with this run's tokenizer."""
   if not (folder / 'config.json').exists():
     raise StateError(
       f'config.init_from={folder} is not the folder of a run: it has no config.json.'

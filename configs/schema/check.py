@@ -1,4 +1,4 @@
-"""Whether a config makes sense, said in a second: nothing here needs jax."""
+"""Checks a config before anything is built. It takes a second, because nothing here imports jax."""
 
 import difflib
 import hashlib
@@ -14,9 +14,7 @@ from configs.schema.upgrade import renamed
 
 
 class ConfigError(ValueError):
-  """A config that cannot be run; the message names the field,
-  what is wrong, and a value that works.
-  """
+  """A config that cannot be run; the message names the field, the fault, and a value that works."""
 
   exit_code = 2
 
@@ -40,7 +38,7 @@ CHOICES = {
   'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
 }
 _LARGEST = 2**31 - 1  # steps and sizes are counted in int32
-# field: (lowest, highest), both allowed; None is as large as fits.
+# Field -> (lowest, highest), both allowed; None: up to _LARGEST.
 RANGES = {
   'seed': (0, None),
   'steps': (1, None),
@@ -98,8 +96,10 @@ RANGES = {
 
 
 def check(config: ml_collections.ConfigDict):
-  """Raises ConfigError unless every field is known, of its
-  type, in its range, and fits the others.
+  """Checks that every field is known, has its type and range, and fits the other fields.
+
+  Raises:
+    ConfigError: for the first field that does not.
   """
   fields = flatten(config)
   _known_and_typed(fields, flatten(base.get_config()))
@@ -134,17 +134,17 @@ def check(config: ml_collections.ConfigDict):
 
 
 def resolve(config) -> dict:
-  """The config as plain JSON, every field in it."""
+  """Returns the config as plain JSON with every field."""
   return json.loads(config.to_json())
 
 
 def config_hash(resolved: dict) -> str:
-  """SHA-256 of a resolved config."""
+  """Returns the SHA-256 of a resolved config, in hexadecimal."""
   return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
 
 
 def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
-  """A checked config from the JSON of a workdir: data, never code.
+  """Returns a checked and locked config from the JSON of a workdir; no code is executed.
 
   Raises:
     ConfigError: it is not a config of this version.
@@ -159,19 +159,19 @@ def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
 
 
 def difference(old: dict, new: dict) -> list[tuple[str, object, object]]:
-  """(field, old, new) of every field that differs."""
+  """Returns (field, old value, new value) of every field that differs; None where it is missing."""
   old, new = flatten(old), flatten(new)
   names = sorted(old.keys() | new.keys())
   return [(name, old.get(name), new.get(name)) for name in names if old.get(name) != new.get(name)]
 
 
 def covers(names: tuple[str, ...], field: str) -> bool:
-  """Whether a field or the group it belongs to is among the names."""
+  """Returns whether a field, or the group that it belongs to, is among the names."""
   return field in names or field.rpartition('.')[0] in names
 
 
 def flatten(config, prefix: str = '') -> dict[str, object]:
-  """{'model.width': 768, ...}; what is nested deeper than a config is left whole."""
+  """Returns {'model.width': 768, ...}; values nested deeper than a config's groups stay whole."""
   fields = {}
   for name, value in config.items():
     if isinstance(value, dict | ml_collections.ConfigDict) and prefix.count('.') < 2:
@@ -182,11 +182,13 @@ def flatten(config, prefix: str = '') -> dict[str, object]:
 
 
 def _require(holds: bool, name: str, value, advice: str):
+  """Raises ConfigError for a field unless the condition holds."""
   if not holds:
     raise ConfigError(f'config.{name}={value!r}: {advice}.')
 
 
 def _known_and_typed(fields: dict, known: dict):
+  """Checks names and types of flat fields against the defaults; none may be missing."""
   groups = {name.partition('.')[0] for name in known if '.' in name}
   for name, value in fields.items():
     if name.startswith('objectives.') and name.count('.') == 1:
@@ -218,17 +220,16 @@ def _known_and_typed(fields: dict, known: dict):
 
 
 def _meant(name: str, known) -> str:
-  """The real name that a misspelt one stands for; also where
-  only the group was left out or mistaken.
-  """
+  """Returns a suggestion for an unknown name: the same name in another group, or a similar one."""
   leaf = name.rpartition('.')[2]
-  close = [
-    other for other in known if other.rpartition('.')[2] == leaf
-  ] or difflib.get_close_matches(name, known, 1, 0.6)
+  close = [other for other in known if other.rpartition('.')[2] == leaf]
+  if not close:
+    close = difflib.get_close_matches(name, known, 1, 0.6)
   return f' Did you mean config.{close[0]}?' if close else ''
 
 
 def _objective_names(named: list[str]):
+  """Checks that there is an objective, and that train.py can train each of them."""
   known = ', '.join(names.pretraining())
   _require(bool(named), 'objectives', {}, f'name at least one of {known}')
   for name in named:
@@ -239,6 +240,7 @@ def _objective_names(named: list[str]):
 
 
 def _shapes(config):
+  """Checks sizes that must divide or bound each other."""
   model, T = config.model, config.data.sequence_length
   if not model.head_width:
     _require(
@@ -300,7 +302,11 @@ def _shapes(config):
 
 
 def _attention(config, width: int):
-  """What a kernel that was asked for by name cannot do; `auto` takes another one there."""
+  """Checks what a kernel that is chosen by name cannot do; `auto` would choose another one.
+
+  Args:
+    width: K, of one head.
+  """
   model = config.model
   lengths = {name: config.data[name] for name in ('sequence_length', 'short_length')}
   if model.attention not in ('auto', 'reference'):
@@ -335,6 +341,7 @@ def _attention(config, width: int):
 
 
 def _schedules(config):
+  """Checks the budget, the learning rate and the mesh."""
   optimizer = config.optimizer
   _require(
     (config.budget == 'steps') == (config.budget_amount == 0),
@@ -374,7 +381,7 @@ def _schedules(config):
 
 
 def _divisors(number: int, near: int) -> str:
-  """The divisors of a number closest to a wish, as words."""
+  """Returns the divisors of `number` closest to `near`, as words for a message."""
   small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
   divisors = {*small, *(number // d for d in small)}
   closest = sorted(divisors, key=lambda d: (abs(d - near), d))[:2]

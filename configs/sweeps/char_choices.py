@@ -1,4 +1,4 @@
-"""What makes gpt_char fast? Each of its choices taken back by itself, the rest as it is."""
+"""What makes gpt_char learn fast? Each run takes back one of its choices."""
 
 BASE = 'configs/gpt_char.py'
 _ADAMW = {

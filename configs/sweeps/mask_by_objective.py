@@ -1,10 +1,9 @@
-"""The grid: which mask, which objective? Cells share trunk,
-vocabulary, and rows in one order; an hour on two cores.
+"""The grid: every mask with every objective, same trunk, vocabulary and rows; an hour on two cores.
 
-What the studies say: T5 Table 2 has prefix-LM between encoder-decoder and decoder, BERT Table 5
-puts causal ("LTR") below masked on understanding. Losses compare down a column, where three masks
-are asked one question; across columns the questions differ, and under clm a prefix model is asked
-only for what follows its prefix.
+Published results: in T5 (Table 2) prefix-LM lies between encoder-decoder and decoder; in BERT
+(Table 5) causal ("LTR") is below masked on understanding. Losses are comparable within a column,
+where three masks predict the same tokens. They are not comparable across columns, and under clm a
+prefix model predicts only what follows its prefix.
 """
 
 from configs.sweeps import axes
@@ -18,11 +17,11 @@ CELLS = axes.where(
       'objectives': [{'mlm': 1.0}, {'mntp': 1.0}, {'clm': 1.0}],
     }
   ),
-  # sees its answers
+  # A bidirectional mask shows clm its targets.
   lambda run: not (run['mask'] == 'bidirectional' and 'clm' in run['objectives']),
 )
 SIZE = {'steps': 1_000, 'validation.every': 250}
-RUNS = axes.times(axes.times(SEEDS, CELLS), [SIZE])  # whole grids one after another
+RUNS = axes.times(axes.times(SEEDS, CELLS), [SIZE])  # the whole grid for one seed, then the next
 EVALUATE = (
   dict(program='eval', tasks=('blimp',), task_limit=20),  # pairs of each of the 67 paradigms
   dict(program='eval', tasks=('probe_sst2', 'probe_conll2000'), task_limit=250),

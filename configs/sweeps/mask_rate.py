@@ -1,7 +1,6 @@
-"""How much to hide? "Should You Mask 15% in Masked Language
-Modeling?" (Wettig et al. 2023, Table 1) finds 40% better.
+"""How many tokens should MLM mask? Wettig et al. 2023 (Table 1) find 40% better than 15%.
 
-Validation hides 15% whatever training does, so the rows of the table are asked the same question.
+Validation masks 15% whatever training does, so losses are comparable.
 """
 
 from configs.sweeps import axes

@@ -1,6 +1,4 @@
-"""What to show in place of a hidden token: BERT's 80/10/10, or
-always [MASK]? (Devlin et al. 2019, Table 8.)
-"""
+"""What replaces a masked token: BERT's 80/10/10, or always [MASK]? (Devlin et al. 2019, Table 8)"""
 
 from configs.sweeps import axes
 

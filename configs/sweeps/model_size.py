@@ -1,6 +1,4 @@
-"""Deeper or wider, for a reader and for a writer (Turc et
-al. 2019 for the shapes, smaller here).
-"""
+"""Deeper or wider, for BERT's cell and for GPT's? As in Turc et al. 2019, with smaller shapes."""
 
 from configs.sweeps import axes
 

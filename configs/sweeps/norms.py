@@ -1,6 +1,4 @@
-"""Which norm, and where? LayerNorm or RMSNorm, after the residual
-(BERT) or before (GPT-2; Xiong et al. 2020).
-"""
+"""Which norm, and where? LayerNorm or RMSNorm, post (BERT) or pre (GPT-2; Xiong et al. 2020)."""
 
 from configs.sweeps import axes
 

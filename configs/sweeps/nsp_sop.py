@@ -1,9 +1,8 @@
-"""Does a question about sentences help? None, NSP (BERT) or SOP
-(ALBERT, Lan et al. 2020, Table 5), beside MLM.
+"""Does a sentence-pair objective help MLM? None, NSP (BERT) or SOP (Lan et al. 2020, Table 5).
 
-Rows are packed documents without a question and sentence pairs with one, as in the papers. So not
-even the validation rows are the same and losses do not compare: the
-table asks what the papers ask, tasks of two sentences.
+As in the papers, rows are packed documents without such an objective and sentence pairs with one.
+So validation rows differ and losses are not comparable. The table has what the papers report:
+scores of tasks on two sentences.
 """
 
 from configs.sweeps import axes

@@ -1,6 +1,4 @@
-"""How does the network know where a token is? Learned and sinusoidal
-tables, rotary positions, or nothing at all.
-"""
+"""Which positions: a learned table, a sinusoidal table, rotary, or none?"""
 
 from configs.sweeps import axes
 

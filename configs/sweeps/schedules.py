@@ -1,9 +1,9 @@
-"""One model for reading and writing: when does which cell train?
+"""One model for understanding and generation: which cell should train when?
 
 CLM before masked prediction ("Should We Still Pretrain Encoders with MLM?", 25% and 75% of the
-steps), blocks of both (AntLM, 4 + 16 + 4), or rows of every batch (GPT-BERT, 1:7 and 1:1). Every
-run has one head for both and is scored as a reader (bidirectional, MNTP) and as a writer (causal,
-CLM), so both tables have every row; a pure cell shows what the other scoring costs.
+steps), alternating blocks (AntLM, 4 + 16 + 4), or both in every batch (GPT-BERT, 1:7 and 1:1).
+Every run has one head for both cells, and is scored under both: bidirectional with MNTP, and causal
+with CLM. Runs of a single cell show the loss of a cell that was never trained.
 """
 
 from configs.sweeps import axes

@@ -1,8 +1,6 @@
-"""Hide the same tokens of a row each time, ten choices in turn, or
-new ones? (RoBERTa, Liu et al. 2019, Table 1.)
+"""Static or dynamic masking: 1 or 10 maskings per row, or new ones? (Liu et al. 2019, Table 1)
 
-Half of the corpus and 6,000 steps, so that each row is read about
-ten times: what is hidden anew must be seen again.
+Half of the corpus and 6,000 steps make about ten epochs; the choice matters only when rows repeat.
 """
 
 from configs.sweeps import axes

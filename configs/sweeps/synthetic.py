@@ -1,9 +1,8 @@
-"""Languages whose least loss is known: does each cell
-reach what its eyes allow? (docs/synthetic.md)
+"""Does each cell reach the lowest achievable loss of a synthetic language? (docs/synthetic.md)
 
-`python -m tools.bounds DIR` puts each run beside its own bound. The table here has validation's
-losses, in which MLM is asked with BERT's 80/10/10 masks at 15%; this training never showed a random
-word, so those lie far above any bound.
+`python -m tools.bounds DIR` compares each run with its own bound. The table here has the losses of
+validation, where MLM uses BERT's 80/10/10 masks at 15%. This training never shows a random word, so
+these losses lie far above any bound.
 """
 
 from configs.sweeps import axes

@@ -1,9 +1,8 @@
-"""A model's loss on a synthetic language beside the least
-loss that any reader with its eyes can have.
+"""A model's loss on a synthetic language, and the lowest achievable loss under its mask.
 
 Both are measured on the same words of the same held-out documents, drawn with a seed that no corpus
-uses. A row is one document; only words count, for every reader: [CLS]
-is never predicted, [SEP] always stands at the end.
+uses. A row is one document. Only words are scored: [CLS] is never predicted, and [SEP] always
+stands at the end.
 """
 
 from typing import NamedTuple
@@ -24,12 +23,11 @@ _BATCH = 250  # documents
 
 
 class Asked(NamedTuple):
-  """Which words of which documents a reader must predict; the
-  rest of `hidden` is what clm does not have.
+  """Held-out documents, and which of their words are masked.
 
   Attributes:
-    word_NxT: by number in the language.
-    hidden_NxT: shown as [MASK] and predicted (mlm); none for clm, which predicts every word.
+    word_NxT: each word's number in the language.
+    hidden_NxT: bool; shown as [MASK] and predicted by mlm. clm predicts every word and ignores it.
   """
 
   word_NxT: np.ndarray
@@ -37,26 +35,31 @@ class Asked(NamedTuple):
 
 
 class Reading(NamedTuple):
-  """Nats of each predicted word, NxT, NaN where none was asked
-  for: the model's, and the least possible.
-  """
+  """Nats of each predicted word, NxT, NaN elsewhere: the model's, and the lowest achievable."""
 
   model_NxT: np.ndarray
   bound_NxT: np.ndarray
 
 
 def ask(language: Language, count: int, rate: float) -> Asked:
-  """Held-out documents, in each of them as many words hidden as
-  training hides of such a row; rate 0 hides none.
+  """Draws held-out documents; in each, as many words are masked as training masks in such a row.
+
+  Args:
+    count: N, documents.
+    rate: share of a row's tokens, special tokens counted; 0 masks none.
   """
   word_NxT = language.sample(count, _SEED)
   order_NxT = np.random.default_rng(_SEED).random(word_NxT.shape).argsort(axis=1)
-  hidden = max(1, round(rate * (language.length + 2))) if rate else 0
-  return Asked(word_NxT, order_NxT.argsort(axis=1) < hidden)
+  masked = max(1, round(rate * (language.length + 2))) if rate else 0
+  return Asked(word_NxT, order_NxT.argsort(axis=1) < masked)
 
 
 def bound(language: Language, asked: Asked, cell: str) -> np.ndarray:
-  """The least nats of each predicted word for a reader of this cell, NxT, NaN elsewhere."""
+  """Returns the lowest achievable nats of each predicted word in a cell, NxT, NaN elsewhere.
+
+  Args:
+    cell: one of CELLS.
+  """
   mask, objective = cell.split('+')
   chunks = []
   for start in range(0, len(asked.word_NxT), _BATCH):
@@ -79,10 +82,14 @@ def model_nats(
   *,
   chunk: int = 2_048,
 ) -> np.ndarray:
-  """What a model pays for each predicted word, NxT, NaN elsewhere.
+  """Returns a model's nats of each predicted word, NxT, NaN elsewhere.
+
+  Args:
+    cell: one of CELLS.
+    chunk: predictions whose logits exist at once.
 
   Raises:
-    ValueError: its tokenizer does not have every word of the language as one token.
+    ValueError: the tokenizer does not have every word of the language as one token.
   """
   objective = cell.split('+')[1]
   tokens = tokenizer.encode(list(language.words))
@@ -96,16 +103,13 @@ def model_nats(
 
   @jax.jit
   def score(token_BxT, hidden_BxT):
-    """Nats of the words, BxT; the row has two more tokens than there are words."""
+    """Returns nats of the words, BxT; a row has two more tokens, bos and eos: U = T + 2."""
     shown_BxT = jnp.where(hidden_BxT, tokenizer.mask, token_BxT)
-    framed_BxT = (
-      jnp.pad(shown_BxT, ((0, 0), (1, 1)), constant_values=tokenizer.bos)
-      .at[:, -1]
-      .set(tokenizer.eos)
-    )
-    ones_BxT = jnp.ones_like(framed_BxT)
+    row_BxU = jnp.pad(shown_BxT, ((0, 0), (1, 1)), constant_values=tokenizer.bos)
+    row_BxU = row_BxU.at[:, -1].set(tokenizer.eos)
+    ones_BxU = jnp.ones_like(row_BxU)
     position_BxT = jnp.tile(jnp.arange(1, T + 1)[None], (len(token_BxT), 1))
-    batch = dict(token=framed_BxT, segment=ones_BxT, type=0 * ones_BxT, mlm_position=position_BxT)
+    batch = dict(token=row_BxU, segment=ones_BxU, type=0 * ones_BxU, mlm_position=position_BxT)
     hidden_BxTxE, table_VxE, bias_V = network.apply(params, batch)[objective]
     if objective == 'clm':
       hidden_BxTxE = hidden_BxTxE[:, :T]  # each word is predicted from the token before it
@@ -119,28 +123,32 @@ def model_nats(
 
 
 def summary(reading: Reading) -> dict[str, float]:
-  """loss and bound, nats a predicted word; how far the loss is
-  above, as a share, and the standard error of that.
+  """Returns loss, bound, excess and error.
 
-  Model and bound pay for the same words, so what is left to chance is only where they differ.
+  Model and bound are of the same words, so the standard error is that of their difference.
+
+  Returns:
+    loss, bound: nats per predicted word.
+    excess: (loss - bound) / bound.
+    error: standard error of excess over documents.
   """
-  # every document has as many predictions
   model_N, bound_N = (np.nansum(x_NxT, axis=1) for x_NxT in reading)
-  each = np.isfinite(reading.bound_NxT).sum() / len(bound_N)
+  words = np.isfinite(reading.bound_NxT).sum() / len(bound_N)  # the same in every document
   excess_N = model_N - bound_N
-  said = dict(
-    loss=model_N.mean() / each,
-    bound=bound_N.mean() / each,
+  result = dict(
+    loss=model_N.mean() / words,
+    bound=bound_N.mean() / words,
     excess=excess_N.mean() / bound_N.mean(),
     error=excess_N.std(ddof=1) / len(excess_N) ** 0.5 / bound_N.mean(),
   )
-  return {name: float(value) for name, value in said.items()}
+  return {name: float(value) for name, value in result.items()}
 
 
 def by_position(nats_NxT: np.ndarray) -> np.ndarray:
-  """Mean over documents, T."""
+  """Returns the mean over documents of each position, T."""
   return np.nanmean(nats_NxT, axis=0)
 
 
 def _where_asked(nats_NxT: np.ndarray, asked: Asked, objective: str) -> np.ndarray:
+  """Returns the nats with NaN at words that the objective does not predict."""
   return nats_NxT if objective == 'clm' else np.where(asked.hidden_NxT, nats_NxT, np.nan)

@@ -1,9 +1,8 @@
-"""What the best reader of a synthetic language can know, by exact
-inference: no network, no sampling of states.
+"""Exact inference in a synthetic language: the posterior of each word given the visible words.
 
-For a left-only reader this is filtering (the forward pass of a hidden Markov model), for a
-two-sided one smoothing (forward and backward). Hidden words are
-summed over, so a [MASK] costs exactly what it hides.
+A language is a hidden Markov model of W words and Z states. For a causal model the posterior is
+filtering (the forward pass), for a bidirectional one smoothing (forward and backward). Masked words
+are summed over.
 """
 
 import numpy as np
@@ -14,17 +13,17 @@ from data.corpora.synthetic import Language
 def posterior(
   language: Language, word_NxT: np.ndarray, visible_NxT: np.ndarray, *, two_sided: bool
 ) -> np.ndarray:
-  """p(word t | the other visible words), NxTxW, for every t whether it is visible or not.
+  """Returns p(word t | the other visible words), NxTxW, for every t, masked or not.
 
   Args:
-    visible_NxT: words that a reader of other positions sees; word t itself is never looked at for
-      t.
-    two_sided: words to the right count too; else those to the left alone.
+    word_NxT: each word's number in the language.
+    visible_NxT: bool; words that are not masked. Word t itself is never used for t.
+    two_sided: condition on words on both sides; else on those to the left alone.
   """
   N, T = word_NxT.shape
   W, Z, _ = language.step_WxZxZ.shape
   hope_TxZ = language.hope_TxZ()
-  # A hidden word is one more word, which any word may be: its step is the sum of theirs.
+  # A masked word is word number W, which stands for any word: its step is the sum of theirs.
   step_WxZxZ = np.concatenate([language.step_WxZxZ, language.step_WxZxZ.sum(axis=0, keepdims=True)])
   seen_NxT = np.where(visible_NxT, word_NxT, W)
   forward_ZxWZ = step_WxZxZ.transpose(1, 0, 2).reshape(Z, -1)
@@ -49,21 +48,21 @@ def posterior(
 
 
 def nats(posterior_NxTxW: np.ndarray, word_NxT: np.ndarray) -> np.ndarray:
-  """What each word costs a reader who knows just this, NxT."""
+  """Returns the cross-entropy of each word under the posterior, NxT, nats."""
   return -np.log(np.take_along_axis(posterior_NxTxW, word_NxT[:, :, None], axis=2)[:, :, 0])
 
 
 def entropy(posterior_NxTxW: np.ndarray) -> np.ndarray:
-  """What each word is expected to cost before it is seen, NxT, nats."""
+  """Returns the entropy of the posterior of each word, NxT, nats."""
   return -(posterior_NxTxW * np.log(np.maximum(posterior_NxTxW, 1e-300))).sum(axis=2)
 
 
 def left_only(language: Language) -> np.ndarray | None:
-  """Expected nats of word t given all before it, T, in closed
-  form; None where the words do not tell the state.
+  """Returns the expected nats of word t given all words before it, T, in closed form.
 
-  Where they do, what is known before word t is the state, and its distribution is one product of
-  matrices a word. Summed over t this is the entropy of a document (the chain rule).
+  Their sum over t is the entropy of a document (chain rule). This needs a language whose words
+  determine the state; then the distribution of the state before word t is one matrix product per
+  word. For other languages it returns None.
   """
   step_WxZxZ, hope_TxZ = language.step_WxZxZ, language.hope_TxZ()
   if np.count_nonzero(language.start_Z) > 1 or (np.count_nonzero(step_WxZxZ, axis=2) > 1).any():
