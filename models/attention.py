@@ -1,13 +1,12 @@
 """The one attention function, its implementations, and the weights it uses."""
 
 import dataclasses
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from models import splash
+from models import cudnn, splash
 from models.dropout import dropout as dropped
 from models.masks import Mask
 from parallel import axes
@@ -162,44 +161,6 @@ def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap
   )
 
 
-class CudnnRules(NamedTuple):
-  """How cuDNN is told of a mask.
-
-  Four masks are native to it and passed as flags: none, causal, causal with a left window, right
-  padding as lengths. Any other is passed dense.
-
-  | mask                              | is_causal | left_window | lengths | dense |
-  |-----------------------------------|-----------|-------------|---------|-------|
-  | bidirectional, no segments        |           |             |         |       |
-  | bidirectional, padding            |           |             | yes     |       |
-  | causal, with or without padding   | yes       |             |         |       |
-  | causal, window=(w, 0)             | yes       | w           |         |       |
-  | packed, positions, prefix, others |           |             |         | yes   |
-
-  A causal query sees no padding, which is on the right, so lengths add nothing there.
-  """
-
-  is_causal: bool = False
-  left_window: int | None = None
-  lengths: bool = False
-  dense: bool = False
-
-
-def cudnn_rules(mask: Mask, T: int, S: int) -> CudnnRules:
-  """The cheapest way to tell cuDNN of a mask of T queries and S keys."""
-  packed = mask.packed and mask.q_segment_BxT is not None
-  causal = mask.causal and T == S  # jax aligns causality to the top left
-  unaligned = mask.causal and not causal
-  window = mask.window is not None
-  if packed or not mask.by_index or unaligned or window and not causal:
-    return CudnnRules(dense=True, is_causal=causal and mask.by_index)
-  return CudnnRules(
-    is_causal=causal,
-    left_window=mask.window[0] if window else None,
-    lengths=not causal and mask.q_segment_BxT is not None,
-  )
-
-
 def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
   T, _, K = q_BxTxHxK.shape[1:]
   S = k_BxSxGxK.shape[1]
@@ -216,7 +177,7 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_c
       f'even lengths only, not {T} x {S}': T % 2 or S % 2,
     }
   )
-  rules = cudnn_rules(mask, T, S)
+  rules = cudnn.rules_of(mask, T, S)
 
   def local(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS):
     told = {}
@@ -226,8 +187,8 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_c
       visible_BxTxS = jnp.broadcast_to(mask.dense(T, S), (q_BxTxHxK.shape[0], T, S))
       told['mask'] = visible_BxTxS[:, None, :, :]
     if rules.lengths:
-      told['query_seq_lengths'] = _lengths(mask.q_segment_BxT)
-      told['key_value_seq_lengths'] = _lengths(mask.kv_segment_BxS)
+      told['query_seq_lengths'] = cudnn.lengths(mask.q_segment_BxT)
+      told['key_value_seq_lengths'] = cudnn.lengths(mask.kv_segment_BxS)
     if rules.left_window is not None:
       told['local_window_size'] = (rules.left_window, 0)
     if bias_1xHxTxS is not None:
@@ -248,11 +209,6 @@ def _cudnn(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_c
     return _on_mesh(local, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, bias_1xHxTxS)
   except RuntimeError as error:  # no cuDNN, as with AMD's GPUs
     raise NotImplementedError(str(error)) from error
-
-
-def _lengths(segment_BxT) -> jax.Array:
-  """Tokens of each row; a row of padding sees itself alone."""
-  return jnp.maximum(1, (segment_BxT > 0).sum(axis=1, dtype=jnp.int32))
 
 
 def _splash(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):

@@ -10,6 +10,7 @@ import ml_collections
 
 from configs import base
 from configs.schema import cells, grid, names
+from configs.schema.ranges import CHOICES, LARGEST, RANGES
 from configs.schema.upgrade import renamed
 
 
@@ -17,82 +18,6 @@ class ConfigError(ValueError):
   """A config that cannot be run; the message names the field, the fault, and a value that works."""
 
   exit_code = 2
-
-
-CHOICES = {
-  'platform': ('auto', 'cpu', 'gpu', 'tpu'),
-  'mask': names.masks(),
-  'budget': ('steps', 'tokens', 'flops', 'predictions'),
-  'data.split': ('hash', 'tail'),
-  'mlm.unit': ('token', 'word', 'span'),
-  'model.positions': tuple(names.positions()),
-  'model.norm': names.norms(),
-  'model.norm_position': ('post', 'pre'),
-  'model.activation': names.activations(),
-  'model.classifier_activation': names.activations(),
-  'model.attention': ('auto', 'reference', 'xla', 'cudnn', 'splash'),
-  'model.dtype': ('float32', 'bfloat16'),
-  'model.last_layer': ('whole', 'read'),
-  'model.remat': ('none', 'dots', 'full'),
-  'optimizer.name': ('adamw', 'muon'),
-  'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
-}
-_LARGEST = 2**31 - 1  # steps and sizes are counted in int32
-# Field -> (lowest, highest), both allowed; None: up to _LARGEST.
-RANGES = {
-  'seed': (0, None),
-  'steps': (1, None),
-  'batch_size': (1, None),
-  'accumulate': (0, None),
-  'loss_chunk': (1, None),
-  'budget_amount': (0, 1e30),
-  'mlm.final_rate': (0, 0.999),
-  'mlm.fixed_maskings': (0, 1_000),
-  'mlm.masked': (0, 1),
-  'mlm.random': (0, 1),
-  'mlm.span_mean': (1, None),
-  'mlm.span_max': (1, None),
-  'data.sequence_length': (8, None),
-  'data.short_length': (0, None),
-  'data.short_share': (0, 1),
-  'data.short_pair_share': (0, 1),
-  'data.validation_share': (1e-6, 0.5),
-  'data.max_unknown_share': (0, 1),
-  'model.vocab_size': (8, None),
-  'model.layers': (1, None),
-  'model.width': (1, None),
-  'model.heads': (1, None),
-  'model.kv_heads': (0, None),
-  'model.head_width': (0, None),
-  'model.feed_forward': (1, None),
-  'model.embedding_width': (0, None),
-  'model.max_length': (8, None),
-  'model.position_offset': (0, None),
-  'model.rotary_base': (1, None),
-  'model.segment_types': (0, None),
-  'model.classes': (1, None),
-  'model.init_scale': (0, 10),
-  'model.dropout': (0, 0.999),
-  'model.attention_dropout': (0, 0.999),
-  'optimizer.adam_learning_rate': (0, None),
-  'optimizer.muon_beta': (0, 0.9999999),
-  'optimizer.learning_rate': (0, None),
-  'optimizer.warmup_steps': (0, None),
-  'optimizer.decay_share': (0, 1),
-  'optimizer.final_share': (0, 1),
-  'optimizer.beta1': (0, 0.9999999),
-  'optimizer.beta2': (0, 0.9999999),
-  'optimizer.weight_decay': (0, None),
-  'optimizer.clip': (0, None),
-  'optimizer.average': (0, 0.9999999),
-  'watchdog_seconds': (0, None),
-  'validation.every': (1, None),
-  'validation.batch_size': (1, None),
-  'validation.seed': (0, None),
-  'checkpoint.every': (1, None),
-  'checkpoint.keep': (1, None),
-  'log.every': (1, None),
-}
 
 
 def check(config: ml_collections.ConfigDict):
@@ -107,8 +32,8 @@ def check(config: ml_collections.ConfigDict):
   for name, choices in CHOICES.items():
     _require(fields[name] in choices, name, fields[name], f'choose one of {", ".join(choices)}')
   for name, (low, high) in RANGES.items():
-    allowed = f'must be from {low} to {_LARGEST if high is None else high}'
-    _require(low <= fields[name] <= (high or _LARGEST), name, fields[name], allowed)
+    allowed = f'must be from {low} to {LARGEST if high is None else high}'
+    _require(low <= fields[name] <= (high or LARGEST), name, fields[name], allowed)
   for name in ('mlm.rate', 'validation.rate'):
     _require(0 < fields[name] < 1, name, fields[name], 'a share between 0 and 1, both excluded')
   for name in ('model.norm_epsilon', 'optimizer.epsilon'):
