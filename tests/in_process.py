@@ -23,7 +23,9 @@ class Answer(NamedTuple):
 
 def call(name: str, *arguments: str) -> Answer:
   """Runs a program of tools.__main__.PROGRAMS by its name."""
-  argv, before = sys.argv, set(cli.FLAGS)
+  argv = sys.argv
+  for flag in _flags_of_programs():  # of programs that another test of this process imported
+    delattr(cli.FLAGS, flag)
   out, err = io.StringIO(), io.StringIO()
   sys.argv = [name, *arguments]
   try:
@@ -32,8 +34,21 @@ def call(name: str, *arguments: str) -> Answer:
   except SystemExit as end:
     return Answer(end.code, out.getvalue(), err.getvalue())
   finally:
-    sys.argv = argv
-    for flag in set(cli.FLAGS) - before:
+    for flag in _flags_of_programs(name):
       delattr(cli.FLAGS, flag)
+    sys.argv = argv
     cli.FLAGS.unparse_flags()
   raise AssertionError(f'{name} returned without an exit code')
+
+
+def _flags_of_programs(running: str = '') -> dict:
+  """The flags that programs have defined, and no library.
+
+  Args:
+    running: the program that runs now, which absl knows by its name.
+  """
+  found = {}
+  for module, defined in cli.FLAGS.flags_by_module_dict().items():
+    if module in ('runtime.cli', '__main__', running) or module.startswith('tools.'):
+      found |= {flag.name: flag for flag in defined if flag.name != 'debug'}
+  return {name: flag for name, flag in found.items() if name in cli.FLAGS}
