@@ -34,21 +34,17 @@ def call(name: str, *arguments: str) -> Answer:
   except SystemExit as end:
     return Answer(end.code, out.getvalue(), err.getvalue())
   finally:
-    for flag in _flags_of_programs(name):
+    for flag in _flags_of_programs():
       delattr(cli.FLAGS, flag)
     sys.argv = argv
     cli.FLAGS.unparse_flags()
   raise AssertionError(f'{name} returned without an exit code')
 
 
-def _flags_of_programs(running: str = '') -> dict:
-  """The flags that programs have defined, and no library.
-
-  Args:
-    running: the program that runs now, which absl knows by its name.
-  """
-  found = {}
+def _flags_of_programs() -> set[str]:
+  """The flags that programs have defined, and no library; absl knows a running one by its file."""
+  found = set()
   for module, defined in cli.FLAGS.flags_by_module_dict().items():
-    if module in ('runtime.cli', '__main__', running) or module.startswith('tools.'):
-      found |= {flag.name: flag for flag in defined if flag.name != 'debug'}
-  return {name: flag for name, flag in found.items() if name in cli.FLAGS}
+    if module == 'runtime.cli' or module.startswith('tools.') or module.endswith('.py'):
+      found |= {flag.name for flag in defined}
+  return {name for name in found - {'debug'} if name in cli.FLAGS}
