@@ -5,6 +5,7 @@ and the metrics. All are pure; `jit_step` compiles them.
 """
 
 from collections.abc import Callable, Sequence
+import functools
 from typing import Any, NamedTuple
 import zlib
 
@@ -119,7 +120,7 @@ def make_train_step(
       part, cell_means = cell_gradient(cell, state.params, rows, dropout_key, accumulate, tick)
       parts.append(part)
       means |= _named(cell_means, '' if len(cells) == 1 else f'{cell.share.cell}/')
-    measured = jax.tree.map(lambda *each: sum(each), *parts)
+    measured = functools.reduce(lambda one, other: jax.tree.map(jnp.add, one, other), parts)
     new, updates = apply_update(state, measured.gradient, tx, average)
     metrics = _metrics(state, batch, measured, updates) | means
     metrics['learning_rate'] = schedule(state.step)
