@@ -132,17 +132,24 @@ def rows_counted(mesh: Mesh, B: int) -> np.ndarray:
 
 
 def shard_batch(batch, mesh: Mesh):
-  """A batch as global arrays on the mesh, from its rows here."""
+  """A batch as global arrays on the mesh, from the rows of this process.
+
+  Not jax.make_array_from_process_local_data: where several processes hold the same rows, as under
+  tensor, it would have to be told which rows these are.
+  """
   sharding = batch_sharding(mesh)
   parts = mesh.shape['data'] * mesh.shape['fsdp']
-  here_R = rows_here(mesh, parts)
+  parts_here_R = rows_here(mesh, parts)
 
   def put(x_Bx):
-    share = len(x_Bx) // len(here_R)  # rows of a part
-    part = lambda where: x_Bx[np.searchsorted(here_R, (where[0].start or 0) // share) * share :][
-      :share
-    ]
-    return jax.make_array_from_callback((parts * share, *x_Bx.shape[1:]), sharding, part)
+    rows = len(x_Bx) // len(parts_here_R)  # of a part
+
+    def rows_of(where):
+      part = (where[0].start or 0) // rows
+      first = np.searchsorted(parts_here_R, part) * rows
+      return x_Bx[first : first + rows]
+
+    return jax.make_array_from_callback((parts * rows, *x_Bx.shape[1:]), sharding, rows_of)
 
   return {name: put(x_Bx) for name, x_Bx in batch.items()}
 

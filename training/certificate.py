@@ -76,8 +76,8 @@ def rows(certificate: dict) -> dict[str, str]:
   batches, masks = certificate['rows_sha256'][:16], certificate['masks_sha256'][:16]
   tokens, predictions = certificate['tokens'], certificate['predictions']
   return {
-    'began as': f'parameters {initial} (embeddings and trunk)',
-    'read': f'rows {batches}, hidden of them {masks}',
+    'initial parameters': f'sha256 {initial} (embeddings and trunk)',
+    'training data': f'sha256 {batches}, masked positions {masks}',
     'spent': f'{tokens:,} tokens, {certificate["flops"]:.4g} FLOPs, {predictions:,} predictions',
   }
 
