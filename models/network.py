@@ -60,7 +60,8 @@ class _Network(nn.Module):
     modules = {}  # by the owner of the parameters: two heads may share them
     for name, head in heads.items():
       owner = head.owner or name
-      modules.setdefault(owner, head.module(config, name=owner))
+      if owner not in modules:
+        modules[owner] = head.module(config, name=owner)
       outputs[name] = modules[owner](given[name], batch, embeddings.token_VxE)
     if cache is not None:
       outputs['cache'] = cache

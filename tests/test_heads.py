@@ -39,3 +39,14 @@ def test_mlm_and_nsp_heads_are_the_published_equations():
   np.testing.assert_allclose(found, h, atol=1e-5)
   np.testing.assert_array_equal(table, params['embeddings']['token'])
   np.testing.assert_array_equal(bias, params['mlm']['bias'])
+
+
+def test_a_shared_head_is_one_set_of_parameters_under_two_names():
+  net, params = small.network('bert_base', heads=('clm', 'mlm'), shared_head=True)
+  assert set(params) == {'embeddings', 'trunk', 'mlm'}
+  batch = small.batch(small.tokens(2, 6)) | dict(mlm_position=jnp.array([[1, 4], [0, 5]]))
+  outputs = net.apply(params, batch)
+  every, few = outputs['clm'], outputs['mlm']
+  np.testing.assert_array_equal(every.bias_V, few.bias_V)
+  own = np.stack([every.hidden_BxPxE[0, [1, 4]], every.hidden_BxPxE[1, [0, 5]]])
+  np.testing.assert_allclose(own, few.hidden_BxPxE, atol=1e-6)
