@@ -6,6 +6,7 @@ JAX_COMPILATION_CACHE_DIR names a folder, programs are kept there for the next s
 keys hold jaxlib's version and the compiler's options; keep a folder to one machine.
 """
 
+from importlib.metadata import version
 import os
 from pathlib import Path
 import shutil
@@ -18,10 +19,12 @@ if _OF_THIS_SESSION:  # workers inherit it from the process that starts them
 os.environ['JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS'] = '0'
 os.environ['JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES'] = '0'
 # XLA's older code generator for the CPU takes half as long. Runs of train.py (tests/runs.py) have
-# the newer one, as a user's do.
-os.environ['XLA_FLAGS'] = (
-  os.environ.get('XLA_FLAGS', '') + ' --xla_cpu_use_fusion_emitters=false'
-).strip()
+# the newer one, as a user's do. jaxlib 0.12 has it no more, and XLA ends a process that names a
+# flag it does not know.
+if version('jaxlib').startswith('0.10.'):
+  os.environ['XLA_FLAGS'] = (
+    os.environ.get('XLA_FLAGS', '') + ' --xla_cpu_use_fusion_emitters=false'
+  ).strip()
 
 import jax  # noqa: E402  (reads the variables above)
 
