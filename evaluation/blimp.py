@@ -31,14 +31,7 @@ def run(subject: Subject) -> dict[str, dict]:
   """
   model = subject.model
   kind = likelihood.choose(subject.score, model.mask, model.objectives)
-  scorer = likelihood.Scorer(
-    model.network.apply,
-    model.params,
-    model.tokenizer,
-    kind=kind,
-    mask=model.mask,
-    max_length=model.context,
-  )
+  scorer = likelihood.scorer_of(model, kind)
   path = None if subject.folder is None else subject.folder / 'blimp' / 'BLiMP.zip'
   pairs = load(path, subject.limit, subject.progress)
   progress = functools.partial(subject.progress, 'blimp')

@@ -26,6 +26,7 @@ from data.rows.batches import next_multiple
 from data.tokens.tokenizer import Tokenizer
 from evaluation.errors import TaskError
 from evaluation.validation import perplexity
+from inference.model import Model
 from objectives.projection import projected_nats
 
 # Kind of score -> its name in every result.
@@ -264,6 +265,18 @@ class Scorer:
   def _columns(self, reading: Reading) -> np.ndarray:
     """Returns the indices of a reading's targets among its P outputs."""
     return reading.position_P if self._one_reading else np.array([0])
+
+
+def scorer_of(model: Model, kind: str) -> Scorer:
+  """The scorer of a model; raises as `Scorer`."""
+  return Scorer(
+    model.network.apply,
+    model.params,
+    model.tokenizer,
+    kind=kind,
+    mask=model.mask,
+    max_length=model.context,
+  )
 
 
 def summarize(kind: str, nats: Sequence[np.ndarray], byte_count: int) -> dict[str, float]:

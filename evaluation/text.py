@@ -39,14 +39,7 @@ def run(subject: Subject) -> dict[str, dict]:
   if not scored:
     raise TaskError(f'likelihood: no line of {path} has 2 to {model.context - 2} tokens.')
   prefixes = [len(ids) // 2 if kind == 'prefix' else 0 for _, ids in scored]
-  scorer = likelihood.Scorer(
-    model.network.apply,
-    model.params,
-    model.tokenizer,
-    kind=kind,
-    mask=model.mask,
-    max_length=model.context,
-  )
+  scorer = likelihood.scorer_of(model, kind)
   progress = functools.partial(subject.progress, 'likelihood')
   nats = scorer([ids for _, ids in scored], prefixes, progress)
   byte_count = 0

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from configs.schema import grid
-from configs.schema.check import ConfigError
+from configs.schema import check, grid
 from configs.schema.grid import Cell
 from data import pipeline
 from data.rows import documents
@@ -63,6 +62,11 @@ class Experiment:
   @property
   def held_out(self) -> Objective:
     return self.cells[self.main].held_out
+
+  @property
+  def config_hash(self) -> str:
+    """What says in a run's records which config they are of."""
+    return check.config_hash(check.resolve(self.config))
 
   @property
   def pairs(self) -> str | None:
@@ -176,7 +180,7 @@ def build_experiment(config, progress=pipeline.silent) -> Experiment:
   prepared = prepare_data(config, progress)
   masking = needs_mask_token({name for cell in grid.wanted(config) for name in cell.names})
   if masking and prepared.tokenizer.mask is None:
-    raise ConfigError(
+    raise check.ConfigError(
       f'config.data.tokenizer={config.data.tokenizer!r} has no mask token, which '
       f'{" and ".join(masking)} needs to mask tokens: use another, or train one (wordpiece or bpe).'
     )

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 
-from configs.schema import check, grid
+from configs.schema import grid
 from evaluation.validation import make_evaluator
 from parallel import sharding
 from runtime import distributed, faults
@@ -107,7 +107,7 @@ class Save:
   def __init__(self, session: Session, started: Started):
     self._session, self.saved = session, started.saved
     self._saver = Saver(session.directory / 'checkpoints', session.config.checkpoint.keep)
-    self._config_hash = check.config_hash(check.resolve(session.config))
+    self._config_hash = session.experiment.config_hash
 
   def due(self, step: int) -> bool:
     """Whether the config asks for it before this step."""
@@ -145,7 +145,7 @@ class Log:
 
   def __init__(self, session: Session, started: Started):
     self._session, self.digest, self._first = session, started.digest, started.first
-    self._config_hash = check.config_hash(check.resolve(session.config))
+    self._config_hash = session.experiment.config_hash
     self._log = distributed.only_first(
       lambda: metrics.MetricsLog(
         session.directory,

@@ -7,7 +7,6 @@ from typing import NoReturn
 from etils import epath
 import numpy as np
 
-from configs.schema import check
 from runtime import distributed
 from runtime.errors import NumericalError
 from training import certificate, curves, metrics
@@ -35,7 +34,7 @@ def write_result(
     validation=validation,
     unigram_entropy=report['unigram_entropy'],
     validation_sha256=validation_sha256,
-    config_hash=check.config_hash(check.resolve(config)),
+    config_hash=experiment.config_hash,
     validation_rows=experiment.validation(1).rows,
     seconds=seconds,
   )
