@@ -1,13 +1,23 @@
 """Real runs of train.py in processes of their own, small enough for a test."""
 
+from collections.abc import Callable
 import json
 import os
 from pathlib import Path
 import subprocess
 import sys
+import time
 
 ROOT = Path(__file__).resolve().parents[1]
 
+SHAPE = {
+  'model.vocab_size': 300,
+  'model.layers': 2,
+  'model.width': 32,
+  'model.heads': 2,
+  'model.feed_forward': 64,
+  'model.max_length': 32,
+}
 TINY = dict(
   steps=12,
   batch_size=8,
@@ -15,12 +25,7 @@ TINY = dict(
     'data.sequence_length': 32,
     'data.validation_share': 0.1,
     'data.max_unknown_share': 1.0,
-    'model.vocab_size': 300,
-    'model.layers': 2,
-    'model.width': 32,
-    'model.heads': 2,
-    'model.feed_forward': 64,
-    'model.max_length': 32,
+    **SHAPE,
     'model.dropout': 0.1,
     'optimizer.warmup_steps': 4,
     'optimizer.learning_rate': 1e-3,
@@ -76,6 +81,13 @@ def run(
   return subprocess.run(
     args, cwd=ROOT, env=environment(fault), capture_output=True, text=True, timeout=timeout
   )
+
+
+def wait_until(holds: Callable[[], bool], seconds: int = 600):
+  end = time.monotonic() + seconds
+  while not holds():
+    assert time.monotonic() < end, f'not within {seconds} s'
+    time.sleep(0.05)
 
 
 VOLATILE = ('seconds', 'tokens_per_second')

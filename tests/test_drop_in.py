@@ -15,19 +15,7 @@ import pytest
 import runs
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = (
-  'configs',
-  'data',
-  'evaluation',
-  'inference',
-  'interop',
-  'models',
-  'objectives',
-  'parallel',
-  'runtime',
-  'tools',
-  'training',
-)
+ROOMS = sorted(path.parent.name for path in ROOT.glob('*/__init__.py'))
 
 OBJECTIVE = '''
 """How many tokens a row has, as one of eight classes: a stand-in for an objective of one's own."""

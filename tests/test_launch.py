@@ -13,7 +13,6 @@ import shlex
 import shutil
 import subprocess
 import sys
-import time
 
 import pytest
 import runs
@@ -161,13 +160,6 @@ def test_a_run_that_was_killed_on_every_worker_goes_on_with_the_command_that_is_
   assert [row['step'] for row in runs.rows(tmp_path / 'run0')] == list(range(13))
 
 
-def wait_for(holds, seconds: int):
-  end = time.monotonic() + seconds
-  while not holds():
-    assert time.monotonic() < end
-    time.sleep(0.2)
-
-
 def state(job: str) -> str:
   asked = ['squeue', '--noheader', f'--jobs={job}', '--format=%T']
   return subprocess.run(asked, capture_output=True, text=True).stdout.strip()
@@ -204,20 +196,20 @@ def test_a_job_that_slurm_stops_goes_back_into_the_queue_and_ends_in_the_same_bi
     return said.stdout.strip(), tmp_path / name, log
 
   _, whole, _ = submit('whole')
-  wait_for((whole / 'result.json').exists, 900)
+  runs.wait_until((whole / 'result.json').exists, 900)
   job, parts, log = submit('parts')
   steps = lambda: (
     len((parts / 'metrics.jsonl').read_text().splitlines())
     if (parts / 'metrics.jsonl').exists()
     else 0
   )
-  wait_for(lambda: steps() > 300, 900)
+  runs.wait_until(lambda: steps() > 300, 900)
   subprocess.run(['scancel', '--signal=TERM', job], check=True)
-  wait_for(lambda: 'back into the queue' in log.read_text(), 600)
+  runs.wait_until(lambda: 'back into the queue' in log.read_text(), 600)
   assert 300 < steps() < 3_000
-  wait_for(lambda: state(job) == 'PENDING', 600)
+  runs.wait_until(lambda: state(job) == 'PENDING', 600)
   subprocess.run(['scontrol', 'update', f'JobId={job}', 'StartTime=now'], check=True)
-  wait_for((parts / 'result.json').exists, 900)
+  runs.wait_until((parts / 'result.json').exists, 900)
   assert 'start 2 on' in log.read_text() and 'resuming' in log.read_text()
   assert runs.digest(parts) == runs.digest(whole)
   assert [json.dumps(row) for row in runs.rows(parts)] == [

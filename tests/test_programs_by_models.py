@@ -57,11 +57,6 @@ def is_run(model: Model) -> bool:
   return ', step ' in model.source
 
 
-def pools(model: Model) -> bool:
-  """The mean over its tokens is a sentence of sentence-transformers; its class may still refuse."""
-  return model.mask == 'bidirectional'
-
-
 MODEL = '--weights={model}'
 TASKS = '--task_data={folder}/tasks'
 CASES = {

@@ -1,5 +1,5 @@
-"""A sweep as a job array: options, the batch script, a task that goes
-back into the queue; and the real SLURM, if any.
+"""A sweep as a job array: options, the batch script, a task that goes back into the queue; and the
+real SLURM, if any.
 
 Without SLURM its four programs are scripts here: sbatch keeps the batch script, squeue and scontrol
 answer from files. Tasks are started and stopped as SLURM does it, in a process group of their own.
@@ -13,7 +13,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import runs
@@ -172,10 +171,7 @@ def start(folder: Path, command: str, *, restarts: int = 0, requeues: int = 3) -
 def stopped(folder: Path, process: subprocess.Popen) -> tuple[int, str]:
   """SIGTERM to all of the task, once its command is at work; (exit code, what it said)."""
   log = folder / 'some-run.log'
-  end = time.monotonic() + 600
-  while not (log.exists() and 'ready' in log.read_text()):
-    assert time.monotonic() < end
-    time.sleep(0.05)
+  runs.wait_until(lambda: log.exists() and 'ready' in log.read_text())
   os.killpg(process.pid, signal.SIGTERM)
   said, _ = process.communicate(timeout=600)
   return process.returncode, said
@@ -258,23 +254,17 @@ def test_a_run_that_slurm_stops_ends_in_the_same_bits(tmp_path):
     said = json.loads(result.stdout)
     return f'{said["job"]}_0', out / said['tasks'][0]
 
-  def wait_for(holds, seconds: int):
-    end = time.monotonic() + seconds
-    while not holds():
-      assert time.monotonic() < end
-      time.sleep(0.2)
-
   steps = lambda folder: (
     len((folder / 'metrics.jsonl').read_text().splitlines())
     if (folder / 'metrics.jsonl').exists()
     else 0
   )
   _, whole = submit(tmp_path / 'whole')
-  wait_for(lambda: (whole / 'result.json').exists(), 600)
+  runs.wait_until(lambda: (whole / 'result.json').exists(), 600)
   job, parts = submit(tmp_path / 'parts')
-  wait_for(lambda: steps(parts) > 500, 600)
+  runs.wait_until(lambda: steps(parts) > 500, 600)
   subprocess.run(['scancel', '--signal=TERM', job], check=True)
-  wait_for(
+  runs.wait_until(
     lambda: (
       'back into the queue'
       in ''.join(path.read_text() for path in parts.parent.glob('slurm/*.out'))
@@ -284,6 +274,6 @@ def test_a_run_that_slurm_stops_ends_in_the_same_bits(tmp_path):
   stopped_at = steps(parts)
   assert 500 < stopped_at < 3_000
   subprocess.run(['scontrol', 'update', f'JobId={job}', 'StartTime=now'], check=True)
-  wait_for(lambda: (parts / 'result.json').exists(), 600)
+  runs.wait_until(lambda: (parts / 'result.json').exists(), 600)
   assert runs.digest(parts) == runs.digest(whole) and runs.rows(parts)[-1] == runs.rows(whole)[-1]
   assert 'resum' in parts.with_suffix('.log').read_text()
