@@ -32,6 +32,13 @@ jax.config.update('jax_num_cpu_devices', 8)
 jax.config.update('jax_numpy_rank_promotion', 'raise')
 jax.config.update('jax_disable_most_optimizations', True)
 
+# Files whose slow tests take minutes. Workers take files in order, so what is long begins first.
+_LONG = ('test_distributed.py', 'test_sweep.py', 'test_claims.py', 'test_resume.py')
+
+
+def pytest_collection_modifyitems(items):
+  items.sort(key=lambda item: item.path.name not in _LONG)
+
 
 def pytest_unconfigure():
   if _OF_THIS_SESSION and not _WORKER:

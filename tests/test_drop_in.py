@@ -163,8 +163,14 @@ def train(tree: Path, workdir: str, **changes) -> dict:
   return json.loads((tree / workdir / 'result.json').read_text())
 
 
-def test_an_objective_with_a_head_of_its_own_trains_is_scored_and_says_its_unit(tree):
-  result = train(tree, 'own', objectives="{'length': 1.0, 'mlm': 1.0}")
+@pytest.fixture(scope='module')
+def own(tree) -> dict:
+  """The result of a run in the folder `own`: the objective with a head of its own, beside MLM."""
+  return train(tree, 'own', objectives="{'length': 1.0, 'mlm': 1.0}")
+
+
+def test_an_objective_with_a_head_of_its_own_trains_is_scored_and_says_its_unit(tree, own):
+  result = own
   assert 0 < result['validation']['length_loss'] < 5
   assert 'length_perplexity' not in result['validation']
   said = python(tree, 'eval.py', '--workdir=own')
@@ -173,34 +179,29 @@ def test_an_objective_with_a_head_of_its_own_trains_is_scored_and_says_its_unit(
   assert re.search(r'length_longest +[\d.]+ +tokens', said)
 
 
-@pytest.mark.parametrize(
-  'changes',
-  [
-    {'model.activation': 'softsign'},
-    {'model.norm': 'l1'},
-    {'model.positions': 'ramp'},
-    {'mask': 'near'},  # and the network is held to its rule before the run
-  ],
-  ids=lambda changes: next(iter(changes)),
-)
-def test_a_value_of_a_table_trains(tree, changes):
-  [(name, value)] = changes.items()
-  result = train(tree, value, objectives="{'mlm': 1.0}", **changes)
+def test_values_of_four_tables_train(tree):
+  changes = {
+    'model.activation': 'softsign',
+    'model.norm': 'l1',
+    'model.positions': 'ramp',
+    'mask': 'near',  # and the network is held to its rule before the run
+  }
+  result = train(tree, 'values', objectives="{'mlm': 1.0}", **changes)
   assert result['step'] == 3 and result['validation']['mlm_loss'] < 10
-  kept = json.loads((tree / value / 'config.json').read_text())
-  group, _, leaf = name.rpartition('.')
-  assert (kept[group] if group else kept)[leaf] == value
+  kept = json.loads((tree / 'values/config.json').read_text())
+  model = {name: kept['model'][name] for name in ('activation', 'norm', 'positions')}
+  assert model == dict(activation='softsign', norm='l1', positions='ramp')
+  assert kept['mask'] == 'near'
 
 
-def test_a_labelled_task_is_fine_tuned_on(tree):
-  train(tree, 'trunk', objectives="{'mlm': 1.0}")
+def test_a_labelled_task_is_fine_tuned_on(tree, own):
   folder = tree / 'tasks/river'
   folder.mkdir(parents=True)
   lines = [f'{number % 2} the {"river" if number % 2 else "boat"} was deep' for number in range(40)]
   (folder / 'train.txt').write_text('\n'.join(lines[:30]) + '\n')
   (folder / 'test.txt').write_text('\n'.join(lines[30:]) + '\n')
   said = python(
-    tree, '-m', 'tools.finetune', 'trunk', '--tasks=river', '--task_data=tasks',
+    tree, '-m', 'tools.finetune', 'own', '--tasks=river', '--task_data=tasks',
     '--finetune_mask=same', '--steps=3', '--seeds=2', '--json',
   )  # fmt: skip
   found = json.loads(said)['finetune_river']
