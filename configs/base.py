@@ -118,7 +118,7 @@ def get_config() -> ml_collections.ConfigDict:
     schedule='linear',  # after warm-up: linear | cosine | wsd | constant
     warmup_steps=100,  # updates of linear warm-up
     decay_share=0.2,  # wsd: last share of the steps, in which the rate falls
-    final_share=0.0,  # learning rate at the last step / peak
+    final_share=0.0,  # learning rate of the last update / peak; 0 is reached one step after it
     beta1=0.9,  # Adam: decay of the mean of the gradient
     beta2=0.999,  # Adam: decay of the mean of its square
     epsilon=1e-6,  # Adam: added to the root

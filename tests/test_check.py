@@ -101,6 +101,10 @@ FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
     (dict(mesh__fsdp=0), ('mesh.fsdp=0',)),
     (dict(mesh__tensor=-1), ('mesh.tensor=-1', 'data and tensor')),
     (dict(mesh__data=0), ('mesh.data=0',)),
+    (
+      dict(optimizer__schedule='constant', optimizer__final_share=0.1),
+      ('final_share=0.1', 'does not fall', 'cosine'),
+    ),
     (dict(objectives={}), ('at least one of clm, mlm, mntp, nsp, sop',)),
     (dict(objectives=dict(mlmm=1.0)), ('Did you mean mlm?',)),
     (dict(objectives=dict(mlm=0.0)), ('above 0',)),

@@ -66,30 +66,81 @@ def test_three_updates_are_the_published_formula(name):
       np.testing.assert_allclose(x, expected[k], rtol=2e-6)
 
 
-def test_schedules_at_their_landmarks():
+def share_by_formula(name: str, step: int, steps: int, warmup: int, final: float, decay: float):
+  """Of the peak, in float64, as make_schedule's docstring says it."""
+  if step < warmup:
+    return step / warmup
+  end = steps - 1 if final else steps
+  if name == 'constant':
+    return 1.0
+  if name == 'linear':  # BERT's decay runs from step 0
+    left = (end - step) / max(1, end)
+  elif name == 'cosine':
+    left = (1 + np.cos(np.pi * min(1, (step - warmup) / max(1, end - warmup)))) / 2
+  else:
+    left = min(1, (end - step) / max(1, decay * steps))
+  return final if step == end else final + (1 - final) * left
+
+
+def rates(name: str, steps: int, **changes):
+  """The learning rate of each update of a run."""
   config = base.get_config().optimizer
-  config.learning_rate, config.warmup_steps, config.final_share, config.decay_share = (
-    2.0,
-    10,
-    0.1,
-    0.25,
+  config.update(schedule=name, learning_rate=2.0, decay_share=0.25, **changes)
+  return np.asarray(make_schedule(config, steps)(jnp.arange(steps)))
+
+
+SHAPES = [(1, 0), (2, 0), (2, 1), (3, 2), (10, 0), (10, 4), (10, 9), (100, 10), (1_000, 30)]
+
+
+@pytest.mark.parametrize('final', [0.0, 0.1, 1.0])
+@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd', 'constant'])
+def test_schedules_are_their_formulas_from_the_first_update_to_the_last(name, final):
+  for steps, warmup in SHAPES:
+    rate = rates(name, steps, warmup_steps=warmup, final_share=final)
+    for step in {0, warmup // 2, warmup, (warmup + steps - 1) // 2, steps - 1}:
+      expected = 2.0 * share_by_formula(name, step, steps, warmup, final, 0.25)
+      # float32: a cosine near its end loses digits against 1
+      assert rate[step] == pytest.approx(expected, rel=1e-5, abs=1e-6), (steps, warmup, step)
+
+
+@pytest.mark.parametrize('final', [1e-4, 0.1, 0.5])
+@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd'])
+def test_the_last_update_has_the_final_share_of_the_peak(name, final):
+  for steps, warmup in SHAPES:
+    assert rates(name, steps, warmup_steps=warmup, final_share=final)[-1] == np.float32(2 * final)
+
+
+@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd'])
+def test_a_rate_that_falls_to_0_wastes_no_update(name):
+  for steps, warmup in SHAPES:
+    assert (rates(name, steps, warmup_steps=warmup, final_share=0.0)[warmup:] > 0).all()
+
+
+@pytest.mark.parametrize(
+  'name, warmup',
+  [
+    ('linear', 0),  # BERT's falls from step 0, theirs from the end of warm-up
+    *((name, warmup) for name in ('cosine', 'wsd', 'constant') for warmup in (0, 10)),
+  ],
+)
+def test_rates_that_fall_to_0_are_those_of_transformers(name, warmup):
+  theirs = pytest.importorskip('transformers.optimization')
+  options = dict(num_warmup_steps=warmup)
+  if name == 'constant':
+    share = theirs._get_constant_schedule_with_warmup_lr_lambda
+  elif name == 'linear':
+    share, options['num_training_steps'] = theirs._get_linear_schedule_with_warmup_lr_lambda, 100
+  elif name == 'cosine':
+    share = theirs._get_cosine_schedule_with_warmup_lr_lambda
+    options |= dict(num_training_steps=100, num_cycles=0.5)
+  else:
+    share = theirs._get_wsd_scheduler_lambda
+    options |= dict(num_stable_steps=75 - warmup, num_decay_steps=25, min_lr_ratio=0.0)
+    options |= dict(warmup_type='linear', decay_type='linear', num_cycles=0.5)
+  expected = [2.0 * share(step, **options) for step in range(100)]
+  np.testing.assert_allclose(
+    rates(name, 100, warmup_steps=warmup, final_share=0.0), expected, rtol=1e-5, atol=1e-6
   )
-  rate = {}
-  for name in ('linear', 'cosine', 'wsd', 'constant'):
-    config.schedule = name
-    schedule = make_schedule(config, 100)
-    rate[name] = [round(float(schedule(step)), 5) for step in (0, 5, 10, 55, 75, 100)]
-  assert rate['linear'] == [0, 1.0, 1.82, 1.01, 0.65, 0.2]  # BERT's decay runs from step 0
-  assert rate['cosine'] == [
-    0,
-    1.0,
-    2.0,
-    1.1,
-    round(0.2 + 0.9 * (1 + np.cos(np.pi * 65 / 90)), 5),
-    0.2,
-  ]
-  assert rate['wsd'] == [0, 1.0, 2.0, 2.0, 2.0, 0.2]
-  assert rate['constant'] == [0, 1.0, 2.0, 2.0, 2.0, 2.0]
 
 
 @pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd', 'constant'])

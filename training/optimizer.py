@@ -102,20 +102,24 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
   ends. 'wsd' (warm-up, stable, decay: Hu et al. 2024) decays over the last `decay_share` of the
   steps. With warm-up, the first update has rate 0.
 
+  The last update, step `steps` - 1, has `final_share` of the peak. A share of 0 is reached one step
+  later, as in BERT and in transformers: an update with rate 0 would be wasted.
+
   Raises:
     ValueError: on the first call, for an unknown `config.schedule`.
   """
   peak, warmup, final = config.learning_rate, config.warmup_steps, config.final_share
+  end = steps - 1 if final else steps
 
   def schedule(step):
     step = jnp.asarray(step, jnp.float32)
-    after = jnp.clip((step - warmup) / max(1, steps - warmup), 0, 1)
+    after = jnp.clip((step - warmup) / max(1, end - warmup), 0, 1)
     if config.schedule == 'linear':
-      share = final + (1 - final) * (1 - jnp.minimum(step / steps, 1))
+      share = final + (1 - final) * (1 - jnp.minimum(step / max(1, end), 1))
     elif config.schedule == 'cosine':
       share = final + (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * after))
     elif config.schedule == 'wsd':
-      remaining = jnp.clip((steps - step) / max(1, config.decay_share * steps), 0, 1)
+      remaining = jnp.clip((end - step) / max(1, config.decay_share * steps), 0, 1)
       share = final + (1 - final) * remaining
     elif config.schedule == 'constant':
       share = 1.0
@@ -123,6 +127,8 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
       raise ValueError(
         f'optimizer.schedule={config.schedule!r}: choose linear, cosine, wsd or constant.'
       )
+    if final and config.schedule != 'constant':
+      share = jnp.where(step < end, share, final)  # also where the first update is the last one
     return peak * jnp.where(step < warmup, step / max(1, warmup), share)
 
   return schedule

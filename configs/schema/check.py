@@ -281,6 +281,12 @@ def _schedules(config):
     f'must be below steps={config.steps}, or the rate never reaches its peak',
   )
   _require(
+    optimizer.schedule != 'constant' or optimizer.final_share in (0, 1),
+    'optimizer.final_share',
+    optimizer.final_share,
+    "0 with schedule='constant', whose rate does not fall; linear, cosine and wsd fall to a share",
+  )
+  _require(
     optimizer.name != 'muon' or optimizer.learning_rate > 0,
     'optimizer.learning_rate',
     optimizer.learning_rate,
