@@ -97,7 +97,7 @@ def prepare(
   )
   return Prepared(
     tokenizer=tokenizer,
-    report=_report(corpus.name, kind, tokens.manifest, rows),
+    report=_report(corpus, kind, tokens.manifest, rows),
     fingerprint=fingerprint,
     folders={T: stage.folder for T, stage in rows.items()},
     pairs=pairs,
@@ -154,7 +154,9 @@ def _open_rows(
   return packed.Packed(path, tokenizer, T)
 
 
-def _report(name: str, kind: str, counted: dict, rows: dict[int, stages.Stage]) -> dict:
+def _report(
+  corpus: sources.Corpus, kind: str, counted: dict, rows: dict[int, stages.Stage]
+) -> dict:
   """Everything a reader may ask about the corpus; `report.format_report` lays it out."""
   train, validation = (counted['splits'][split] for split in documents.SPLITS)
   total = {quantity: train[quantity] + validation[quantity] for quantity in train}
@@ -165,13 +167,14 @@ def _report(name: str, kind: str, counted: dict, rows: dict[int, stages.Stage]) 
   }
   longest = by_length[str(max(rows))]
   return dict(
-    corpus=name,
+    corpus=corpus.name,
     **total,
     bytes_per_token=total['bytes'] / tokens,
     unknown_share=total['unknown'] / tokens,
     duplicates=counted['duplicates'],
     dropped=counted['dropped'],
     replaced=counted['replaced'],
+    left_out=corpus.left_out,
     unigram_entropy=counted['unigram_entropy'],
     train=train,
     validation=validation | dict(sha256=longest['validation']['sha256']),

@@ -1,6 +1,7 @@
 """The data report as a table for a console."""
 
 _KINDS = dict(pairs='sentence pairs', packed='packed rows', running='windows of one running text')
+_NAMES_SHOWN = 3  # data_report.json has all
 
 
 def format_report(report: dict) -> str:
@@ -29,6 +30,7 @@ def format_report(report: dict) -> str:
     *((f'rows of {T}', _rows(cut)) for T, cut in report['rows'].items()),
     ('dropped', _counts(report['dropped'], 'documents') or 'nothing'),
     ('replaced', _counts(report['replaced'], '') or 'nothing'),
+    *((('left out', _left_out(report['left_out'])),) if report['left_out'] else ()),
     (
       'unigram entropy',
       f'{report["unigram_entropy"]:.4f} nats a token: the loss of knowing frequencies',
@@ -52,3 +54,12 @@ def _counts(counts: dict[str, int], unit: str) -> str:
   return ', '.join(
     f'{count:,} {unit}{" " if unit else ""}{reason}' for reason, count in counts.items()
   )
+
+
+def _left_out(files: dict[str, list[str]]) -> str:
+  """How many files of the folder were not read and why, with the first names of each reason."""
+  reasons = []
+  for reason, names in files.items():
+    shown = ', '.join(names[:_NAMES_SHOWN]) + (', ...' if len(names) > _NAMES_SHOWN else '')
+    reasons.append(f'{len(names):,} file{"s" if len(names) > 1 else ""} {reason} ({shown})')
+  return '; '.join(reasons)

@@ -64,7 +64,7 @@ def test_compressed_text_reads_as_plain_text_does(tmp_path, name, suffix):
 def test_zst_without_a_reader_names_the_package(tmp_path, monkeypatch):
   monkeypatch.setitem(sys.modules, 'compression', None)
   monkeypatch.setitem(sys.modules, 'zstandard', None)
-  (tmp_path / 'a.zst').write_bytes(b'(')
+  (tmp_path / 'a.zst').write_bytes(b'\x28\xb5\x2f\xfd')
   with pytest.raises(DataError, match='pip install zstandard'):
     read(sources.open_corpus(f'text:{tmp_path / "a.zst"}', tmp_path / 'cache'))
 

@@ -51,7 +51,7 @@ SENTENCES_SHUFFLED = ('lm1b',)  # no document order: no sentence pairs
 
 # Applied to every document, and every application counted.
 _REPLACED = {
-  'carriage returns': (re.compile('\r\n?'), '\n'),
+  'carriage returns': (re.compile('\r+\n|\r'), '\n'),
   'NUL characters': (re.compile('\0'), ''),
   'bytes that are not UTF-8': (re.compile('[\ud800-\udfff]'), '\ufffd'),
   'byte-order marks and zero-width spaces': (re.compile('[\u200b\u2060\ufeff]'), ''),
@@ -72,6 +72,7 @@ class Corpus:
     sentences_shuffled: neighbouring sentences do not belong together.
     count: how many documents there are, blank ones included; reads them where that is not written
       down.
+    left_out: files of the folder that are not read: {reason: names}.
   """
 
   name: str
@@ -81,6 +82,7 @@ class Corpus:
   count: Callable[[], int]
   # each whole, where documents are pieces of files
   _files: Callable[[Callable], Iterator[str]] | None = None
+  left_out: dict[str, list[str]] = dataclasses.field(default_factory=dict)
 
   def documents(
     self, replaced: Counter, dropped: Counter, progress, first: int = 0, last: int | None = None
@@ -164,8 +166,9 @@ def open_corpus(name: str, cache: Path) -> Corpus:
     page = PAGES[name]
     return _stream_of_files(name, page.sha256, lambda progress: [page.fetch(cache, progress)])
   if kind == 'text' and argument:
-    files = text_files.list_files(Path(argument).expanduser())
-    return _stream_of_files(name, text_files.identity(files, cache), lambda _: files)
+    files, left_out = text_files.list_files(Path(argument).expanduser())
+    corpus = _stream_of_files(name, text_files.identity(files, cache), lambda _: files)
+    return dataclasses.replace(corpus, left_out=left_out)
   if kind == 'synthetic' and argument in synthetic.LANGUAGES:
     language, count = synthetic.open_language(argument), synthetic.DOCUMENTS
     identity = f'{language.sha256} {count} {synthetic.VERSION}'

@@ -1,0 +1,269 @@
+"""What comes in as text is read as Python and its libraries read it, or refused by name."""
+
+import bz2
+from collections import Counter
+import csv
+import gzip
+import io
+import json
+import lzma
+import random
+import zlib
+
+import pytest
+
+from data import lines
+from data.corpora import sources, text_files
+from data.errors import DataError
+
+
+def nothing(*_):
+  pass
+
+
+def documents(path):
+  """(documents, what was replaced) of a corpus of the user's own."""
+  replaced, dropped = Counter(), Counter()
+  corpus = sources.open_corpus(f'text:{path}', path.parent / 'cache')
+  return list(corpus.documents(replaced, dropped, nothing)), replaced
+
+
+def zstd_compress(data: bytes) -> bytes:
+  try:
+    from compression import zstd
+  except ImportError:
+    zstd = pytest.importorskip('zstandard')
+  return zstd.compress(data)
+
+
+COMPRESS = {
+  '.gz': lambda data: gzip.compress(data, mtime=0),
+  '.xz': lzma.compress,
+  '.zst': zstd_compress,
+  '.bz2': bz2.compress,
+}
+# Characters at which some rule breaks a line, joins words or sees nothing.
+INSIDE = '\u2028\u2029\x85\x0b\x0c\x1c\x1d\x1e\u00a0\u3000\u200b\u0301'
+BLANK = ('', ' ', '\t', '\u00a0', '\u3000', ' \u00a0\u3000', '\x0b', '\x0c', '\ufeff', '\u2028')
+
+
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\r\r\n'])
+@pytest.mark.parametrize('seed', range(12))
+def test_a_line_ends_at_a_newline_and_nowhere_else(tmp_path, seed, end):
+  draw = random.Random(seed)
+  made = [
+    ''.join(draw.choices('ab ' + INSIDE, k=draw.randrange(12))).rstrip('\r') for _ in range(9)
+  ]
+  text = ''.join(line + end for line in made)
+  (tmp_path / 'a').write_bytes(b'\xef\xbb\xbf' * (seed % 2) + text.encode())
+  assert lines.read_lines(tmp_path / 'a') == made
+  (tmp_path / 'b').write_bytes(text.removesuffix(end).encode())
+  assert lines.read_lines(tmp_path / 'b') == made[: None if made[-1] else -1]
+
+
+@pytest.mark.parametrize('blank', BLANK, ids=ascii)
+@pytest.mark.parametrize('end', ['\n', '\r\n', '\r\r\n', '\r'], ids=ascii)
+def test_a_document_ends_at_a_blank_line_of_any_white_space_and_line_ends(tmp_path, blank, end):
+  text = f'one{end}still one{end}{blank}{end}{blank}{end}two{end}'
+  (tmp_path / 'a.txt').write_bytes(text.encode())
+  assert documents(tmp_path / 'a.txt')[0] == ['one\nstill one', 'two']
+
+
+@pytest.mark.parametrize('ending', COMPRESS)
+def test_compressed_text_is_known_by_its_first_bytes_and_read_to_its_end(tmp_path, ending):
+  parts = ['one\n\ntwo', ' and more\n\n', 'x' * 300_000]
+  data = b''.join(COMPRESS[ending](part.encode()) for part in parts)
+  for name in ('a', 'a.txt', f'a.txt{ending}', 'a.txt.gz', f'a.txt{ending.upper()}'):
+    (tmp_path / name).write_bytes(data)
+    assert documents(tmp_path / name)[0] == ['one', 'two and more', 'x' * 300_000]
+
+
+@pytest.mark.parametrize('streams', [1, 2])
+@pytest.mark.parametrize('ending', COMPRESS)
+def test_compressed_text_that_was_cut_short_or_damaged_is_an_error(tmp_path, ending, streams):
+  """Cut at every byte; the end of the first of two streams is an end like any other."""
+  one = COMPRESS[ending](b'one\n\ntwo\n\n' * 3)
+  data, file = one * streams, tmp_path / f'a.txt{ending}'
+  for length in range(len(data)):
+    if streams == 2 and length == len(one):
+      continue
+    file.write_bytes(data[:length])
+    with pytest.raises(DataError, match='cut short|damaged'):
+      list(text_files.read([file], nothing))
+  # All four have checksums, or a beginning and an end that are checked.
+  for tail in (b'garbage', one[:3] + b'?' + one[4:]):
+    file.write_bytes(data + tail)
+    with pytest.raises(DataError, match='damaged'):
+      list(text_files.read([file], nothing))
+
+
+def _png() -> bytes:
+  chunk = lambda kind, data: (
+    len(data).to_bytes(4) + kind + data + zlib.crc32(kind + data).to_bytes(4)
+  )
+  header = b'\0\0\0\x20\0\0\0\x20\x08\0\0\0\0'
+  pixels = zlib.compress(random.Random(0).randbytes(33 * 32))
+  return (
+    b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', pixels) + chunk(b'IEND', b'')
+  )
+
+
+def _zip() -> bytes:
+  import zipfile
+
+  with zipfile.ZipFile(file := io.BytesIO(), 'w') as archive:
+    archive.writestr('a.txt', 'text ' * 100)
+  return file.getvalue()
+
+
+def _tar() -> bytes:
+  import tarfile
+
+  with tarfile.open(fileobj=(file := io.BytesIO()), mode='w') as archive:
+    entry = tarfile.TarInfo('a.txt')
+    entry.size = 500
+    archive.addfile(entry, io.BytesIO(b'text ' * 100))
+  return file.getvalue()
+
+
+GERMAN, RUSSIAN, JAPANESE = 'Größe für Bücher. ' * 9, 'Книга на столе. ' * 9, '本は机の上。' * 9
+NO_TEXT = {
+  'png': _png(),
+  'zip': _zip(),
+  'tar': _tar(),
+  'tar.gz': gzip.compress(_tar()),
+  'random': random.Random(0).randbytes(5_000),
+  'zeros': bytes(100),
+  'pdf': b'%PDF-1.4\n1 0 obj\n<< >>\nendobj\n',
+  'jpeg': b'\xff\xd8\xff\xe0\0\x10JFIF' + random.Random(1).randbytes(500),
+  'numpy': b'\x93NUMPY\x01\0' + b'v' * 100,
+  'late': b'text\n' * 40_000 + random.Random(2).randbytes(70_000),
+  **{f'utf-16 {text[0]}': text.encode('utf-16') for text in (GERMAN, RUSSIAN, JAPANESE)},
+  **{f'utf-16-le {text[0]}': text.encode('utf-16-le') for text in (GERMAN, RUSSIAN, JAPANESE)},
+  **{f'utf-16-be {text[0]}': text.encode('utf-16-be') for text in (GERMAN, RUSSIAN, JAPANESE)},
+  **{f'utf-32 {text[0]}': text.encode('utf-32') for text in (GERMAN, RUSSIAN, JAPANESE)},
+  **{f'utf-32-le {text[0]}': text.encode('utf-32-le') for text in (GERMAN, RUSSIAN, JAPANESE)},
+  'latin-1': GERMAN.encode('latin-1') * 40,
+  'koi8': RUSSIAN.encode('koi8-r'),
+  'shift-jis': JAPANESE.encode('shift-jis'),
+}
+
+
+@pytest.mark.parametrize('kind', NO_TEXT)
+@pytest.mark.parametrize('name', ['a.txt', 'a', 'a.jsonl', 'a.csv'])
+def test_what_is_no_utf8_text_is_refused_by_every_reader(tmp_path, kind, name):
+  (tmp_path / name).write_bytes(NO_TEXT[kind])
+  with pytest.raises(DataError, match=f'{name}.*(no (UTF-8 )?text|tar archive|not JSON|table)'):
+    documents(tmp_path / name)
+  with pytest.raises(DataError, match=f'{name}.*(no (UTF-8 )?text|tar archive|not UTF-8)'):
+    lines.read_lines(tmp_path / name)
+
+
+TEXTS = (GERMAN, RUSSIAN, JAPANESE, 'emoji 🙂🙂 👩‍👩‍👧 ', 'שלום עולם. مرحبا. ' * 5, 'e\u0301' * 40)
+
+
+@pytest.mark.parametrize('text', TEXTS, ids=lambda text: ascii(text[:4]))
+@pytest.mark.parametrize('pad', [0, 65_535, 65_534, 65_533])
+def test_text_in_any_script_is_text_wherever_its_bytes_are_cut(tmp_path, text, pad):
+  (tmp_path / 'a.txt').write_text('x' * pad + text)
+  found, replaced = documents(tmp_path / 'a.txt')
+  assert found == [('x' * pad + text).strip()] and not replaced
+  assert lines.read_lines(tmp_path / 'a.txt') == ['x' * pad + text]
+
+
+NASTY = (
+  'a',
+  'say "no"',
+  'a,b;c\td',
+  'two\nlines',
+  '',
+  ' edges ',
+  '\u2028é\x0b',
+  '日本',
+  '\\n',
+  "'",
+)
+
+
+@pytest.mark.parametrize('seed', range(12))
+def test_tables_are_read_as_the_csv_of_python_writes_them(tmp_path, seed):
+  draw = random.Random(seed)
+  tabs = seed % 2
+  rows = [[draw.choice(NASTY) for _ in range(3)] for _ in range(8)]
+  file = tmp_path / ('a.tsv' if tabs else 'a.csv')
+  with open(file, 'w', newline='', encoding='utf-8-sig' if seed % 3 else 'utf-8') as stream:
+    ends = draw.choice(['\n', '\r\n'])
+    writer = csv.writer(stream, csv.excel_tab if tabs else csv.excel, lineterminator=ends)
+    writer.writerows([['id', 'text', 'note'], *rows])
+  found = list(text_files.read([file], nothing))
+  assert found == [row[1] for row in rows]
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_json_lines_are_read_as_json_reads_them(tmp_path, seed):
+  texts = random.Random(seed).choices([text for text in NASTY if text.strip()], k=6)
+  written = [json.dumps(dict(text=text, n=1), ensure_ascii=bool(seed % 2)) for text in texts]
+  for name in ('a.jsonl', 'a.ndjson', 'a.json'):
+    (tmp_path / name).write_text('\ufeff' * (seed % 3 == 0) + '\r\n\u3000\n'.join(written))
+    assert list(text_files.read([tmp_path / name], nothing)) == texts
+    assert documents(tmp_path / name)[0] == [text.strip() for text in texts]
+
+
+WRONG = [
+  ('a.jsonl', 'plain text\n', r'line 1: not JSON.*plain text ends in \.txt'),
+  ('a.txt', '{"text": "a"}\n{"text": "b"}\n', 'holds JSON lines: name it so, as a.jsonl'),
+  ('a.json', '[\n{"text": "a"}\n]\n', 'no object with a string named "text".*jq'),
+  ('a.json', '{"name": "package"}\n', 'no object with a string named "text"'),
+  ('a.jsonl', '{"text": "a"}\n' + '[' * 100_000, 'line 2: JSON that is nested too deeply'),
+  ('a.jsonl', '{"text": "a", "n": ' + '9' * 5_000 + '}', 'line 1: not JSON'),
+  ('a.csv', 'id,body\n1,x\n', 'line 1: a table needs a header with one column "text".*id, body'),
+  ('a.csv', 'text,text\n1,x\n', 'one column "text"'),
+  ('a.csv', 'text,n\nx,1\ny\n', 'line 3: 1 cells where the header has 2'),
+  ('a.csv', 'text\n"x', 'line 2: no row of a table'),
+  ('a.csv', 'text\n"x"y\n', 'line 2: no row of a table'),
+]
+
+
+@pytest.mark.parametrize('name, content, message', WRONG, ids=lambda value: ascii(value)[:24])
+def test_a_format_that_its_ending_does_not_say_is_an_error_with_a_line(
+  tmp_path, name, content, message
+):
+  (tmp_path / name).write_text(content)
+  with pytest.raises(DataError, match=message):
+    documents(tmp_path / name)
+
+
+def test_a_folder_says_what_it_leaves_out_and_refuses_text_that_is_none(tmp_path):
+  folder = tmp_path / 'folder'
+  (folder / '.git').mkdir(parents=True)
+  for name, content in {
+    'a.txt': b'one\n',
+    'b.jsonl.bz2': bz2.compress(b'{"text": "two"}'),
+    'c.csv': b'text\nthree\n',
+    'numbers.csv': b'a,b\n1,2\n',
+    'package.json': b'{"name": "x"}',
+    'program': NO_TEXT['random'],
+    'picture.png': NO_TEXT['png'],
+    'more.tar.gz': NO_TEXT['tar.gz'],
+    '.git/config': b'[core]\n',
+  }.items():
+    (folder / name).write_bytes(content)
+  assert documents(folder)[0] == ['one', 'two', 'three']
+  corpus = sources.open_corpus(f'text:{folder}', tmp_path / 'cache')
+  assert corpus.left_out == {
+    'hidden': ['.git/config'],
+    'named .tar': ['more.tar.gz'],
+    'named .csv, without "text"': ['numbers.csv'],
+    'named .json, without "text"': ['package.json'],
+    'named .png': ['picture.png'],
+    'without text': ['program'],
+  }
+  (folder / 'd.txt').write_bytes(NO_TEXT['png'])
+  with pytest.raises(DataError, match='d.txt is a PNG picture'):
+    documents(folder)
+
+
+def test_lines_of_carriage_returns_alone_are_refused(tmp_path):
+  (tmp_path / 'a').write_bytes(b'one\rtwo\r')
+  with pytest.raises(DataError, match=r"carriage returns alone.*tr '\\r' '\\n'"):
+    lines.read_lines(tmp_path / 'a')
