@@ -3,7 +3,8 @@
 import os
 
 from configs.schema import check
-from runtime import allocator, cli, storage
+from data import checks
+from runtime import allocator, cli, storage, workdir
 from runtime.console import Console
 from runtime.signals import Stop
 
@@ -46,6 +47,9 @@ def main():
   directory = storage.resolve_path(
     flags.workdir or f'runs/{config.name}-{check.config_hash(resolved)[:8]}'
   )
+  checks.check_inputs(config.data)
+  if config.init_from:
+    workdir.check_init_from(config.init_from)
   console = Console(quiet=flags.process > 0)
   console.say(f'onemask: {config.name} in {directory}')
   stop = Stop()
@@ -54,7 +58,7 @@ def main():
     os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
 
   allocator.disable_malloc_trim()
-  from runtime import compiler, distributed, membership, workdir
+  from runtime import compiler, distributed, membership
   from training import describe, loop
 
   if flags.compiled:

@@ -4,12 +4,22 @@ All of these return nothing, or raise DataError with the setting that would help
 `config.data`.
 """
 
+from data import stages
+from data.corpora import sources
 from data.corpora.sources import Corpus
 from data.errors import DataError
 from data.rows.documents import SPLITS
+from data.tokens import tokenizer as tokenizers
 from data.tokens.tokenizer import Tokenizer
 
 LEAST_LENGTH = {False: 2, True: 5}  # one framed token; [CLS] a [SEP] b [SEP]
+
+
+def check_inputs(data):
+  """Checks that the corpus and the tokenizer are there, and reads neither: before slow work."""
+  sources.check_name(data.corpus)
+  if data.tokenizer not in stages.TRAINERS:
+    tokenizers.check_path(data.tokenizer)
 
 
 def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool, data):

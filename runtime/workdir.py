@@ -1,4 +1,4 @@
-"""The folder of a run: one config, one corpus, and nothing of an earlier run lost.
+"""The folder of a run: one config, one corpus, and nothing that was there before lost.
 
 config.json    the config that the run was started with, resolved
 data.json      fingerprints of the corpus and of the tokenizer
@@ -8,7 +8,9 @@ result.json    what came of it, once a run is finished
 before-N/      the files of an earlier run, which --restart moves aside
 """
 
+import fnmatch
 import itertools
+import re
 
 from etils import epath
 
@@ -17,6 +19,29 @@ from configs.schema import check
 from configs.schema.upgrade import upgrade
 from runtime import storage
 from runtime.errors import StateError
+
+# What a run writes into its folder: --restart moves these and nothing else.
+_WRITTEN = (
+  'config.json',
+  'data.json',
+  'software.json',
+  'plan.json',
+  'initial.json',
+  'tokenizer.json',
+  'data_report.json',
+  'labels.json',
+  'metrics.jsonl*',
+  'metrics',
+  'tensorboard',
+  'checkpoints',
+  'nan_step_*.npz',
+  'curves.png',
+  'result.json',
+  'certificate.json',
+  'evaluations.json',
+)
+# What a resolved config of every version has.
+_GROUPS = {'objectives', 'model', 'data'}
 
 
 def finished(directory: epath.PathLike, config: dict) -> dict | None:
@@ -31,24 +56,14 @@ def finished(directory: epath.PathLike, config: dict) -> dict | None:
   return result if result['step'] == config['steps'] else None
 
 
-def open_config(
-  directory: epath.PathLike,
-  config: dict,
-  *,
-  restart: bool,
-  allow_change: tuple[str, ...] = (),
-  say=print,
+def check_config(
+  directory: epath.PathLike, config: dict, *, restart: bool, allow_change: tuple[str, ...] = ()
 ):
-  """Compares the config with the one the folder was started with; writes it where that is allowed.
-
-  Args:
-    restart: moves an earlier run aside first.
-    allow_change: fields, or groups of them, that may differ.
-    say: called with a line that says where an earlier run went.
+  """Says no where `open_config` would, and writes nothing: to be asked before slow work.
 
   Raises:
     ConfigError: `allow_change` names a field that may not change.
-    StateError: the folder holds another run, or no run at all.
+    StateError: the folder holds another run, or files that no run of ours wrote.
   """
   directory = epath.Path(directory)
   for field in allow_change:
@@ -57,15 +72,9 @@ def open_config(
         f'--allow_change={field}: only these may change when a run resumes: '
         f'{", ".join(FREE_ON_RESUME)}.'
       )
-  files = _files_of_run(directory)
-  if restart and files:
-    _move_aside(directory, files, say)
-    files = []
-  path = directory / 'config.json'
-  if not files:
-    storage.write_json(path, config)
+  old = _old_config(directory)
+  if old is None or restart or not _begun(directory):
     return
-  old = _old_config(path)
   differences = check.difference(old, config)
   _check_differences(directory, differences, allow_change)
   if any(field == 'steps' for field, *_ in differences) and fixed_length(old):
@@ -73,39 +82,95 @@ def open_config(
       f'{directory}: the number of steps decides which cell, mask rate or length each past step '
       f'had, so this run cannot be extended. Begin another with config.init_from={directory}.'
     )
-  if differences:
-    storage.write_json(path, config)
 
 
-def _files_of_run(directory: epath.Path) -> list[epath.Path]:
-  """Whatever is not ours to write before a run begins, nor an earlier run that was moved aside."""
-  return [
-    child
-    for child in directory.iterdir()
-    if not child.name.startswith(('lock.json', 'before-', 'phase'))
-    and not child.name.endswith('.new')  # a kill left it (atomic.py)
-  ]
+def open_config(
+  directory: epath.PathLike,
+  config: dict,
+  *,
+  restart: bool,
+  allow_change: tuple[str, ...] = (),
+  say=print,
+):
+  """Claims the folder for a config: checks it as `check_config` does, and writes config.json.
+
+  A run that never made an update holds nobody up: its files are moved aside if the config differs.
+
+  Args:
+    restart: moves an earlier run aside first.
+    allow_change: fields, or groups of them, that may differ.
+    say: called with a line that says where an earlier run went.
+  """
+  directory = epath.Path(directory)
+  check_config(directory, config, restart=restart, allow_change=allow_change)
+  old = _old_config(directory)
+  if old is not None and restart:
+    say(f'--restart: the files of the earlier run are in {_move_aside(directory)}')
+  elif old is not None and old != config and not _begun(directory):
+    say(f'what a start left that made no step is in {_move_aside(directory)}')
+  elif old == config:
+    if not _begun(directory):  # no step has read the data that it was started with
+      (directory / 'data.json').unlink(missing_ok=True)
+    return
+  storage.write_json(directory / 'config.json', config)
 
 
-def _move_aside(directory: epath.Path, files: list[epath.Path], say):
+def _begun(directory: epath.Path) -> bool:
+  """Whether a run there has made an update: a row of metrics, a later checkpoint, or a result."""
+  rows = directory / 'metrics.jsonl'
+  if rows.exists():
+    with rows.open() as file:
+      if file.read(1):
+        return True
+  if (directory / 'metrics').exists() or (directory / 'result.json').exists():
+    return True
+  checkpoints = directory / 'checkpoints'
+  names = [child.name for child in checkpoints.iterdir()] if checkpoints.exists() else []
+  steps = [re.match(r'step_(\d+)', name) for name in names]
+  return any(step and int(step[1]) > 0 for step in steps)
+
+
+def _move_aside(directory: epath.Path) -> epath.Path:
+  """Moves what a run wrote into a new folder inside; returns that folder."""
   folders = (directory / f'before-{number}' for number in itertools.count(1))
   aside = next(folder for folder in folders if not folder.exists())
-  for file in files:
-    storage.move(file, aside / file.name)
-  say(f'--restart: the files of the earlier run are in {aside}')
+  for file in list(directory.iterdir()):
+    if any(fnmatch.fnmatch(file.name, name) for name in _WRITTEN):
+      storage.move(file, aside / file.name)
+  return aside
 
 
-def _old_config(path: epath.Path) -> dict:
-  """The config of the run in a folder that holds files, in today's words."""
+def _old_config(directory: epath.Path) -> dict | None:
+  """The config of the run in a folder, in today's words; None where the folder is free.
+
+  Raises:
+    StateError: the folder holds something that is no run of ours, which nothing here may move.
+  """
+  path = directory / 'config.json'
   if not path.exists():
-    raise StateError(
-      f'{path.parent} holds files and no config.json, so no run of ours. Name another '
-      '--workdir, or pass --restart, which moves them aside.'
-    )
+    # A lock, earlier runs, and what a kill left (atomic.py) are no reason not to begin.
+    files = [
+      child.name
+      for child in directory.iterdir()
+      if not child.name.startswith(('lock.json', 'before-', 'phase'))
+      and not child.name.endswith('.new')
+    ]
+    if files:
+      raise StateError(
+        f'{directory} holds files that are no run of ours (no config.json, but {files[0]}). They '
+        'are left as they are: name another --workdir.'
+      )
+    return None
   old = storage.read_json(path)
   if old is None:
     raise StateError(
-      f'{path} is damaged. Name another --workdir, or pass --restart, which moves it aside.'
+      f'{path} is damaged: it holds no JSON object. Move the folder away, or name another '
+      '--workdir.'
+    )
+  if not _GROUPS <= old.keys() or (directory / 'weights.json').exists():
+    raise StateError(
+      f'{directory} holds a model or other files, and no run of train.py. They are left as they '
+      'are: name another --workdir.'
     )
   return upgrade(old)
 
@@ -145,6 +210,21 @@ def read_config(directory: epath.PathLike):
   if 'model_type' in resolved:
     raise StateError(f'{directory} holds a model of Hugging Face, and no run of train.py.')
   return check.from_resolved(upgrade(resolved))
+
+
+def check_init_from(source: str):
+  """Checks that there is something to begin with in config.init_from; reads no parameters.
+
+  Raises:
+    ConfigError, StateError: it names no folder with a config.json.
+  """
+  folder = storage.resolve_path(source, 'config.init_from')
+  if not folder.is_dir():
+    raise StateError(f'config.init_from={source}: no such folder.')
+  if not (folder / 'config.json').exists():
+    raise StateError(
+      f'config.init_from={source} is not the folder of a run: it has no config.json.'
+    )
 
 
 def check_fingerprint(directory: epath.PathLike, facts: dict):

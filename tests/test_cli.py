@@ -68,6 +68,24 @@ def test_a_mistake_on_the_command_line_is_explained_before_jax_is_imported(args,
 
 
 @pytest.mark.parametrize(
+  'flag, code, words',
+  [
+    ('--config.data.corpus=wiki_lead', 4, 'did you mean wiki_leads?'),
+    ('--config.data.corpus=text:no/such.txt', 4, 'text:no/such.txt: no such file or folder'),
+    ('--config.data.tokenizer=no/vocab.txt', 4, "data.tokenizer='no/vocab.txt': no such file"),
+    ('--config.init_from=no/run', 3, 'config.init_from=no/run: no such folder'),
+    ('--config.init_from=docs', 3, 'config.init_from=docs is not the folder of a run'),
+    ('--config.init_from=ftp://run', 2, 'config.init_from=ftp://run: ftp:// is no store'),
+  ],
+)
+def test_what_is_not_there_is_said_before_jax_and_before_a_folder_is_made(
+  flag, code, words, tmp_path, before_jax
+):
+  result = call(BERT, flag, f'--workdir={tmp_path}/run', env=before_jax)
+  assert words in refused(result, code) and not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
   'body, words',
   [
     ('config.modle = 3', "config.py:4: config has no field 'modle'. Did you mean 'model'?"),

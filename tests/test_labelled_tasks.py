@@ -266,7 +266,8 @@ def test_tfds_that_cannot_be_had_says_what_to_do(monkeypatch):
 
   monkeypatch.setattr(tfds, 'builder', offline)
   with pytest.raises(
-    DataError, match='glue/sst2 could not be prepared .OSError: no network.*give a folder of files'
+    DataError,
+    match='glue/sst2: its preparation is missing.*OSError: no network.*give a folder of files',
   ):
     labelled.load('sst2', 'tfds')
   with pytest.raises(

@@ -185,6 +185,23 @@ def test_a_run_without_checkpoints_is_not_started_over(whole, text, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_start_that_fails_before_its_first_step_does_not_block_the_corrected_command(
+  whole, text, tmp_path
+):
+  workdir = tmp_path / 'run'
+  short = tmp_path / 'short.txt'
+  short.write_text('One document.')
+  failed = runs.run(runs.command('bert_tiny', workdir, text, **{'data.corpus': f'text:{short}'}))
+  assert failed.returncode == 4 and not list(workdir.iterdir()), failed.stderr
+  wide = runs.run(runs.command('bert_tiny', workdir, text, batch_size=16), fault='oom_at:0')
+  assert wide.returncode == 6 and (workdir / 'checkpoints').exists(), wide.stderr
+  corrected = runs.run(runs.command('bert_tiny', workdir, text))
+  assert corrected.returncode == 0, corrected.stderr
+  assert 'made no step' in corrected.stdout and (workdir / 'before-1/config.json').exists()
+  same(workdir, whole('bert_tiny'))
+
+
+@pytest.mark.slow
 def test_nan_stops_before_the_update_and_leaves_the_last_checkpoint(whole, text, tmp_path):
   workdir = tmp_path / 'run'
   args = runs.command('bert_tiny', workdir, text)

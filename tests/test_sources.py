@@ -10,7 +10,7 @@ import types
 
 import pytest
 
-from data.corpora import pypi_wheels, sources, text_files, web_file
+from data.corpora import pypi_wheels, sources, text_files, tfds_needs, web_file
 from data.errors import DataError
 
 
@@ -216,7 +216,7 @@ def test_tfds_text_is_read_without_tensorflow(tiny_set, tmp_path):
 
 
 def test_an_unknown_tfds_set_says_what_to_do(tiny_set, tmp_path):
-  with pytest.raises(DataError, match='tfds:no_such_set could not be prepared'):
+  with pytest.raises(DataError, match='tfds:no_such_set: its preparation is missing'):
     sources.open_corpus('tfds:no_such_set', tmp_path)
 
 
@@ -258,3 +258,58 @@ def test_a_running_text_is_the_file_and_documents_are_joined_where_there_is_no_f
     replaced, nothing
   ) == (f'{text}\n\nx\n\n\ny')
   assert replaced == {'carriage returns': 1}
+
+
+@pytest.mark.parametrize(
+  'name, words',
+  [
+    ('wiki_lead', 'did you mean wiki_leads'),
+    ('synthetic:bracket', 'not a corpus'),
+    ('text:', 'not a corpus'),
+    ('text:{}/none', 'no such file or folder'),
+    ('text:{}', 'the folder holds no .txt'),
+  ],
+)
+def test_a_name_is_refused_without_reading_anything_as_it_is_on_opening(name, words, tmp_path):
+  for check in (sources.check_name, lambda name: sources.open_corpus(name, tmp_path)):
+    with pytest.raises(DataError, match=words):
+      check(name.format(tmp_path))
+
+
+def test_every_corpus_passes_the_check_of_its_name(tmp_path, monkeypatch):
+  monkeypatch.setattr(tfds_needs.util, 'find_spec', lambda name: name)
+  (tmp_path / 'a.txt').write_text('x')
+  languages = [f'synthetic:{one}' for one in sources.synthetic.LANGUAGES]
+  for name in (*sources.WHEELS, *sources.PAGES, *sources.TFDS, *languages, f'text:{tmp_path}'):
+    sources.check_name(name)
+
+
+def test_tfds_without_its_package_names_the_package(monkeypatch):
+  monkeypatch.setattr(tfds_needs.util, 'find_spec', lambda _: None)
+  for name in (*sources.TFDS, 'tfds:any'):
+    with pytest.raises(DataError, match='pip install tensorflow-datasets'):
+      sources.check_name(name)
+
+
+class DatasetNotFoundError(ValueError):
+  """As TFDS has it, with all its names in the message."""
+
+
+@pytest.mark.parametrize(
+  'error, words',
+  [
+    (
+      ModuleNotFoundError("No module named 'apache_beam'", name='apache_beam'),
+      'package apache_beam',
+    ),
+    (ConnectionError('Max retries exceeded'), 'the network is missing'),
+    (OSError('failed to fetch'), 'its preparation is missing'),
+    (DatasetNotFoundError('Dataset c4 not found.\nAvailable datasets:\n\t- a'), 'its preparation'),
+  ],
+)
+def test_what_tfds_lacks_is_said_first_and_in_one_line(error, words):
+  wrapped = RuntimeError('while preparing')
+  wrapped.__cause__ = error
+  for raised in (error, wrapped):
+    text = str(tfds_needs.missing('c4', raised, 'x'))
+    assert text.index(words) < text.index(type(raised).__name__) and '\n' not in text

@@ -195,7 +195,7 @@ CHANGES = dict(
 
 @pytest.mark.parametrize('name', CHANGES)
 def test_another_config_is_refused_with_the_field_and_no_flag_helps(name, tmp_path):
-  workdir.open_config(tmp_path, resolved(), restart=False)
+  begun(tmp_path)
   before = (tmp_path / 'config.json').read_bytes()
   field = name.replace('__', '.')
   text = refused(workdir.open_config, tmp_path, resolved(**{name: CHANGES[name]}), restart=False)
@@ -220,7 +220,7 @@ def test_another_config_is_refused_with_the_field_and_no_flag_helps(name, tmp_pa
   ],
 )
 def test_what_is_safe_to_change_must_be_named(name, value, allow, tmp_path):
-  workdir.open_config(tmp_path, resolved(), restart=False)
+  begun(tmp_path)
   text = refused(workdir.open_config, tmp_path, resolved(**{name: value}), restart=False)
   assert f'--allow_change={name.replace("__", ".")} accepts it' in text
   workdir.open_config(tmp_path, resolved(**{name: value}), restart=False, allow_change=(allow,))
@@ -229,22 +229,93 @@ def test_what_is_safe_to_change_must_be_named(name, value, allow, tmp_path):
 
 
 def test_no_flag_is_offered_when_it_would_not_be_enough(tmp_path):
-  workdir.open_config(tmp_path, resolved(), restart=False)
+  begun(tmp_path)
   text = refused(
     workdir.open_config, tmp_path, resolved(steps=5, seed=1), restart=False, allow_change=('steps',)
   )
   assert 'seed' in text and 'steps' not in text.splitlines()[1] and '--allow_change' not in text
 
 
-def test_a_folder_that_holds_something_else_is_refused_and_moved_aside_on_request(tmp_path):
-  (tmp_path / 'thesis.txt').write_text('years of work')
-  assert '--restart' in refused(workdir.open_config, tmp_path, resolved(), restart=False)
+def begun(folder: Path, **changes):
+  """The folder of a run that has made an update."""
+  workdir.open_config(folder, resolved(**changes), restart=False)
+  (folder / 'metrics.jsonl').write_text('{"step": 0}\n')
+
+
+# What a person may have where a run is to be: none of it is ours to move.
+THEIRS = {
+  'thesis': {'thesis.txt': 'years of work'},
+  'a git repository': {'.git/HEAD': 'ref: refs/heads/main', 'README.md': '# mine'},
+  'a model of Hugging Face': {'config.json': '{"model_type": "bert"}', 'model.safetensors': ''},
+  'an import': {'config.json': json.dumps(resolved()), 'weights.json': '{}'},
+  "somebody's config": {'config.json': '{"compilerOptions": {}}'},
+  'a damaged config': {'config.json': '{"name": ', 'metrics.jsonl': '{"step": 0}\n'},
+  'checkpoints alone': {'checkpoints/step_00000004/manifest.json': '{}'},
+  'a sweep': {'sweep.json': '{}', 'bert_tiny-1234/config.json': json.dumps(resolved())},
+}
+
+
+@pytest.mark.parametrize('what', THEIRS)
+@pytest.mark.parametrize('restart', [False, True])
+def test_a_folder_that_no_run_of_ours_made_is_refused_and_restart_is_no_way_around(
+  what, restart, tmp_path
+):
+  for name, text in THEIRS[what].items():
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+  for step in (workdir.check_config, workdir.open_config):
+    assert '--restart' not in refused(step, tmp_path, resolved(), restart=restart)
+  found = {str(p.relative_to(tmp_path)): p.read_text() for p in tmp_path.rglob('*') if p.is_file()}
+  assert found == THEIRS[what]
+
+
+def test_restart_moves_what_a_run_wrote_and_nothing_else(tmp_path):
+  begun(tmp_path)
+  (tmp_path / 'notes.txt').write_text('mine')
+  (tmp_path / 'checkpoints').mkdir()
   said = []
-  workdir.open_config(tmp_path, resolved(), restart=True, say=said.append)
-  assert next(tmp_path.glob('before-*/thesis.txt')).read_text() == 'years of work'
-  assert 'before-' in said[0]
+  workdir.open_config(tmp_path, resolved(seed=1), restart=True, say=said.append)
+  assert 'before-1' in said[0] and (tmp_path / 'notes.txt').read_text() == 'mine'
+  assert {path.name for path in (tmp_path / 'before-1').iterdir()} == {
+    'config.json',
+    'metrics.jsonl',
+    'checkpoints',
+  }
   workdir.open_config(tmp_path, resolved(seed=1), restart=True)
   assert len(list(tmp_path.glob('before-*'))) == 2
+
+
+@pytest.mark.parametrize(
+  'left',
+  [
+    (),
+    ('data.json', 'plan.json', 'initial.json', 'tokenizer.json', 'software.json'),
+    ('data.json', 'metrics.jsonl', 'checkpoints/step_00000000/manifest.json'),
+  ],
+)
+def test_a_start_without_a_step_does_not_block_the_corrected_command(left, tmp_path):
+  workdir.open_config(tmp_path, resolved(batch_size=64), restart=False)
+  for name in left:
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text('')
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  assert {path.name for path in tmp_path.iterdir()} == {'config.json', 'before-1'}
+  assert json.loads((tmp_path / 'config.json').read_text()) == resolved()
+  # the same config goes on where it was, with the data that are there now
+  workdir.check_fingerprint(tmp_path, dict(data='a'))
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  workdir.check_fingerprint(tmp_path, dict(data='b'))
+
+
+@pytest.mark.parametrize(
+  'name', ['metrics.jsonl', 'checkpoints/step_00000004/manifest.json', 'result.json']
+)
+def test_a_run_that_made_a_step_is_never_replaced_in_silence(name, tmp_path):
+  workdir.open_config(tmp_path, resolved(), restart=False)
+  (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+  (tmp_path / name).write_text('{"step": 0}\n')
+  for step in (workdir.check_config, workdir.open_config):
+    assert 'seed: was 0, now 1' in refused(step, tmp_path, resolved(seed=1), restart=False)
 
 
 @pytest.mark.parametrize('text', ['', '{"name": ', '[]'])

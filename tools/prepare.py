@@ -53,6 +53,10 @@ def main():
       '--beam is for a runner of Apache Beam: add --runner=DirectRunner, or leave it out.'
     )
 
+  from data import checks
+
+  checks.check_inputs(flags.config.data)
+
   from data.report import format_report
   from runtime.console import Console
   from training import budget

@@ -53,20 +53,21 @@ def train(
   distributed.agree(check.flatten(resolved) | software.versions() | code)
   with distributed.held_by_first(lambda: lock.locked(directory, console.say)) as release:
     stop.on_exit(release)
-    distributed.from_first(
-      lambda: workdir.open_config(
-        directory, resolved, restart=restart, allow_change=allow_change, say=console.say
-      )
-    )
+    asked = dict(restart=restart, allow_change=allow_change)
+    distributed.from_first(lambda: workdir.check_config(directory, resolved, **asked))
     lock.check_shared(directory)
     devices = sharding.find_devices(config.platform)
     meshes.check(config, len(devices), jax.process_count(), devices[0].platform)
     faults.mark(directory, 'data')
     experiment = distributed.first_then_others(lambda: build_experiment(config, console.stage))
     mesh = sharding.make_mesh(config.mesh)
-    _note(experiment, directory, mesh, console)
+    console.say(format_report(experiment.prepared.report))
     faults.mark(directory, 'proof')
     _prove_masks(experiment, console)
+    distributed.from_first(
+      lambda: workdir.open_config(directory, resolved, **asked, say=console.say)
+    )
+    _note(experiment, directory, mesh, console)
     advice = out_of_memory.explained(experiment, directory, mesh)
     with jax.set_mesh(mesh), Watchdog(config.watchdog_seconds) as watchdog, advice:
       consensus = distributed.StepConsensus(mesh, stop.requested.is_set)
@@ -177,7 +178,6 @@ def _note(experiment: Experiment, directory: epath.Path, mesh, console: Console)
     (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
 
   distributed.from_first(note)
-  console.say(format_report(prepared.report))
 
 
 def _prove_masks(experiment: Experiment, console: Console):

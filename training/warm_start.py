@@ -33,6 +33,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   Raises:
     StateError: `source` has no parameters, another tokenizer, or a trunk of another shape.
   """
+  workdir.check_init_from(source)
   folder = epath.Path(storage.resolve_path(source, 'config.init_from'))
   _same_tokenizer(folder, experiment)
   config = workdir.read_config(source)
@@ -86,10 +87,6 @@ def _common(path: str) -> bool:
 
 def _same_tokenizer(folder: epath.Path, experiment: Experiment):
   """Raises StateError unless `folder` was trained with this run's tokenizer."""
-  if not (folder / 'config.json').exists():
-    raise StateError(
-      f'config.init_from={folder} is not the folder of a run: it has no config.json.'
-    )
   if (folder / 'data.json').exists():
     theirs = json.loads((folder / 'data.json').read_text())['tokenizer']
   elif (folder / 'tokenizer.json').exists():

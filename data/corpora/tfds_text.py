@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 
 import tensorflow_datasets as tfds
 
+from data.corpora import tfds_needs
 from data.errors import DataError
 
 TEXT_FEATURES = ('text', 'book_text')
@@ -51,11 +52,7 @@ def _prepared(name: str):
     builder = tfds.builder(name, file_format='array_record')
     builder.download_and_prepare()
   except Exception as error:  # TFDS raises any: no network, no Beam, no disk, an unknown name
-    raise DataError(
-      f'tfds:{name} could not be prepared ({type(error).__name__}: {str(error).strip()[:300]}). '
-      'Prepare it where its needs are met (docs/data.md has the command) and set TFDS_DATA_DIR, or '
-      'use another data.corpus'
-    ) from error
+    raise tfds_needs.missing(name, error, 'use another data.corpus') from error
   if 'train' not in builder.info.splits:
     raise DataError(f'tfds:{name} has no split named train, but {", ".join(builder.info.splits)}')
   return builder

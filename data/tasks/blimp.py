@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import NamedTuple
 import zipfile
 
-import tensorflow_datasets as tfds
-
+from data.corpora import tfds_needs
 from data.errors import DataError
 
+_INSTEAD = 'give the folder that holds blimp/BLiMP.zip: --task_data=DIR'
 # in the order of Pair
 _FIELDS = ('UID', 'linguistics_term', 'field', 'sentence_good', 'sentence_bad')
 
@@ -89,10 +89,15 @@ def _pair(line: str | dict, where: str) -> Pair:
 
 def _from_tfds(progress) -> Iterable[tuple[str, Iterable]]:
   """(name, numbered rows) of each paradigm, by name."""
+  tfds_needs.check_installed(
+    'blimp without --task_data=DIR, the folder that holds blimp/BLiMP.zip,'
+  )
+  import tensorflow_datasets as tfds  # takes seconds, and most uses read files
+
   try:
     names = sorted(tfds.builder_cls('blimp').builder_configs)
   except Exception as error:  # TFDS raises anything here
-    raise _unprepared('blimp', error) from error
+    raise tfds_needs.missing('blimp', error, _INSTEAD) from error
   for number, name in enumerate(names, 1):
     if progress is not None:
       progress('preparing tfds:blimp', number, len(names))
@@ -101,14 +106,5 @@ def _from_tfds(progress) -> Iterable[tuple[str, Iterable]]:
       builder.download_and_prepare()
       source = builder.as_data_source('train')
     except Exception as error:  # no network, no TensorFlow to prepare it with, no disk
-      raise _unprepared(f'blimp/{name}', error) from error
+      raise tfds_needs.missing(f'blimp/{name}', error, _INSTEAD) from error
     yield f'tfds:blimp/{name}', ((n + 1, source[n]) for n in range(len(source)))
-
-
-def _unprepared(name: str, error: Exception) -> DataError:
-  reason = f'{type(error).__name__}: {str(error).strip()[:300]}'
-  return DataError(
-    f'tfds:{name} could not be prepared ({reason}). Prepare it where its needs are met (network '
-    'and TensorFlow, once) and set TFDS_DATA_DIR, or give the folder that holds blimp/BLiMP.zip: '
-    '--task_data=DIR.'
-  )

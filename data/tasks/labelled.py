@@ -18,6 +18,7 @@ from types import ModuleType
 
 import numpy as np
 
+from data.corpora import tfds_needs
 from data.errors import DataError
 from data.tasks.files import Example
 
@@ -120,6 +121,7 @@ def _from_tfds(name: str, classes: tuple[str, ...]) -> dict[str, list[Example]]:
     raise DataError(
       f'{name} is not in TensorFlow Datasets (only {", ".join(there)} are): give a folder of files'
     )
+  tfds_needs.check_installed(f'--task_data=tfds, for {name},')
   import tensorflow_datasets as tfds  # takes seconds, and most uses read files
 
   try:
@@ -130,11 +132,7 @@ def _from_tfds(name: str, classes: tuple[str, ...]) -> dict[str, list[Example]]:
     names = builder.info.features['label'].names
     sources = {split: builder.as_data_source(split) for split in ('train', 'validation')}
   except Exception as error:  # TFDS raises anything here: no network, no disk, a set that moved
-    raise DataError(
-      f'tfds glue/{name} could not be prepared ({type(error).__name__}: '
-      f'{str(error).strip()[:200]}). Prepare it where there is a network and set TFDS_DATA_DIR, or '
-      'give a folder of files'
-    ) from error
+    raise tfds_needs.missing(f'glue/{name}', error, 'give a folder of files') from error
   if sorted(names) != sorted(classes):
     raise DataError(f'tfds glue/{name} has the labels {names}, expected {list(classes)}')
   index = [classes.index(label) for label in names]

@@ -168,6 +168,21 @@ class Tokenizer:
     return ids
 
 
+def check_path(path: str | Path) -> epath.Path:
+  """The path of a tokenizer with ~ expanded.
+
+  Raises:
+    DataError: there is no such file.
+  """
+  path = epath.Path(path).expanduser()
+  if not path.exists():
+    raise DataError(
+      f'data.tokenizer={str(path)!r}: no such file; it is wordpiece, bpe, words or characters, '
+      'trained on the corpus, or the path of a vocab.txt or tokenizer.json'
+    )
+  return path
+
+
 def load(path: str | Path, lowercase: bool) -> Tokenizer:
   """A tokenizer from a file: BERT's `vocab.txt`, or a `tokenizer.json`.
 
@@ -177,12 +192,7 @@ def load(path: str | Path, lowercase: bool) -> Tokenizer:
   Raises:
     DataError: there is no such file, or it is no tokenizer.
   """
-  path = epath.Path(path).expanduser()
-  if not path.exists():
-    raise DataError(
-      f'data.tokenizer={str(path)!r}: no such file; it is wordpiece, bpe, words or characters, '
-      'trained on the corpus, or the path of a vocab.txt or tokenizer.json'
-    )
+  path = check_path(path)
   try:
     text = path.read_text()
     if path.suffix == '.json':
