@@ -73,7 +73,7 @@ def get_config() -> ml_collections.ConfigDict:
     kv_heads=0,  # G, key/value heads; 0 = H
     head_width=0,  # K; 0 = D / H
     feed_forward=3_072,  # F
-    embedding_width=0,  # E, factorised embeddings (ALBERT); 0 = D
+    embedding_width=0,  # E, embeddings projected to D (ALBERT); 0 = D, without projection
     max_length=512,  # rows of the position table
     positions='learned',  # learned | sinusoidal | rotary | none
     position_offset=0,  # first row in use of the position table (RoBERTa: 2)

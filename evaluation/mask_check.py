@@ -121,7 +121,7 @@ class _Probe:
       kv_heads=2 if config.G == config.heads else 1,
       head_width=4,
       feed_forward=8,
-      embedding_width=4 if config.E != config.width else 0,
+      embedding_width=4 if config.projected else 0,
       max_length=_T + config.position_offset,
       dropout=0.0,
       attention_dropout=0.0,

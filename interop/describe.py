@@ -152,5 +152,4 @@ def _resolved(fields: dict[str, Any]) -> dict[str, Any]:
   return fields | dict(
     kv_heads=fields['kv_heads'] or fields['heads'],
     head_width=fields['head_width'] or fields['width'] // fields['heads'],
-    embedding_width=fields['embedding_width'] or fields['width'],
   )

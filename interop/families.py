@@ -1,43 +1,29 @@
 """How a Hugging Face config.json becomes a ModelConfig: one table per model family.
 
 Every key of a config.json is read, or must have the one value that this network implements, or is
-known to change no result. Any other key is refused by name: ignoring a key that matters would give
-wrong outputs without an error.
+known to change no result (interop/keys.py). Any other key is refused by name: ignoring a key that
+matters would give wrong outputs without an error.
 """
 
 import dataclasses
 from typing import Any
 
-from interop import names
+from interop import keys, names
 from runtime.errors import WeightsError
 
 ACTIVATIONS = dict(
   gelu='gelu',
+  gelu_python='gelu',
   gelu_new='gelu_tanh',
   gelu_pytorch_tanh='gelu_tanh',
   gelu_fast='gelu_tanh',
+  gelu_accurate='gelu_tanh',
   relu='relu',
   relu2='relu_squared',
   silu='silu',
   swish='silu',
 )
 _LARGEST = 1 << 24  # upper limit of any size in a config.json, against nonsense; a choice
-
-# Keys that do not change what the network computes from token ids.
-_INERT = frozenset(
-  """
-  _name_or_path architectures bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id
-  mask_token_id decoder_start_token_id transformers_version torch_dtype dtype use_cache
-  gradient_checkpointing model_type id2label label2id problem_type finetuning_task
-  task_specific_params classifier_dropout classifier_dropout_prob output_attentions
-  output_hidden_states output_past return_dict torchscript tokenizer_class language license
-  summary_type summary_use_proj summary_activation summary_proj_to_labels summary_first_dropout
-  n_ctx embd_pdrop seq_classif_dropout qa_dropout tie_weights_ sinusoidal_pos_embds num_labels
-  pretraining_tp chunk_size_feed_forward directionality pooler_fc_size pooler_num_attention_heads
-  pooler_num_fc_layers pooler_size_per_head pooler_type down_scale_factor gap_size
-  net_structure_type num_memory_blocks is_llama_config rope_interleaved
-""".split()
-)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -48,11 +34,13 @@ class Family:
     mask: the attention mask of the family, as in `config.mask`.
     read: our field -> (their key, their default).
     fixed: our field -> the value that it has in every model of the family.
-    must: their key -> the values that this network implements; the key may also be absent.
+    must: their key -> the values that this network implements; the key may also be absent. Beside
+      `keys.MUST`, which all families share.
     heads: names of models.heads.HEADS that a model of the family may have, each with a tensor whose
       presence shows it (None: every model has the head).
     table: our parameter paths -> their names (interop/names.py).
     prefix: what the trunk's names begin with in a model with a head.
+    aliases: other names of keys that transformers takes -> their key.
     conv: kernels are stored input x output (GPT-2's Conv1D), not output x input (torch's Linear).
   """
 
@@ -63,6 +51,7 @@ class Family:
   heads: dict[str, str | None]
   table: dict[str, str]
   prefix: str
+  aliases: dict[str, str] = dataclasses.field(default_factory=dict)
   conv: bool = False
 
 
@@ -92,10 +81,6 @@ _ENCODER = dict(
 _ABSOLUTE = dict(
   position_embedding_type=('absolute',),
   is_decoder=(False,),
-  add_cross_attention=(False,),
-  cross_attention_hidden_size=(None,),
-  pruned_heads=({}, None),
-  is_encoder_decoder=(False,),
 )
 
 FAMILIES: dict[str, Family] = dict(
@@ -124,7 +109,8 @@ FAMILIES: dict[str, Family] = dict(
     fixed=_ENCODER | dict(segment_types=0, norm_epsilon=1e-12, classifier_activation='relu'),
     table=names.DISTILBERT,
     prefix='distilbert.',
-    must=dict(pruned_heads=({}, None), is_encoder_decoder=(False,)),
+    must=dict(is_decoder=(False,)),
+    aliases=dict(hidden_size='dim', num_attention_heads='n_heads', num_hidden_layers='n_layers'),
     read=dict(
       vocab_size=('vocab_size', 30522),
       layers=('n_layers', 6),
@@ -190,9 +176,13 @@ FAMILIES: dict[str, Family] = dict(
       scale_attn_weights=(True,),
       scale_attn_by_inverse_layer_idx=(False,),
       reorder_and_upcast_attn=(False,),
-      add_cross_attention=(False,),
-      is_encoder_decoder=(False,),
-      pruned_heads=({}, None),
+      is_decoder=(False, True),
+    ),
+    aliases=dict(
+      hidden_size='n_embd',
+      max_position_embeddings='n_positions',
+      num_attention_heads='n_head',
+      num_hidden_layers='n_layer',
     ),
     heads=dict(clm=None),
   ),
@@ -230,9 +220,7 @@ FAMILIES: dict[str, Family] = dict(
     must=dict(
       attention_bias=(False,),
       mlp_bias=(False,),
-      rope_scaling=(None,),
-      is_encoder_decoder=(False,),
-      pruned_heads=({}, None),
+      is_decoder=(False, True),
     ),
     heads=dict(clm=None),
   ),
@@ -255,22 +243,10 @@ def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
       f'{where} is of model_type {kind!r}; these can be read: {", ".join(FAMILIES)}.'
     )
   family = FAMILIES[kind]
-  theirs = _rotary(theirs, where) if kind == 'llama' else theirs
-  for key, allowed in family.must.items():
-    if key in theirs and theirs[key] not in allowed:
-      raise WeightsError(
-        f'{where} has {key}={theirs[key]!r}, which changes what the model computes; this network '
-        f'has {key}={allowed[0]!r} only.'
-      )
-  known = _INERT | family.must.keys() | {key for key, _ in family.read.values()}
-  unknown = sorted(
-    key for key, value in theirs.items() if key not in known and value not in (None, False, {}, [])
-  )
-  if unknown:
-    raise WeightsError(
-      f'{where} has keys that are not known here: {", ".join(map(repr, unknown))}. They may change '
-      'what the model computes, so they are not ignored. Remove them if you know that they do not.'
-    )
+  theirs = keys.rename(theirs, family.aliases, where)
+  theirs = keys.rotary(theirs, where) if family.fixed['positions'] == 'rotary' else theirs
+  read = {'transformers_weights', *(key for key, _ in family.read.values())}
+  keys.check(theirs, family.must, read, where)
   fields = dict(family.fixed)
   for ours, (key, default) in family.read.items():
     fields[ours] = _value(ours, key, theirs.get(key, default), default, where)
@@ -298,20 +274,3 @@ def _value(ours: str, key: str, value: Any, default: Any, where: str) -> Any:
   if too_large or kind is float and not 0 <= value <= 1e9:
     raise WeightsError(f'{where} has {key}={value!r}, which is out of range.')
   return value
-
-
-def _rotary(theirs: dict[str, Any], where: str) -> dict[str, Any]:
-  """Moves the base of rotary positions from `rope_parameters`, where transformers 5 writes it."""
-  rope = theirs.get('rope_parameters')
-  if rope is None:
-    return theirs
-  if (
-    not isinstance(rope, dict)
-    or rope.keys() - {'rope_type', 'rope_theta'}
-    or rope.get('rope_type') != 'default'
-  ):
-    raise WeightsError(
-      f'{where} has rope_parameters={rope!r}; this network has rope_type "default" only.'
-    )
-  rest = {key: value for key, value in theirs.items() if key != 'rope_parameters'}
-  return rest | dict(rope_theta=rope.get('rope_theta', 1e4))

@@ -18,6 +18,8 @@ from runtime.errors import WeightsError
 
 _PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.pickle', '.npy', '.npz', '.h5', '.msgpack')
 _JSON_BYTES = 64 << 20  # limit; the index of a large model has some hundred thousand names
+_WHOLE, _INDEX_ENDING = 'model.safetensors', '.safetensors.index.json'
+_INDEX = f'model{_INDEX_ENDING}'
 _DTYPES = ('F64', 'F32', 'F16', 'BF16')
 
 
@@ -53,19 +55,27 @@ def read_json(path: Path) -> dict[str, Any]:
   return value
 
 
-def open_tensors(directory: Path) -> dict[str, Tensor]:
+def open_tensors(directory: Path, named: str | None = None) -> dict[str, Tensor]:
   """Returns the floating-point tensors of a directory by name, from one safetensors file or many.
+
+  Args:
+    named: as `weight_files` takes it.
 
   Raises:
     WeightsError: there is no safetensors file, or one is damaged or outside the directory.
   """
   tensors: dict[str, Tensor] = {}
-  for path in _files(directory):
+  for path in weight_files(directory, named):
     for name, tensor in _open(path):
       if name in tensors:
         raise WeightsError(f'{path} holds {name}, which another file of {directory} holds too.')
       tensors[name] = tensor
   return tensors
+
+
+def equal(one: Tensor, other: Tensor) -> bool:
+  """Whether two tensors have the same shape and values."""
+  return one.shape == other.shape and np.array_equal(one.read(), other.read())
 
 
 def save_tensors(tensors: dict[str, np.ndarray], path: Path):
@@ -74,24 +84,61 @@ def save_tensors(tensors: dict[str, np.ndarray], path: Path):
   save_file(contiguous, path, metadata=dict(format='pt'))
 
 
-def _files(directory: Path) -> list[Path]:
-  """Returns the safetensors files of a directory: those in its index, or the only one."""
-  whole, index = directory / 'model.safetensors', directory / 'model.safetensors.index.json'
-  if index.exists():
-    names = read_json(index).get('weight_map')
-    if not isinstance(names, dict) or not all(isinstance(name, str) for name in names.values()):
-      raise WeightsError(f'{index} has no weight_map from tensors to files.')
-    return [_contained(directory, name) for name in sorted(set(names.values()))]
-  if whole.exists():
-    return [_contained(directory, whole.name)]
-  pickles = sorted(path.name for path in directory.iterdir() if path.suffix in _PICKLES)
-  if pickles:
+def weight_files(directory: Path, named: str | None = None) -> list[Path]:
+  """Returns the safetensors files of a directory that are read, in the order of transformers 5.
+
+  The file that config.json names, else model.safetensors, else those in the index. Nothing beside
+  them is read: no pytorch_model.bin, no other variant (model.fp16.safetensors).
+
+  Args:
+    named: `transformers_weights` of config.json.
+
+  Raises:
+    WeightsError: there is none, or one is not within the directory.
+  """
+  if (directory / 'adapter_config.json').exists():
     raise WeightsError(
-      f'{directory} has no model.safetensors, only {", ".join(pickles[:3])}. Such files can run '
-      'code when they are opened, so they are not. Where you trust them, save the model anew with '
+      f'{directory} has an adapter (adapter_config.json), which is not applied here. Merge it into '
+      'the weights with peft (merge_and_unload), or remove the file.'
+    )
+  if named is not None:
+    if not isinstance(named, str) or not named.endswith(('.safetensors', _INDEX_ENDING)):
+      raise WeightsError(f'{directory} names transformers_weights={named!r}; it is no safetensors.')
+    index = named.endswith(_INDEX_ENDING)
+    return _indexed(directory, named) if index else [_contained(directory, named)]
+  if (directory / _WHOLE).exists():
+    return [_contained(directory, _WHOLE)]
+  if (directory / _INDEX).exists():
+    return _indexed(directory, _INDEX)
+  raise WeightsError(_no_weights(directory))
+
+
+def _indexed(directory: Path, name: str) -> list[Path]:
+  """Returns the files in an index of safetensors files."""
+  index = directory / name
+  files = read_json(index).get('weight_map')
+  if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
+    raise WeightsError(f'{index} has no weight_map from tensors to files.')
+  return [_contained(directory, file) for file in sorted(set(files.values()))]
+
+
+def _no_weights(directory: Path) -> str:
+  """Returns why a directory has no weights that can be read."""
+  beside = sorted(path.name for path in directory.iterdir())
+  variants = [name for name in beside if name.startswith('model.') and '.safetensors' in name]
+  pickles = [name for name in beside if name.endswith(_PICKLES)]
+  if variants:
+    return (
+      f'{directory} has no {_WHOLE}, only a variant of it: {", ".join(variants[:3])}. Rename the '
+      f'one you want to {_WHOLE}.'
+    )
+  if pickles:
+    return (
+      f'{directory} has no {_WHOLE}, only {", ".join(pickles[:3])}. Such files can run code when '
+      'they are opened, so they are not. Where you trust them, save the model anew with '
       'transformers: model.save_pretrained(DIR, safe_serialization=True).'
     )
-  raise WeightsError(f'{directory} has neither model.safetensors nor model.safetensors.index.json.')
+  return f'{directory} has neither {_WHOLE} nor {_INDEX}.'
 
 
 def _contained(directory: Path, name: str) -> Path:

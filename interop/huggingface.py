@@ -5,12 +5,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from interop import files, ties
 from interop.families import Family
 from interop.files import Tensor
 from runtime.errors import WeightsError
 
 # Ends of names of constants that some files hold and the code recomputes.
 _CONSTANTS = ('position_ids', '.attn.bias', '.attn.masked_bias', 'rotary_emb.inv_freq')
+_OLD_ENDS = {'LayerNorm.gamma': 'LayerNorm.weight', 'LayerNorm.beta': 'LayerNorm.bias'}
 _HEADLESS = ('embeddings', 'trunk', 'pool')  # parameters of a model without a head
 # Suffix of a class of transformers for fine-tuning -> our head.
 CLASSIFIERS = dict(
@@ -58,22 +60,29 @@ def stored_as(family: Family, path: str) -> StoredAs:
   )
 
 
-def plain_names(family: Family, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def plain_names(family: Family, tensors: dict[str, Tensor], where: str) -> dict[str, Tensor]:
   """Returns the tensors under current names without the trunk's prefix.
 
-  Old files have TensorFlow's names for a norm's weight and bias: gamma and beta.
+  Old files have TensorFlow's names for a norm's weight and bias, `LayerNorm.gamma` and `.beta`.
+
+  Args:
+    where: the directory, for messages.
+
+  Raises:
+    WeightsError: two names are those of one tensor, and their values differ.
   """
-
-  def plain(name: str) -> str:
-    name = name.removeprefix(family.prefix)
-    for old, new in (('.gamma', '.weight'), ('.beta', '.bias')):
-      name = name.removesuffix(old) + new if name.endswith(old) else name
-    return name
-
-  named = {plain(name): tensor for name, tensor in tensors.items()}
-  for name in [name for name in named if name.endswith('.decoder.bias')]:
-    # Of the two output biases, `.decoder.bias` is the one in use; the other is a copy, or unused.
-    named[name.replace('.decoder.bias', '.bias')] = named.pop(name)
+  named: dict[str, Tensor] = {}
+  origin: dict[str, str] = {}
+  for name in sorted(tensors):
+    plain = name.removeprefix(family.prefix)
+    for old, new in _OLD_ENDS.items():
+      plain = plain.removesuffix(old) + new if plain.endswith(old) else plain
+    if plain in named and not files.equal(named[plain], tensors[name]):
+      raise WeightsError(
+        f'{where} holds one tensor under two names, with different values: {origin[plain]} and '
+        f'{name}. Remove the wrong one.'
+      )
+    named[plain], origin[plain] = tensors[name], name
   return named
 
 
@@ -120,7 +129,7 @@ def import_parameters(
   Args:
     shapes: shape of every parameter of the network, by path; those of blocks begin with L unless
       layers are shared.
-    tensors: as `plain_names` returns them.
+    tensors: as `ties.resolve` returns them.
     where: the directory, for messages.
 
   Raises:
@@ -149,9 +158,6 @@ def import_parameters(
         params[path] = np.stack(layers)
       else:
         params[path] = _ours(family, stored, tensors[names[0]].read(), shapes[path])
-    # Some files store a tied output a second time. An exact copy may be left over.
-    originals = [params[path] for path in ('embeddings/token', 'mlm/bias') if path in params]
-    left = [name for name in left if not _is_copy(tensors[name], originals)]
   if missing or misshapen or left:
     raise WeightsError(
       '\n'.join(
@@ -184,14 +190,11 @@ def export_parameters(family: Family, params: dict[str, np.ndarray]) -> dict[str
     for layer, part in enumerate(x if '{}' in stored.name else [x]):
       name = ('' if of_head else prefix) + stored.name.format(layer)
       found.setdefault(name, []).append((stored, part))
-  return {name: _theirs(family, parts) for name, parts in found.items()}
-
-
-def _is_copy(tensor: Tensor, originals: list[np.ndarray]) -> bool:
-  for x in originals:
-    if tensor.shape == x.shape and np.array_equal(tensor.read(), x):
-      return True
-  return False
+  theirs = {name: _theirs(family, parts) for name, parts in found.items()}
+  copy = ties.bias_copy(family)
+  if copy and 'mlm/kernel' in params:  # an output of its own reads the copy
+    theirs[copy] = theirs[family.table['mlm/bias']]
+  return theirs
 
 
 def _stored_shape(family: Family, stored: StoredAs, shape: tuple[int, ...]) -> tuple[int, ...]:

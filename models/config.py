@@ -68,3 +68,8 @@ class ModelConfig:
   def E(self) -> int:
     """Width of the embedding table; below `width` if it is factorised (ALBERT)."""
     return self.embedding_width or self.width
+
+  @property
+  def projected(self) -> bool:
+    """Whether embeddings are projected from E to D: ALBERT does so where E = D, too."""
+    return self.embedding_width > 0

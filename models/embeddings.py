@@ -16,7 +16,7 @@ _POSITION_SCALE = 0.02
 
 
 class Embeddings(nn.Module):
-  """Token + position + sentence-type embeddings; projected to D when they are narrower."""
+  """Token + position + sentence-type embeddings; projected to D if they have their own width."""
 
   config: ModelConfig
 
@@ -30,7 +30,7 @@ class Embeddings(nn.Module):
       self.type_CxE = self._table('type', 'C', config.segment_types, scale)
     if config.embedding_norm:
       self.norm = Norm(config, 'E')
-    if config.E != config.width:
+    if config.projected:
       self.projection = Linear(config, 'E', 'D', (config.E, config.width))
 
   def __call__(
@@ -57,7 +57,7 @@ class Embeddings(nn.Module):
       key_B = row_keys(self.make_rng('dropout'), row_B)
       x_BxTxE = dropout(key_B, x_BxTxE, config.dropout)
     x_BxTxE = keep_rows(x_BxTxE)
-    return self.projection(x_BxTxE) if config.E != config.width else x_BxTxE
+    return self.projection(x_BxTxE) if config.projected else x_BxTxE
 
   def _table(self, name: str, letter: str, rows: int, scale: float) -> jax.Array:
     init = kernel_init(self.config, scale=scale)

@@ -36,7 +36,7 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
 
   keys_and_values = D * G * K * 2
   rest_of_layer = D * H * K * 2 + D * F * (3 if config.gated else 2) + 2 * T * H * K
-  forward = config.layers * (keys_and_values + rest_of_layer) + (E * D if E != D else 0)
+  forward = config.layers * (keys_and_values + rest_of_layer) + (E * D if config.projected else 0)
   read = sum(positions.values())  # positions of the last layer that heads read, per row
   if config.selective and heads and all(count < T for count in positions.values()):
     forward -= (1 - min(1, read / T)) * rest_of_layer  # of the last layer

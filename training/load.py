@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+import warnings
 
 from etils import epath
 import jax
@@ -10,7 +11,7 @@ from configs import base
 from configs.schema import check, grid
 from data.tokens import tokenizer as tokenizers
 from inference.model import Model
-from interop import families, files, huggingface
+from interop import families, files, huggingface, ties
 from models.config import ModelConfig
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
 from parallel import sharding
@@ -65,11 +66,15 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
   """
   theirs = files.read_json(directory / 'config.json')
   family, fields = families.read(theirs, str(directory / 'config.json'))
-  tensors = huggingface.plain_names(family, files.open_tensors(storage.local(directory)))
+  opened = files.open_tensors(storage.local(directory), theirs.get('transformers_weights'))
+  plain = huggingface.plain_names(family, opened, str(directory))
+  tensors, tie, notes = ties.resolve(family, plain, fields['tie_embeddings'])
+  for note in notes:
+    warnings.warn(f'{directory}: {note}', stacklevel=2)
   classes = theirs.get('architectures')
   architecture = str(classes[0]) if isinstance(classes, list) and classes else ''
   heads = huggingface.heads_in(family, tensors, architecture)
-  fields |= huggingface.classes_in(family, tensors, heads)
+  fields |= huggingface.classes_in(family, tensors, heads) | dict(tie_embeddings=tie)
   config = ModelConfig(**base.get_config().model.to_dict() | fields)
   mask = mask or family.mask
   network = make_network(config, mask=mask, packed=False, heads=heads)
