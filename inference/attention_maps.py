@@ -1,4 +1,4 @@
-"""What a network attends to in a text: as arrays, as a picture, as a page."""
+"""What a network attends to in a text: as arrays and as a page."""
 
 import base64
 import json
@@ -10,6 +10,7 @@ import numpy as np
 
 from configs.schema.check import ConfigError
 from inference.model import Model
+from models.masks import self_attention_mask
 
 LONGEST = 256  # tokens; a page of more would neither open fast nor be read
 
@@ -21,6 +22,8 @@ class AttentionMaps(NamedTuple):
     title: of the model, for people.
     weight_LxHxTxT: float32; the last axis is the key, and sums to 1.
     word_T: number of the word that a token belongs to.
+    special_T: bool; put around the text, not part of it.
+    visible_TxT: bool; whether the mask lets the query see the key.
   """
 
   title: str
@@ -28,6 +31,8 @@ class AttentionMaps(NamedTuple):
   word_T: list[int]
   mask: str
   weight_LxHxTxT: Any
+  special_T: Any
+  visible_TxT: Any
 
 
 def attention_maps(model: Model, text: str) -> AttentionMaps:
@@ -38,11 +43,9 @@ def attention_maps(model: Model, text: str) -> AttentionMaps:
   """
   tokenizer = model.need_tokenizer()
   ids = tokenizer.encode([text])[0]
-  row_T = [
-    *([tokenizer.bos] if model.add_bos or not len(ids) else []),
-    *map(int, ids),
-    *([tokenizer.eos] if 'clm' not in model.heads else []),
-  ]
+  before = [tokenizer.bos] if model.add_bos or not len(ids) else []
+  after = [tokenizer.eos] if 'clm' not in model.heads else []
+  row_T = [*before, *map(int, ids), *after]
   longest = min(model.context, LONGEST)
   if len(row_T) > longest:
     raise ConfigError(f'the text has {len(row_T):,} tokens; {longest} can be shown of this model.')
@@ -64,6 +67,32 @@ def attention_maps(model: Model, text: str) -> AttentionMaps:
     word_T,
     model.mask,
     np.asarray(inside['weights'])[:, 0],
+    np.array([True] * len(before) + [False] * len(ids) + [True] * len(after)),
+    _visible(model.mask, batch['segment']),
+  )
+
+
+def _visible(mask: str, segment_1xT) -> np.ndarray:
+  """visible_TxT of one text under a mask."""
+  T = segment_1xT.shape[1]
+  return np.asarray(self_attention_mask(mask, segment_1xT, packed=False).dense(T, T))[0]
+
+
+def without_special(maps: AttentionMaps) -> AttentionMaps:
+  """The same weights, not scaled up, without the rows and columns of special tokens.
+
+  Raises:
+    ConfigError: there are no other tokens.
+  """
+  keep_T = np.flatnonzero(~maps.special_T)
+  if not len(keep_T):
+    raise ConfigError('the text has no tokens but special ones: nothing is left to draw.')
+  return maps._replace(
+    tokens=[maps.tokens[t] for t in keep_T],
+    word_T=[maps.word_T[t] for t in keep_T],
+    weight_LxHxTxT=maps.weight_LxHxTxT[:, :, keep_T][..., keep_T],
+    special_T=maps.special_T[keep_T],
+    visible_TxT=maps.visible_TxT[keep_T][:, keep_T],
   )
 
 
@@ -92,8 +121,12 @@ def measures(weight_LxHxTxT):
   return entropy_LxHxT.mean(axis=-1), distance_LxHxT.mean(axis=-1)
 
 
-def page(maps: list[AttentionMaps], text: str) -> str:
-  """One HTML file with everything in it; weights are 16-bit integers, right to 1e-5."""
+def page(maps: list[AttentionMaps], text: str, *, special: bool = True) -> str:
+  """One HTML file with everything in it; weights are 16-bit integers, right to 1e-5.
+
+  Args:
+    special: whether special tokens are shown when the page opens; it has a switch.
+  """
   models = []
   for one in maps:
     entropy_LxH, distance_LxH = measures(one.weight_LxHxTxT)
@@ -104,6 +137,8 @@ def page(maps: list[AttentionMaps], text: str) -> str:
         mask=one.mask,
         tokens=one.tokens,
         words=one.word_T,
+        special=one.special_T.tolist(),
+        visible=[''.join('01'[seen] for seen in row) for row in one.visible_TxT.astype(int)],
         layers=whole.shape[0],
         heads=whole.shape[1],
         entropy=entropy_LxH.round(4).tolist(),
@@ -113,71 +148,5 @@ def page(maps: list[AttentionMaps], text: str) -> str:
     )
   template = Path(__file__).with_name('attention.html').read_text(encoding='utf-8')
   # a token may say </script>
-  data = json.dumps(dict(text=text, models=models)).replace('<', '\\u003c')
+  data = json.dumps(dict(text=text, special=special, models=models)).replace('<', '\\u003c')
   return template.replace('"DATA"', data)
-
-
-def draw(maps: list[AttentionMaps], out: Path, *, layer: int | None, head: int | None, grid: bool):
-  """Writes the figure of one model, or of two beside each other.
-
-  Args:
-    layer: from 0; None = the last one.
-    head: from 0; None = the mean over heads.
-    grid: every head of every layer instead.
-  """
-  import matplotlib
-
-  matplotlib.use('agg')
-  from matplotlib import pyplot
-
-  figure = _grid(pyplot, maps) if grid else _side_by_side(pyplot, maps, layer, head)
-  figure.tight_layout()
-  figure.savefig(out, dpi=150)
-  pyplot.close(figure)
-
-
-def _grid(pyplot, maps: list[AttentionMaps]):
-  """A row a layer, a column a head; the heads of a second model follow those of the first."""
-  L = max(one.weight_LxHxTxT.shape[0] for one in maps)
-  H = sum(one.weight_LxHxTxT.shape[1] for one in maps)
-  figure, axes = pyplot.subplots(L, H, figsize=(1.1 * H + 1, 1.1 * L + 1), squeeze=False)
-  for axis in axes.flat:
-    axis.set_axis_off()
-  column = 0
-  for one in maps:
-    for layer, weight_HxTxT in enumerate(one.weight_LxHxTxT):
-      for head, weight_TxT in enumerate(weight_HxTxT):
-        axis = axes[layer, column + head]
-        axis.imshow(weight_TxT, cmap='viridis', vmin=0)
-        axis.set_title(f'{layer}.{head}', fontsize=7, pad=2)
-    column += one.weight_LxHxTxT.shape[1]
-  figure.suptitle('Every head, as layer.head: ' + ' | '.join(_short(one) for one in maps))
-  return figure
-
-
-def _side_by_side(pyplot, maps: list[AttentionMaps], layer: int | None, head: int | None):
-  """One layer of each model, with its tokens along both axes; all share one scale of colours."""
-  side = max(4.5, 0.32 * max(len(one.tokens) for one in maps))
-  size = (side + 1.5) * len(maps), side + 1
-  figure, axes = pyplot.subplots(1, len(maps), figsize=size, squeeze=False)
-  number = -1 if layer is None else layer
-  layers = [one.weight_LxHxTxT[number] for one in maps]
-  shown = [
-    weight_HxTxT.mean(axis=0) if head is None else weight_HxTxT[head] for weight_HxTxT in layers
-  ]
-  largest = max(weight_TxT.max() for weight_TxT in shown)
-  for axis, one, weight_TxT in zip(axes[0], maps, shown):
-    image = axis.imshow(weight_TxT, cmap='viridis', vmin=0, vmax=largest)
-    axis.set_xticks(range(len(one.tokens)), one.tokens, rotation=90)
-    axis.set_yticks(range(len(one.tokens)), one.tokens)
-    axis.set(xlabel='Key (source)', ylabel='Query (target)')
-    what = 'mean over heads' if head is None else f'head {head}'
-    axis.set_title(f'{_short(one)}\nlayer {number % len(one.weight_LxHxTxT)}, {what}')
-    figure.colorbar(image, ax=axis, fraction=0.046, pad=0.04, label='attention weight')
-  return figure
-
-
-def _short(maps: AttentionMaps) -> str:
-  """The name of a model without its folder and step, and its mask."""
-  path = maps.title.partition(',')[0].partition(' (')[0]
-  return f'{Path(path).name}, {maps.mask}'

@@ -48,7 +48,7 @@ ALLOWED = {
   'tools/claims/schema.py: Path(file)': 'the files of claims/',
   'tools/claims/evidence.py: Path(base.__file__)': 'the configs of this tree',
   'tools/attention.py: Path(flags.out)': 'a picture for the person at this machine',
-  'inference/attention_maps.py: Path(path)': 'the name of a model, cut short',
+  'inference/attention_figure.py: Path(path)': 'the name of a model, cut short',
   "tools/convert.py: to.rglob('*')": 'what it wrote, always to a folder here',
   'tools/embed.py: Path(flags.input)': 'text of a person',
   'tools/embed.py: Path(flags.output)': 'vectors for a person',

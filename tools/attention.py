@@ -4,7 +4,8 @@
 .html is one interactive page that needs no network: every layer and head, what a token attends to
 and what attends to it, words or word pieces. .png is a figure: the mean over the heads of the last
 layer, or --layer, --head, or --grid for every head. --compare=OTHER_WEIGHTS puts a second model
-beside it, --mask=causal the same weights under another mask.
+beside it, --mask=causal the same weights under another mask. Special tokens often take most of the
+weight; --nospecial leaves them out, so that the colours show the words.
 """
 
 import json
@@ -24,6 +25,9 @@ cli.flags.DEFINE_enum(
 cli.flags.DEFINE_integer('layer', None, '.png: which layer, from 0; the last by default.')
 cli.flags.DEFINE_integer('head', None, '.png: which head, from 0; the mean over heads by default.')
 cli.flags.DEFINE_bool('grid', False, '.png: every head of every layer.')
+cli.flags.DEFINE_bool(
+  'special', True, 'Show special tokens; --nospecial leaves them and their weights out.'
+)
 cli.define_json('Print one JSON object: the tokens and the heads of lowest entropy.')
 
 
@@ -39,7 +43,8 @@ def main():
   if flags.compare and flags.mask:
     raise ConfigError('--compare and --mask both ask for the second place: pass one of them.')
 
-  from inference.attention_maps import attention_maps, draw, lowest_entropy_heads, page
+  from inference.attention_figure import draw
+  from inference.attention_maps import attention_maps, lowest_entropy_heads, page
   from runtime import storage
   from runtime.console import Console
   from training import load as loading
@@ -53,13 +58,13 @@ def main():
   elif flags.mask:
     maps.append(attention_maps(loading.load(first, step=flags.step, mask=flags.mask), flags.text))
   if out.suffix == '.html':
-    out.write_text(page(maps, flags.text), encoding='utf-8')
+    out.write_text(page(maps, flags.text, special=flags.special), encoding='utf-8')
   else:
     L, H = (min(sizes) for sizes in zip(*(one.weight_LxHxTxT.shape[:2] for one in maps)))
     for name, number, size in (('layer', flags.layer, L), ('head', flags.head, H)):
       if number is not None and not 0 <= number < size:
         raise ConfigError(f'--{name}={number}: the model has {name}s 0 to {size - 1}.')
-    draw(maps, out, layer=flags.layer, head=flags.head, grid=flags.grid)
+    draw(maps, out, layer=flags.layer, head=flags.head, grid=flags.grid, special=flags.special)
   facts = [
     dict(title=one.title, mask=one.mask, tokens=one.tokens, heads=lowest_entropy_heads(one))
     for one in maps
@@ -69,7 +74,7 @@ def main():
     return
   for one in facts:
     Console().table(
-      f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens): lowest_entropy_heads heads',
+      f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens): heads of lowest entropy',
       {
         f'layer {head["layer"]} head {head["head"]}': f'entropy {head["entropy"]:.3f} nats, '
         f'distance {head["distance"]:.2f} tokens'
