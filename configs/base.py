@@ -126,6 +126,11 @@ def get_config() -> ml_collections.ConfigDict:
     weight_decay=0.01,  # decoupled, times the learning rate; not of biases and norms
     clip=1.0,  # global gradient norm; 0 = off
     average=0.0,  # decay of an exponential average of the parameters; 0 = off
+    # Skips an update whose gradient norm is so many standard deviations above the mean of the last
+    # `skip_window` updates (OLMo: 6 and 128); 0 = off.
+    skip_sigmas=0.0,
+    skip_window=128,  # updates; none is skipped before there are so many
+    skip_limit=8,  # updates in a row that may be skipped
   )
 
   # Devices along each axis; -1 = all that remain. Rows are split over data and fsdp, parameters

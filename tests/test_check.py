@@ -1,5 +1,6 @@
 """A config that cannot work is refused in words, and every config that is here can work."""
 
+import copy
 import importlib
 import json
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 from configs import base
 from configs.schema import check, meshes
 from configs.schema.check import ConfigError
-from configs.schema.upgrade import RENAMED, renamed, upgrade
+from configs.schema.upgrade import ADDED, RENAMED, renamed, upgrade
 
 CONFIGS = sorted(
   path.stem
@@ -200,6 +201,16 @@ def test_differences_are_listed_field_by_field():
   ]
   assert check.config_hash(old) != check.config_hash(new)
   assert check.config_hash(dict(reversed(old.items()))) == check.config_hash(old)
+
+
+@pytest.mark.parametrize('name', ADDED)
+def test_a_knob_that_a_version_brings_renames_no_run_that_does_not_use_it(name):
+  resolved = check.resolve(base.get_config())
+  group, _, leaf = name.rpartition('.')
+  older, using = copy.deepcopy(resolved), copy.deepcopy(resolved)
+  del older[group][leaf]
+  using[group][leaf] += 1
+  assert check.config_hash(older) == check.config_hash(resolved) != check.config_hash(using)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from models.network import Network, attention_in_use, example_batch, make_networ
 from objectives.corrupt import Masking
 from objectives.mix import Objective, heads_of, make_objective, needs_mask_token
 from objectives.term import Setup, Vocabulary
+from training import spikes
 from training.optimizer import make_optimizer
 from training.step import CellStep, jit_step, make_state, make_train_step
 
@@ -104,6 +105,7 @@ class Experiment:
       fixed_maskings=config.mlm.fixed_maskings,
       accumulate=accumulate,
       average=config.optimizer.average,
+      skip=spikes.rule_of(config.optimizer),
       tick=tick,
     )
 
@@ -237,6 +239,7 @@ def make_run_state(config, network: Network, mesh):
     seed=config.seed,
     mesh=mesh,
     average=bool(config.optimizer.average),
+    skip=spikes.rule_of(config.optimizer),
     batch=example_batch(1, T, masking_of(config).predictions(T)),
   )
   return abstract, make, tx, schedule

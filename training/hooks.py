@@ -166,6 +166,11 @@ class Log:
     if not measured.pop('finite'):
       result.explain_nan(session.directory, step, pending.batch, measured, saved=saved)
     del measured['block_gradient_norm']
+    if measured.pop('skipped', False):
+      session.console.say(
+        f'step {step:,}: the update was skipped, because the gradient norm is '
+        f'{measured["gradient_norm"]:.4g} (optimizer.skip_sigmas).'
+      )
     seconds = session.clock.lap()
     tokens, predictions = int(measured.pop('tokens')), int(measured.pop('predictions'))
     row |= dict(mask_hash=f'{int(measured.pop("mask_hash")):08x}', predictions=predictions)

@@ -16,12 +16,14 @@ class State:
     params: parameters of the network, float32.
     opt_state: state of the optimiser, as optax has it.
     average: exponential moving average of params; None unless config.optimizer.average is set.
+    spikes: `training.spikes.Spikes`; None unless config.optimizer.skip_sigmas is set.
   """
 
   step: jax.Array
   params: Any
   opt_state: Any
   average: Any = None
+  spikes: Any = None
 
 
 def scored_params(state: State):

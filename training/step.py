@@ -5,6 +5,7 @@ and the metrics. All are pure; `jit_step` compiles them.
 """
 
 from collections.abc import Callable, Sequence
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 import zlib
@@ -19,23 +20,34 @@ from models.network import Network
 from objectives.mix import Objective
 from parallel.sharding import shardings
 from runtime import compiler
+from training import spikes
+from training.micro_batches import sum_over
 from training.state import State
 
 
 def make_state(
-  network: Network, tx: optax.GradientTransformation, *, seed: int, batch, mesh, average: bool
+  network: Network,
+  tx: optax.GradientTransformation,
+  *,
+  seed: int,
+  batch,
+  mesh,
+  average: bool,
+  skip: spikes.Rule | None = None,
 ):
   """(the abstract state at step 0, with shardings; a function that makes it where it will live).
 
   Args:
     batch: abstract or real arrays with the shapes of a prepared batch; values are not used.
     average: whether to keep an exponential average of the parameters.
+    skip: which updates are skipped, if any are.
   """
 
   def init(key):
     params = network.init(key, jax.tree.map(lambda x: jnp.ones(x.shape, x.dtype), batch))
     averaged = jax.tree.map(jnp.copy, params) if average else None
-    return State(jnp.zeros((), jnp.int32), params, tx.init(params), averaged)
+    seen = spikes.nothing_seen(skip) if skip else None
+    return State(jnp.zeros((), jnp.int32), params, tx.init(params), averaged, seen)
 
   key = jax.random.key(seed)
   boxed = jax.eval_shape(init, key)
@@ -87,6 +99,7 @@ def make_train_step(
   fixed_maskings: int = 0,
   accumulate: int = 1,
   average: float = 0.0,
+  skip: spikes.Rule | None = None,
   tick: Callable | None = None,
 ) -> Callable:
   """The pure (state, batch) -> (state, metrics) of one update; see `jit_step`.
@@ -101,13 +114,14 @@ def make_train_step(
     fixed_maskings: `config.mlm.fixed_maskings`.
     accumulate: micro-batches an update; must divide the rows of each share.
     average: decay of the parameter average; 0 where the state has none.
+    skip: which updates are skipped; None where the state remembers no spikes.
     tick: called on the host with the number of each micro-batch that is done.
 
   Returns:
     A function whose metrics are scalars: train/loss, train/<objective>_loss and _accuracy (behind
     the cell's name, where there are several), tokens, predictions, mask_hash, norms, learning_rate,
-    finite; and block_gradient_norm, a tree by part of the network. If anything is not finite the
-    state keeps its parameters.
+    finite; with `skip`, skipped and skipped_updates so far; and block_gradient_norm, a tree by part
+    of the network. If anything is not finite the state keeps its parameters.
   """
 
   def train_step(state: State, batch):
@@ -124,8 +138,13 @@ def make_train_step(
     new, updates = apply_update(state, measured.gradient, tx, average)
     metrics = _metrics(state, batch, measured, updates) | means
     metrics['learning_rate'] = schedule(state.step)
-    kept = jax.tree.map(lambda new, old: jnp.where(metrics['finite'], new, old), new, state)
-    return State(state.step + 1, kept.params, kept.opt_state, kept.average), metrics
+    accepted, seen = metrics['finite'], state.spikes
+    if skip:
+      skipped, seen = spikes.judge(skip, seen, metrics['gradient_norm'])
+      accepted &= ~skipped
+      metrics |= dict(skipped=skipped, skipped_updates=seen.skipped)
+    kept = jax.tree.map(lambda new, old: jnp.where(accepted, new, old), new, state)
+    return dataclasses.replace(kept, step=state.step + 1, spikes=seen), metrics
 
   return train_step
 
@@ -174,7 +193,7 @@ def cell_gradient(
     (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, micro)
     return loss, means, gradient
 
-  loss, means, gradient = _over_micro_batches(gradient_of, rows, accumulate, tick)
+  loss, means, gradient = sum_over(gradient_of, rows, accumulate, tick)
   predictions = sum(counted[name] for name in objective.token_names)
   return Measured(loss, gradient, predictions, mask_hash(rows, objective.draws)), means
 
@@ -188,7 +207,8 @@ def apply_update(
   averaged = state.average
   if average:
     averaged = jax.tree.map(lambda old, new: average * old + (1 - average) * new, averaged, params)
-  return State(state.step, params, opt_state, averaged), updates
+  new = dataclasses.replace(state, params=params, opt_state=opt_state, average=averaged)
+  return new, updates
 
 
 def step_keys(seed: int, step) -> tuple[jax.Array, jax.Array]:
@@ -249,31 +269,6 @@ def _own(x_Bx, share: grid.BatchShare):
   grouped_NxMx = x_Bx.reshape(B // share.period, share.period, *x_Bx.shape[1:])
   own_NxMx = grouped_NxMx[:, share.first : share.first + share.share]
   return own_NxMx.reshape(B // share.period * share.share, *x_Bx.shape[1:])
-
-
-def _over_micro_batches(gradient_of: Callable, batch, accumulate: int, tick: Callable | None):
-  """The sum of what `gradient_of` returns over the micro-batches of a batch."""
-  if accumulate == 1:
-    return gradient_of(batch)
-  micros = jax.tree.map(lambda x: _micro_batches(x, accumulate), batch)
-
-  def add(sums, numbered):
-    index, micro = numbered
-    sums = jax.tree.map(jnp.add, sums, gradient_of(micro))
-    if tick is not None:
-      jax.debug.callback(tick, index)
-    return sums, None
-
-  first = jax.tree.map(lambda x: x[0], micros)
-  shapes = jax.eval_shape(gradient_of, first)
-  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
-  return jax.lax.scan(add, zeros, (jnp.arange(accumulate), micros))[0]
-
-
-def _micro_batches(x_Bx, accumulate: int):
-  """B... as AxB/A..., taking every A-th row, so that rows stay on the devices that hold them."""
-  B = x_Bx.shape[0]
-  return jnp.moveaxis(x_Bx.reshape(B // accumulate, accumulate, *x_Bx.shape[1:]), 1, 0)
 
 
 def block_norms(gradient) -> dict[str, jax.Array]:

@@ -11,7 +11,7 @@ import ml_collections
 from configs import base
 from configs.schema import cells, grid, names
 from configs.schema.ranges import CHOICES, LARGEST, RANGES
-from configs.schema.upgrade import renamed
+from configs.schema.upgrade import renamed, without_unused
 
 
 class ConfigError(ValueError):
@@ -64,8 +64,12 @@ def resolve(config) -> dict:
 
 
 def config_hash(resolved: dict) -> str:
-  """Returns the SHA-256 of a resolved config, in hexadecimal."""
-  return hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()
+  """Returns the SHA-256 of a resolved config, in hexadecimal.
+
+  It does not change when a version brings a new knob, so a run keeps its name.
+  """
+  used = without_unused(resolved)
+  return hashlib.sha256(json.dumps(used, sort_keys=True).encode()).hexdigest()
 
 
 def from_resolved(resolved: dict) -> ml_collections.ConfigDict:

@@ -12,7 +12,11 @@ RENAMED = {
 # Knobs that are gone, with the one value under which a run means the same without them.
 DROPPED = {'model.position_init_scale': 0.02}
 # Knobs that are newer than the first configs, with the value that means what was done before.
-ADDED = {}
+ADDED = {
+  'optimizer.skip_sigmas': 0.0,
+  'optimizer.skip_window': 128,
+  'optimizer.skip_limit': 8,
+}
 
 
 def upgrade(resolved: dict) -> dict:
@@ -31,6 +35,15 @@ def upgrade(resolved: dict) -> dict:
   for name, value in ADDED.items():
     if not _has(resolved, name):
       _set(resolved, name, value)
+  return resolved
+
+
+def without_unused(resolved: dict) -> dict:
+  """A resolved config without the newer knobs that are at what was done before."""
+  resolved = copy.deepcopy(resolved)
+  for name, value in ADDED.items():
+    if _has(resolved, name) and _get(resolved, name) == value:
+      _take(resolved, name)
   return resolved
 
 
