@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from runtime import flaky
+
 
 def atomic_write(path: Path, content: str | bytes, *, racing: bool = False):
   """Writes a file of this machine under another name, then renames it.
@@ -19,8 +21,12 @@ def atomic_write(path: Path, content: str | bytes, *, racing: bool = False):
   """
   mark = f'.{os.getpid()}.new' if racing else '.new'
   new = path.with_name(path.name + mark)
-  if isinstance(content, bytes):
-    new.write_bytes(content)
-  else:
-    new.write_text(content)
-  new.replace(path)
+
+  def write():
+    if isinstance(content, bytes):
+      new.write_bytes(content)
+    else:
+      new.write_text(content)
+    new.replace(path)
+
+  flaky.insist(write)

@@ -2,6 +2,7 @@
 
 FAULT=die_at_step:7     kill -9 before step 7 is dispatched
 FAULT=die_in_save:2     kill -9 in the middle of the second save
+FAULT=fail_saves:2      the first two checkpoints cannot be written, as on a disk that is away
 FAULT=nan_at:5          the parameters before step 5 are NaN
 FAULT=sleep_at:3        step 3 takes an hour
 FAULT=oom_at:3          the device has no memory for step 3
@@ -9,6 +10,7 @@ FAULT=hold_in:step:3    at the beginning of phase step:3, until the file that na
 FAULT=none              none of these, but `mark` writes the phase of the run
 """
 
+import errno
 import os
 import signal
 import time
@@ -29,6 +31,12 @@ def maybe_die(kind: str, number: int):
   """Kills this process with SIGKILL if FAULT says so: no handler and no cleanup runs."""
   if armed(kind) == number:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def maybe_fail_save(number: int):
+  """Raises what a disk says that is away, if FAULT says so for this save of the process."""
+  if number <= (armed('fail_saves') or 0):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
 
 
 def maybe_poison(step: int, tree):

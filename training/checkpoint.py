@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from runtime import distributed, storage
+from runtime import distributed, flaky, storage
 from runtime.errors import StateError
 
 _STEP = re.compile(r'step_\d{8,}')
@@ -52,8 +52,9 @@ def make_room(folder: epath.Path):
 
 def commit(folder: epath.Path, extra: dict, keep: int):
   """Commits what was written as a checkpoint, then removes all but the newest `keep`."""
-  (folder / 'extra.json').write_text(json.dumps(extra, indent=1))
-  storage.write(folder / 'manifest.json', json.dumps(_manifest(folder), indent=1))
+  storage.write(folder / 'extra.json', json.dumps(extra, indent=1))
+  manifest = flaky.insist(lambda: _manifest(folder))
+  storage.write(folder / 'manifest.json', json.dumps(manifest, indent=1))
   for old in available(folder.parent)[:-keep]:
     _remove(folder_of(folder.parent, old))
 
@@ -82,8 +83,11 @@ def restore_newest(directory: epath.PathLike, abstract_state, say: Callable[[str
   Raises:
     StateError: there are checkpoints but none is usable, or they hold another tree of arrays.
   """
-  step = distributed.from_first(lambda: _newest(epath.Path(directory), say))
-  return None if step is None else (*restore(directory, step, abstract_state), step)
+  newest = lambda: _newest(epath.Path(directory), say)
+  step = distributed.from_first(lambda: flaky.insist(newest))
+  if step is None:
+    return None
+  return *flaky.insist(lambda: restore(directory, step, abstract_state)), step
 
 
 def _newest(directory: epath.Path, say: Callable[[str], None]) -> int | None:
@@ -226,14 +230,6 @@ def _manifest(folder: epath.Path) -> dict:
 def _walk(folder: epath.Path):
   for child in folder.iterdir():
     yield from _walk(child) if child.is_dir() else [child]
-
-
-def errno_of(error: Exception) -> int | None:
-  """Returns the errno behind an error, or None; tensorstore hides it in a ValueError's text."""
-  if isinstance(error, OSError):
-    return error.errno
-  found = re.search(r"os_error_code='(\d+)'", str(error))
-  return int(found[1]) if found else None
 
 
 def free_bytes(directory: epath.PathLike) -> int:

@@ -10,7 +10,7 @@ import jax
 from configs.schema import grid
 from evaluation.validation import make_evaluator
 from parallel import sharding
-from runtime import distributed, faults
+from runtime import distributed, faults, flaky
 from training import metrics, result
 from training.certificate import RunDigest
 from training.saver import Saver
@@ -100,6 +100,9 @@ class Validate:
 class Save:
   """Writes checkpoints, in the background: a save blocks for a copy of the state.
 
+  A checkpoint that a disk refused for a moment costs no run: the next one comes in its place. The
+  third that fails in a row ends the run.
+
   Attributes:
     saved: the step of the newest checkpoint that was begun.
   """
@@ -107,7 +110,7 @@ class Save:
   def __init__(self, session: Session, started: Started):
     self._session, self.saved = session, started.saved
     self._saver = Saver(session.directory / 'checkpoints', session.config.checkpoint.keep)
-    self._config_hash = session.experiment.config_hash
+    self._config_hash, self._failed = session.experiment.config_hash, 0
 
   def due(self, step: int) -> bool:
     """Whether the config asks for it before this step."""
@@ -122,14 +125,41 @@ class Save:
     faults.mark(session.directory, 'save')
     extra = dict(step=step, trail=dataclasses.asdict(digest), config_hash=self._config_hash)
     with session.clock.set_aside():
+      self._hear()
       self._saver.save(step, state, extra)
     self.saved = step
     session.console.status('training')
 
-  def finish(self):
+  def _hear(self):
+    """Waits for the checkpoint that was begun, if one was."""
+    try:
+      self._saver.finish()
+      self._failed = 0
+    except OSError as error:
+      self._failed += 1
+      if self._failed > len(flaky.PAUSES_S) or not flaky.passes(error):
+        raise
+      self._session.console.say(f'WARNING: {error}. The next save tries again.')
+
+  def wait(self):
     """Waits until the checkpoint that was begun is there, and raises what went wrong with it."""
     self._session.watchdog.now('saving', patient=True)
     self._saver.finish()
+
+  def finish(self, step: int, state: State, digest: RunDigest):
+    """Waits until the checkpoint of this step is there, the last of this process.
+
+    Where one process is all, a disk that is away for a moment is asked again.
+    """
+
+    def attempt():
+      if self.saved != step:
+        self(step, state, digest)
+      self.saved = None
+      self.wait()
+      self.saved = step
+
+    attempt() if jax.process_count() > 1 else flaky.insist(attempt)
 
   def close(self):
     """Waits too, whatever came of it."""

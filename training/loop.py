@@ -101,12 +101,12 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
         log.flush()
         save(step, state, log.digest)
       if stopping and not (last and 'val/loss' in row):
-        save.finish()
+        save.finish(step, state, log.digest)
         raise Preempted(
           f'stopped at step {step:,}, with a checkpoint. The same command goes on from there.'
         )
       if last:
-        save.finish()
+        save.finish(step, state, log.digest)
         return log.result(row)
       _provoke_faults(session, step, save)
       session.watchdog.now(f'reading the batch of step {step:,}')
@@ -201,5 +201,5 @@ def _provoke_faults(session: Session, step: int, save: Save):
   """What a test asked for; nothing in a run."""
   faults.mark(session.directory, f'step:{step}')
   if faults.armed('die_at_step') == step:
-    save.finish()  # the test names a checkpoint that is there
+    save.wait()  # the test names a checkpoint that is there
     faults.maybe_die('die_at_step', step)

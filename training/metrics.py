@@ -19,7 +19,7 @@ import time
 from etils import epath
 import numpy as np
 
-from runtime import storage
+from runtime import flaky, storage
 
 _FILE, _PARTS = 'metrics.jsonl', 'metrics'
 # On a store: seconds between writes of the newest part, and bytes at which a part is full.
@@ -71,11 +71,14 @@ class _File:
     if path.exists():  # replaced, not truncated: a kill in between would lose all rows
       storage.write(path, _lines(row for row in read(folder) if row['step'] < resume_step))
     self._file = path.open('a')
-    self.flush, self.close = self._file.flush, self._file.close
+    self.close = self._file.close
 
   def write(self, row: dict):
     self._file.write(_lines([row]))
-    self._file.flush()
+    self.flush()
+
+  def flush(self):
+    flaky.insist(self._file.flush)  # what was not written is still in its buffer
 
 
 class _Parts:
@@ -103,7 +106,8 @@ class _Parts:
     if not self._rows:
       return
     text = _lines(self._rows)
-    (self._folder / f'{self._rows[0]["step"]:08d}.jsonl').write_text(text)
+    part = self._folder / f'{self._rows[0]["step"]:08d}.jsonl'
+    flaky.insist(lambda: part.write_text(text))
     if len(text) > _PART_BYTES:
       self._rows = []
 

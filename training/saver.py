@@ -21,7 +21,7 @@ import jax
 import numpy as np
 
 from parallel import sharding
-from runtime import distributed, faults, storage
+from runtime import distributed, faults, flaky, storage
 from runtime.errors import NumericalError
 from training import checkpoint
 
@@ -68,7 +68,7 @@ class Saver:
     folder = checkpoint.folder_of(self._directory, step)
     needed = sum(leaf.size * leaf.dtype.itemsize for leaf in plain.values())
     with _failing(self._directory, step, needed, folder):
-      distributed.from_first(lambda: checkpoint.make_room(folder))
+      distributed.from_first(lambda: flaky.insist(lambda: checkpoint.make_room(folder)))
       parts = [part for name in sorted(plain) for part in own_parts(name, plain[name])]
       writing = checkpoint.begin_writing(folder, plain)
     self._job: Future | None = self._pool.submit(
@@ -100,6 +100,7 @@ class Saver:
         finally:
           writing.wait_until_finished()
         faults.maybe_die('die_in_save', number)
+        faults.maybe_fail_save(number)
         if distributed.index() == 0:
           checkpoint.commit(folder, extra | dict(digest=digest), self._keep)
     finally:
@@ -183,7 +184,7 @@ def _failing(directory: epath.Path, step: int, needed: int, folder: epath.Path):
       raise
     if storage.remote(directory):
       raise OSError(f'{what} {" ".join(str(error).split())[:300]}') from error
-    if number := checkpoint.errno_of(error):
+    if number := flaky.errno_of(error):
       room = f'it needs {needed:,} bytes, {checkpoint.free_bytes(directory):,} are free'
       raise OSError(number, f'{what} {os.strerror(number)}: {room}') from error
     raise
