@@ -163,6 +163,6 @@ def _refuse_binary(block: bytes, text: str, where: Path | str, line: int):
     ' (every other byte is zero: UTF-16 or UTF-32?)' if block.count(0) > len(block) / 5 else ''
   )
   raise DataError(
-    f'{where}, line {line}: {controls + escaped:,} of {len(block):,} bytes are no UTF-8 text'
-    f'{zeros}: it is binary, or in another encoding. {_ADVICE}'
+    f'{where}, line {line}: not UTF-8, or no text: {controls + escaped:,} of {len(block):,} bytes'
+    f'{zeros}. {_ADVICE}'
   )

@@ -1,12 +1,13 @@
 """The likelihood of texts of your own: total nats, and bits per byte.
 
-The texts are the lines of `likelihood/text.txt` in the folder of --task_data. Bits of a causal
-model and pseudo-bits of a masked model are not comparable (docs/evaluation.md), so names and units
-say which they are.
+The texts are the lines of `likelihood/text.txt` in the folder of --task_data, without blank ones.
+Bits of a causal model and pseudo-bits of a masked model are not comparable (docs/evaluation.md), so
+names and units say which they are.
 """
 
 import functools
 
+from data.lines import is_blank, read_lines
 from evaluation import likelihood
 from evaluation.errors import TaskError
 from evaluation.subject import Subject
@@ -29,7 +30,9 @@ def run(subject: Subject) -> dict[str, dict]:
       f'likelihood: there is no {path or "--task_data"}: put a text a line into '
       'likelihood/text.txt of the folder that --task_data names.'
     )
-  lines = [line for line in path.read_text(encoding='utf-8').splitlines() if line.strip()]
+  written = read_lines(path)
+  lines = [line for line in written if not is_blank(line)]
+  blank = len(written) - len(lines)
   lines = lines[: subject.limit or None]
   scored = [
     (line, ids)
@@ -58,6 +61,7 @@ def run(subject: Subject) -> dict[str, dict]:
       score=kind,
       texts=len(scored),
       left_out=len(lines) - len(scored),
+      blank=blank,
       limit=subject.limit,
       **found,
     )

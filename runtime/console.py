@@ -80,7 +80,7 @@ class Console:
     table.add_column(style='cyan', no_wrap=True)
     table.add_column(overflow='fold')
     for name, value in rows.items():
-      table.add_row(name, value)
+      table.add_row(Text(name), Text(value))  # not as strings: [b] in them is no markup
     self._rich.print(table)
 
   def begin(self, step: int, steps: int, predict: Callable[[int], float]):

@@ -102,6 +102,38 @@ def test_embed_writes_a_row_a_line_and_finds_the_line_itself(models):
   )
 
 
+ODD_LINES = 'the bank\u2028of a river\n\n\u3000\nhe paid [/b] [red]cash\x0c\r\n\x85 an old fish\n'
+
+
+def test_a_blank_line_has_a_row_and_is_never_found(models):
+  (file := models / 'odd.txt').write_bytes(b'\xef\xbb\xbf' + ODD_LINES.encode())
+  arguments = f'--weights={models / "bert"}', f'--input={file}', '--search=an old fish', '--top=9'
+  [found] = answer('embed', *arguments, f'--output={models / "odd.npy"}')
+  assert (found['lines'], found['blank']) == (5, 2)
+  assert np.load(models / 'odd.npy', allow_pickle=False).shape == (5, 32)
+  assert {one['line']: one['text'] for one in found['results']} == {
+    1: 'the bank\u2028of a river',
+    4: 'he paid [/b] [red]cash\x0c',
+    5: '\x85 an old fish',
+  }
+  printed = call('embed', *arguments).stdout
+  assert '2 of 5 lines are blank' in printed and 'he paid [/b] [red]cash' in printed
+
+
+def test_prompts_are_lines_and_blank_ones_are_counted(models):
+  (file := models / 'prompts.txt').write_bytes(ODD_LINES.encode())
+  done = call(
+    'generate', f'--weights={models / "gpt"}', f'--prompts={file}', '--max_tokens=1', '--json'
+  )
+  assert done.returncode == 0 and '2 blank lines' in done.stderr
+  prompts = [json.loads(line)['prompt'] for line in done.stdout.splitlines()]
+  assert prompts == [
+    'the bank\u2028of a river',
+    'he paid [/b] [red]cash\x0c',
+    '\x85 an old fish',
+  ]
+
+
 def test_attention_and_convert(models):
   [found] = answer(
     'attention', f'--weights={models / "gpt"}', '--text=the bank', f'--out={models / "map.png"}'

@@ -2,7 +2,8 @@
 --output=FILE.npy
 
 A row of the matrix is a line of the input: float32, the mean of the last layer over the line's
-tokens, of length 1 (--pooling, --normalize). --search="query" ranks the lines by cosine instead.
+tokens, of length 1 (--pooling, --normalize). --search="query" ranks the lines by cosine instead. A
+blank line has a row, so that rows are lines, but is never found.
 """
 
 import json
@@ -39,11 +40,15 @@ def main():
     raise ConfigError(f'--output={flags.output} must end in .npy.')
   if flags.output and not Path(flags.output).expanduser().absolute().parent.is_dir():
     raise ConfigError(f'--output={flags.output}: there is no such folder.')
-  lines = Path(flags.input).expanduser().read_text(encoding='utf-8', errors='replace').splitlines()
-  if not lines:
-    raise ConfigError(f'{flags.input} is empty.')
 
   import numpy as np
+
+  from data.lines import is_blank, read_lines
+
+  lines = read_lines(Path(flags.input).expanduser())
+  blank_N = np.array([is_blank(line) for line in lines], bool)
+  if blank_N.all():
+    raise ConfigError(f'{flags.input} has no line with text.')
 
   from inference.embed import Embedder
   from runtime.console import Console
@@ -57,7 +62,10 @@ def main():
   matrix_NxD = embed(
     lines, flags.batch_size, progress=lambda done: console.stage('embedding', done, len(lines))
   )
-  result = dict(lines=len(lines), width=matrix_NxD.shape[1])
+  blank = int(blank_N.sum())
+  result = dict(lines=len(lines), blank=blank, width=matrix_NxD.shape[1])
+  if blank:
+    console.say(f'{blank:,} of {len(lines):,} lines are blank: rows of no text, never found')
   if flags.output:
     np.save(Path(flags.output).expanduser(), matrix_NxD)
     result['output'] = flags.output
@@ -66,7 +74,8 @@ def main():
     query_D = embed([flags.search], 1)[0]
     norms_N = np.linalg.norm(matrix_NxD, axis=1) * np.linalg.norm(query_D)
     cosine_N = matrix_NxD @ query_D / np.maximum(norms_N, 1e-12)
-    best = np.argsort(-cosine_N, kind='stable')[: flags.top]
+    ranked = np.argsort(-cosine_N, kind='stable')
+    best = ranked[~blank_N[ranked]][: flags.top]
     result['results'] = [
       dict(line=int(i) + 1, cosine=float(cosine_N[i]), text=lines[i]) for i in best
     ]

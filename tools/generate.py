@@ -1,9 +1,8 @@
 """Continues a prompt: python -m tools.generate --weights=DIR --prompt="Once upon a time".
 
 DIR is a Hugging Face directory of a GPT-2 or Llama, or the workdir of a run. Without --prompt, each
-line of
---prompts=FILE, or of standard input, is one. Text goes to the terminal as it is written; --json
-prints one object a prompt. The same seed writes the same text.
+line of --prompts=FILE, or of standard input, is one, blank lines left out. Text goes to the
+terminal as it is written; --json prints one object a prompt. The same seed writes the same text.
 """
 
 import json
@@ -102,15 +101,20 @@ def _show(prompt: str, completions: list, *, streamed: bool, logprobs: bool):
 def _prompts(flags) -> list[str]:
   if flags.prompt is not None:
     return [flags.prompt]
+
+  from data import lines
+
   if flags.prompts is not None:
-    text = Path(flags.prompts).expanduser().read_text(encoding='utf-8', errors='replace')
+    found = lines.read_lines(Path(flags.prompts).expanduser())
   elif not sys.stdin.isatty():
-    text = sys.stdin.read()
+    found = lines.lines_of([sys.stdin.buffer.read()], 'standard input')
   else:
     raise ConfigError('--prompt="..." is missing; or --prompts=FILE, or lines on standard input.')
-  prompts = [line for line in text.splitlines() if line.strip()]
+  prompts = [line for line in found if not lines.is_blank(line)]
   if not prompts:
     raise ConfigError('there is no prompt in the file or on standard input.')
+  if blank := len(found) - len(prompts):
+    print(f'{blank:,} blank lines are no prompts', file=sys.stderr)
   return prompts
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 import zipfile
 
+from data import lines
 from data.corpora import tfds_needs
 from data.errors import DataError
 
@@ -43,8 +44,8 @@ def load(
     DataError: it cannot be read.
   """
   pairs: dict[str, list[Pair]] = {}
-  for name, lines in _from_tfds(progress) if path is None else _from_zip(path):
-    for number, line in lines:
+  for name, found in _from_tfds(progress) if path is None else _from_zip(path):
+    for number, line in found:
       pair = _pair(line, f'{name}, line {number}')
       known = pairs.setdefault(pair.paradigm, [])
       if not limit or len(known) < limit:
@@ -65,10 +66,10 @@ def _from_zip(path: Path) -> Iterable[tuple[str, Iterable]]:
       for name in sorted(archive.namelist()):
         # What a Mac adds to a zip has the names of the files, and is none of them.
         if name.endswith('.jsonl') and not name.startswith('__MACOSX/'):
-          lines = archive.read(name).decode('utf-8').split('\n')
-          numbered = [(number, line) for number, line in enumerate(lines, 1) if line.strip()]
+          found = enumerate(lines.lines_of([archive.read(name)], f'{path}, {name}'), 1)
+          numbered = [(number, line) for number, line in found if not lines.is_blank(line)]
           yield f'{path}, {name}', numbered
-  except (zipfile.BadZipFile, EOFError, UnicodeDecodeError) as error:
+  except (zipfile.BadZipFile, EOFError) as error:
     raise DataError(f'{path} is damaged: {error}. Copy it again.') from error
 
 
@@ -77,7 +78,7 @@ def _pair(line: str | dict, where: str) -> Pair:
   try:
     fields = json.loads(line) if isinstance(line, str) else line
     values = [fields[name] for name in _FIELDS]
-  except (ValueError, TypeError, KeyError) as error:
+  except (ValueError, TypeError, KeyError, RecursionError) as error:
     raise DataError(
       f'{where}: expected a JSON object with {", ".join(_FIELDS)} ({type(error).__name__}: {error})'
     ) from error

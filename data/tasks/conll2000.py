@@ -2,8 +2,10 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+import re
 
 from data.errors import DataError
+from data.lines import is_blank
 from data.tasks.files import Example, lines
 
 _CHUNKS = ('ADJP', 'ADVP', 'CONJP', 'INTJ', 'LST', 'NP', 'PP', 'PRT', 'SBAR', 'UCP', 'VP')
@@ -18,8 +20,8 @@ def read(path: Path) -> Iterator[Example]:
   """CoNLL-2000: `word pos chunk`, a word a line, a blank line between sentences."""
   words, tags = [], []
   for number, line in lines(path):
-    if line.strip():
-      parts = line.split()
+    if not is_blank(line):
+      parts = re.split('[ \t]+', line.strip(' \t'))  # other spaces stand inside words
       if len(parts) != 3 or parts[2] not in _INDEX:
         raise DataError(
           f'{path}, line {number}: expected "word pos chunk" with a chunk tag like B-NP, found '

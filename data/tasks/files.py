@@ -1,12 +1,11 @@
 """What readers of labelled tasks share: an example, and the lines and cells of a text file."""
 
 from collections.abc import Iterator
-import gzip
 from pathlib import Path
 from typing import NamedTuple
-import zlib
 
 from data.errors import DataError
+from data.lines import read_lines
 
 
 class Example(NamedTuple):
@@ -24,18 +23,11 @@ class Example(NamedTuple):
 
 
 def lines(path: Path) -> Iterator[tuple[int, str]]:
-  """(number, line) of a text file, .gz too, without line ends and byte order mark."""
-  try:
-    data = path.read_bytes()
-    text = (gzip.decompress(data) if path.suffix == '.gz' else data).decode('utf-8-sig')
-  except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-    raise DataError(f'{path} is cut short or damaged: {error}') from error
-  except UnicodeDecodeError as error:
-    line = error.object[: error.start].count(b'\n') + 1
-    raise DataError(f'{path}, line {line}: not UTF-8 ({error.reason})') from error
-  # Not splitlines: it also breaks at characters that stand inside a sentence.
-  for number, line in enumerate(text.removesuffix('\n').split('\n'), 1):
-    yield number, line.removesuffix('\r')
+  """(number, line) of a text file, compressed or not (`data.lines`)."""
+  found = read_lines(path)
+  if not found:
+    raise DataError(f'{path}, line 1: the file is empty')
+  return enumerate(found, 1)
 
 
 def table(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:
