@@ -69,7 +69,8 @@ class Generator:
     roll: when the context is full, forget the older half; otherwise `check` refuses.
 
   Raises:
-    ConfigError: the model is bidirectional, or was not trained with clm.
+    ConfigError: the model is bidirectional, or was not trained with clm, or its files ask for a
+      rule that is not done here.
   """
 
   def __init__(
@@ -90,6 +91,11 @@ class Generator:
         'can fill masks: python -m tools.fill_mask.'
       )
     self._model, self._tokenizer = model, model.need_tokenizer()
+    if model.ends is not None:
+      model.ends.refuse_unknown()
+    own = None if model.ends is None else model.ends.begin
+    self._begin = self._tokenizer.bos if own is None else own
+    self._ends = {self._tokenizer.eos} if model.ends is None else {*model.ends.ends}
     self._decoder = Decoder(model.network, model.config, model.params, sampling)
     self._seed, self._stop, self._roll = seed, stop, roll
 
@@ -162,7 +168,7 @@ class Generator:
     row.view.append(token)
     row.ids.append(token)
     row.logprobs.append(logprob)
-    ended = token == self._tokenizer.eos or self._stopped(row.ids)
+    ended = token in self._ends or self._stopped(row.ids)
     row.done = ended or len(row.ids) == max_tokens
 
   def _keys(self, rows: list[_Row]) -> list[jax.Array]:
@@ -173,14 +179,16 @@ class Generator:
   def _ids(self, prompt: str) -> list[int]:
     """The tokens of a prompt; never none."""
     ids = [int(token) for token in self._tokenizer.encode([prompt])[0]] if prompt else []
-    return [self._tokenizer.bos, *ids] if self._model.add_bos or not ids else ids
+    if self._model.add_bos:
+      return [self._tokenizer.bos, *ids]
+    return ids or [self._begin]
 
   def _stopped(self, ids: list[int]) -> bool:
     return any(stop in self._tokenizer.decode(ids) for stop in self._stop)
 
   def _text(self, ids: list[int], whole: bool) -> str:
     """The text of ids up to a stop; unless whole, without what the next token may change."""
-    if ids and ids[-1] == self._tokenizer.eos:
+    if ids and ids[-1] in self._ends:
       ids = ids[:-1]
     text = self._tokenizer.decode(ids)
     cut = min([text.find(stop) for stop in self._stop if stop in text], default=len(text))

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 from data.tokens.tokenizer import Tokenizer
+from inference.ends import Ends
 from models.config import ModelConfig
 from models.network import Network, make_network
 from runtime.errors import WeightsError
@@ -21,6 +22,8 @@ class Model(NamedTuple):
     source: where it was read, for people.
     tokenizer: None where the weights came without one.
     ahead: how many positions before a blank the output stands that fills it: 1 after mntp.
+    ends: where texts begin and end, as published files say it; None: with the tokenizer's bos and
+      eos.
   """
 
   config: ModelConfig
@@ -32,6 +35,7 @@ class Model(NamedTuple):
   add_bos: bool
   source: str
   ahead: int = 0
+  ends: Ends | None = None
 
   def need_tokenizer(self) -> Tokenizer:
     """The tokenizer.

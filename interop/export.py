@@ -13,7 +13,7 @@ import numpy as np
 from configs import base
 from configs.schema import check
 from inference.model import Model
-from interop import files, huggingface
+from interop import files, generation, huggingface
 from interop.describe import describe
 from models.network import by_path
 from runtime.errors import WeightsError
@@ -44,8 +44,11 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
       'for models that read both sides. --export=hf works.'
     )
   ids = dict(pad_token_id=tokenizer.pad)
+  rules = {}
   if not encoder:
     ids |= dict(bos_token_id=tokenizer.bos, eos_token_id=tokenizer.eos)
+    if model.ends is not None:  # it was imported: what its files said
+      ids, rules = generation.write(model.ends), model.ends.rules
   heads = model.heads
   params = {path: np.asarray(jax.device_get(x)) for path, x in by_path(model.params).items()}
   if sentences:  # the trunk alone, and its pooler if there is one
@@ -62,7 +65,7 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   to.mkdir(parents=True, exist_ok=True)
   _write(to / 'config.json', theirs)
   if not encoder:
-    _write(to / 'generation_config.json', ids)
+    _write(to / generation.NAME, ids | rules)
   files.save_tensors(tensors, to / 'model.safetensors')
   _tokenizer(tokenizer, to, model, add_eos=encoder)
   if sentences:

@@ -28,6 +28,16 @@ MUST: dict[str, tuple] = dict(
   experts_implementation=(None, 'eager'),
 )
 
+_GENERATION = """
+  max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty
+  temperature top_k top_p typical_p epsilon_cutoff eta_cutoff repetition_penalty
+  encoder_repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size
+  bad_words_ids num_return_sequences forced_bos_token_id forced_eos_token_id
+  force_bos_token_to_be_generated remove_invalid_values exponential_decay_length_penalty
+  suppress_tokens begin_suppress_tokens assistant_confidence_threshold
+  assistant_lookbehind num_assistant_tokens num_assistant_tokens_schedule target_lookbehind
+"""
+
 # Reason -> keys that change nothing of what the network computes from token ids.
 INERT = {
   'says where the files come from': """
@@ -38,15 +48,7 @@ INERT = {
     bos_token_id eos_token_id pad_token_id sep_token_id cls_token_id mask_token_id
     decoder_start_token_id prefix_token_id
   """,
-  'how text is generated: the flags of tools.generate say it (interop/generation.py)': """
-    max_length min_length do_sample early_stopping num_beams num_beam_groups diversity_penalty
-    temperature top_k top_p typical_p epsilon_cutoff eta_cutoff repetition_penalty
-    encoder_repetition_penalty length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size
-    bad_words_ids num_return_sequences forced_bos_token_id forced_eos_token_id
-    force_bos_token_to_be_generated remove_invalid_values exponential_decay_length_penalty
-    suppress_tokens begin_suppress_tokens task_specific_params assistant_confidence_threshold
-    assistant_lookbehind num_assistant_tokens num_assistant_tokens_schedule target_lookbehind
-  """,
+  'how text is generated: interop/generation.py reads them': _GENERATION,
   'which outputs a call returns, and whether it keeps a cache': """
     output_attentions output_hidden_states output_scores output_past return_dict
     return_dict_in_generate use_cache use_return_dict
@@ -68,12 +70,13 @@ INERT = {
   'how weights began or are stored: the file of weights has them': """
     sinusoidal_pos_embds tie_weights_ tie_encoder_decoder vocab_size_or_config_json_file
   """,
-  'written by the original code, read by no class': """
+  'written by other programs, read by no class': """
     n_ctx directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers
     pooler_size_per_head pooler_type down_scale_factor gap_size net_structure_type
-    num_memory_blocks is_llama_config predict_special_tokens n_special
+    task_specific_params num_memory_blocks is_llama_config predict_special_tokens n_special
   """,
 }
+GENERATION = tuple(_GENERATION.split())
 _INERT = frozenset(' '.join(INERT.values()).split())
 # Types of rotary positions without any scaling.
 _PLAIN = ('default',)

@@ -62,6 +62,8 @@ def main():
   writer = Generator(
     weights, sampling, seed=flags.seed, stop=tuple(flags.stop), roll=flags.overflow == 'roll'
   )
+  if weights.ends is not None and (advice := weights.ends.advice()):
+    print(advice, file=sys.stderr)
   for prompt in prompts:
     writer.check(prompt, flags.max_tokens)
   stream = None

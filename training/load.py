@@ -10,8 +10,9 @@ import jax
 from configs import base
 from configs.schema import check, grid
 from data.tokens import tokenizer as tokenizers
+from inference.ends import Ends
 from inference.model import Model
-from interop import families, files, huggingface, ties
+from interop import families, files, generation, huggingface, ties
 from models.config import ModelConfig
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
 from parallel import sharding
@@ -90,6 +91,7 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
     tokenizer,
     add_bos=family.mask == 'bidirectional' or adds_special_tokens,
     source=str(directory),
+    ends=generation.read(directory, theirs) if family.mask == 'causal' else None,
   )
 
 
@@ -117,7 +119,9 @@ def save(model: Model, directory: Path):
   )
   if model.tokenizer is not None:
     model.tokenizer.save(directory / 'tokenizer.json')
-  about = dict(heads=model.heads, framed=model.add_bos, source=model.source)
+  about: dict = dict(heads=model.heads, framed=model.add_bos, source=model.source)
+  if model.ends is not None:
+    about |= dict(ends=model.ends._asdict())
   (directory / 'weights.json').write_text(json.dumps(about, indent=1) + '\n')
   (directory / 'config.json').write_text(json.dumps(check.resolve(config), indent=1) + '\n')
 
@@ -152,6 +156,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     add_bos=bool(about.get('framed', config.data.split == 'hash')),
     source=source,
     ahead=int(any('mntp' in cell.names for cell in cells)),
+    ends=Ends(**about['ends']) if 'ends' in about else None,
   )
 
 
