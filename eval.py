@@ -1,4 +1,4 @@
-"""Scores a trained model on its validation set: python eval.py --workdir=DIR [--step=N] [--json].
+"""Scores a trained model on its validation set: python eval.py --workdir=runs/mine
 
 --tasks=blimp,... asks for more, before that; --task_data=FOLDER holds the files of the tasks, as
 blimp/BLiMP.zip, or else TensorFlow Datasets are asked; --task_limit=N takes N pairs of each
@@ -15,12 +15,14 @@ from configs.schema import check, meshes
 from runtime import cli, storage
 from runtime.console import Console
 
+cli.group('What is scored')
 cli.define_weights('The workdir of a run; with --tasks also a Hugging Face directory.')
 cli.flags.DEFINE_string(
   'claim', None, 'Instead: does a published number hold? FILE or FILE:ID of claims/, or all.'
 )
 cli.define_step()
 cli.define_json()
+cli.group('Tasks')
 cli.flags.DEFINE_list(
   'tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.'
 )
@@ -44,6 +46,8 @@ def main():
   if not flags.weights:
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
   directory = storage.resolve_path(flags.weights)
+  if flags.task_data and not Path(flags.task_data).expanduser().is_dir():
+    raise check.ConfigError(f'--task_data={flags.task_data}: no such folder.')
   console = Console(quiet=flags.json)
   result = dict(workdir=flags.weights)
   if flags.tasks:

@@ -8,11 +8,12 @@ from runtime import allocator, cli, storage, workdir
 from runtime.console import Console
 from runtime.signals import Stop
 
+cli.group('The run')
 cli.define_config('configs/bert_tiny.py')
 cli.flags.DEFINE_string(
   'workdir', None, 'Where the run is kept, and resumed from; runs/<name>-<hash> by default.'
 )
-cli.flags.DEFINE_bool('restart', False, 'Move an earlier run in the workdir aside and start again.')
+cli.group('Several processes')
 cli.flags.DEFINE_string(
   'coordinator',
   os.environ.get('JAX_COORDINATOR_ADDRESS', ''),
@@ -28,6 +29,8 @@ cli.flags.DEFINE_integer(
 cli.flags.DEFINE_integer(
   'join_timeout', 900, 'Seconds to wait for the other processes at the start.', lower_bound=1
 )
+cli.group('Resuming, and starting again')
+cli.flags.DEFINE_bool('restart', False, 'Move an earlier run in the workdir aside and start again.')
 cli.flags.DEFINE_list(
   'allow_change', [], 'Fields that may differ from the config the workdir was started with.'
 )

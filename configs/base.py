@@ -178,23 +178,40 @@ FREE_ON_RESUME = (
 
 
 def with_arguments(config: ml_collections.ConfigDict, arg: str) -> ml_collections.ConfigDict:
-  """Applies the argument after the colon of `--config=FILE:corpus=NAME,mesh=NAME`.
+  """Applies the argument after the colon of `--config=FILE:corpus=NAME,mesh=NAME,cell=CELL`.
+
+  A cell is a mask and objectives that count 1 each, as in causal+clm.
 
   Raises:
     ValueError: the argument has another form, or the mesh is unknown.
   """
   for pair in filter(None, arg.split(',')):
     name, equals, value = pair.partition('=')
-    if name not in ('corpus', 'mesh') or not equals or not value:
+    if name not in ('corpus', 'mesh', 'cell') or not equals or not value:
       raise ValueError(
-        f'config argument {pair!r}: expected corpus=NAME or mesh=NAME, as in '
-        ':corpus=wikipedia,mesh=fsdp.'
+        f'config argument {pair!r}: expected corpus=NAME, mesh=NAME or cell=MASK+OBJECTIVE, as in '
+        ':corpus=wikipedia,mesh=fsdp,cell=causal+clm.'
       )
     if name == 'corpus':
       config.data.corpus = value
+    elif name == 'cell':
+      config.mask, _, mix = value.partition('+')
+      config.objectives = objectives(mix)
     else:
       config.mesh = mesh(value)
   return config
+
+
+def objectives(mix: str) -> dict[str, float]:
+  """Returns {'mlm': 1.0, 'nsp': 1.0} of 'mlm+nsp'.
+
+  Raises:
+    ValueError: one is named twice, or none.
+  """
+  words = mix.split('+')
+  if not all(words) or len(set(words)) < len(words):
+    raise ValueError(f'{mix!r}: name each objective once, as in mlm+nsp.')
+  return dict.fromkeys(words, 1.0)
 
 
 def mesh(name: str) -> dict[str, int]:

@@ -8,33 +8,47 @@ tracebacks. A flag that several programs have is defined here, so that it has on
 """
 
 from collections.abc import Callable
-import difflib
+import math
 import os
-import re
 import sys
 import traceback
 
 from absl import flags
 from ml_collections import config_flags
 
-from configs import base
-from configs.schema import names
 from configs.schema.check import ConfigError, check
-from configs.schema.upgrade import renamed
+from runtime import config_flag, help_page
+from runtime.words import message
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool('debug', False, 'Show the traceback of an error.')
+flags.disclaim_key_flags()  # what is defined here is a flag of the program that asks for it
+
+# The command line, which ml_collections reads the fields of the config from.
+_argv: list[str] = []
 
 
 def define_config(default: str | None = None):
-  """--config=FILE.py[:corpus=NAME,mesh=NAME], and --config.FIELD=VALUE for any field of it."""
+  """--config=FILE.py[:corpus=NAME,mesh=NAME], and --config.FIELD=VALUE for any field of it.
+
+  Args:
+    default: a file, from the root of the repository.
+  """
+  config_flag.default = default
   config_flags.DEFINE_config_file(
     'config',
-    default,
-    'What to train: a file of configs/, with :corpus=NAME for another corpus or :mesh=NAME for '
-    'several devices (docs/distributed.md). Any field of it is a flag as well: --config.steps=10.',
+    None,  # not `default`, which would be read at once, and its errors be outside of `run`
+    'What to train: a file of configs/, with :corpus=NAME for another corpus, :cell=MASK+OBJECTIVE '
+    'for another cell or :mesh=NAME for several devices (docs/distributed.md). Any field of it is '
+    'a flag as well: --config.steps=10.' + (f' {default} by default.' if default else ''),
     lock_config=True,
+    sys_argv=_argv,
   )
+
+
+def group(title: str):
+  """Begins a group of the help page: the flags that are defined from here on."""
+  help_page.titles.append((title, frozenset(FLAGS)))
 
 
 def define_weights(what: str = 'A Hugging Face directory, or the workdir of a run.'):
@@ -57,8 +71,6 @@ def define_json(what: str = 'Print one JSON object instead of text.'):
   flags.DEFINE_bool('json', False, what)
 
 
-# Old names of flags, and what they are called now.
-_RENAMED = dict(run='weights', runs='weights', sweep='weights')
 # Flags that say where a program reads and how it prints: they do not decide its result.
 _PLACES = ('workdir', 'weights', 'tasks', 'task_data', 'json', 'debug')
 
@@ -79,7 +91,7 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
   code, usage = 0, True  # until the config is there and checked, every error is one of usage
   try:
     if {'--help', '-h', '-help'} & set(argv):
-      print(_help())
+      print(help_page.page(sys.modules['__main__'].__doc__ or '', sys.argv[0]))
     else:
       _parse(argv, positional)
       usage = False
@@ -93,6 +105,7 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
       traceback.print_exc()
     else:
       print(f'{_name(argv[0])}: {message(error)}', file=sys.stderr)
+  help_page.titles.clear()
   sys.stdout.flush()
   sys.stderr.flush()
   sys.exit(code)
@@ -104,7 +117,14 @@ def _parse(argv: list[str], positional: str | None):
   Raises:
     ConfigError: an argument is no flag, or the config is missing or wrong.
   """
+  if 'config' in FLAGS:
+    argv = config_flag.prepared(argv)
+  _argv[:] = argv
   rest = FLAGS(argv)
+  for name in FLAGS:  # no bound holds NaN off
+    value = FLAGS[name].value
+    if isinstance(value, float) and not math.isfinite(value):
+      raise ConfigError(f'--{name}={value}: must be a finite number.')
   if positional and len(rest) == 2 and FLAGS[positional].value is None:
     FLAGS[positional].value = rest.pop()
   if len(rest) > 1:
@@ -131,76 +151,3 @@ def _underscored(arg: str) -> str:
 def exit_code(error: Exception) -> int:
   """The `exit_code` of the exception; 6 where the operating system refused; 1 for a bug of ours."""
   return getattr(error, 'exit_code', 6 if isinstance(error, OSError) else 1)
-
-
-def message(error: Exception) -> str:
-  """An error in a line or a few, with the line of the config file that raised it."""
-  place = _place(error)
-  return (f'{place}: ' if place else '') + _plain(error)
-
-
-def _plain(error: Exception) -> str:
-  """The text of an error, without what absl and ml_collections wrap around it."""
-  text = str(error)
-  if hasattr(error, 'exit_code'):
-    return text
-  if meant := re.search(r'Did you mean "(.+?)" instead of "(.+?)"', text):
-    if new := renamed(meant[2]):
-      return f'config has no field {meant[2]!r} any more: it is config.{new} now.'
-    return f'config has no field {meant[2]!r}. Did you mean {meant[1]!r}?'
-  if isinstance(error, flags.UnrecognizedFlagError):
-    return _unknown_flag(error.flagname)
-  if 'config file' in text and (
-    missing := re.search(r"No such file or directory: '(.+?)\\?'", text)
-  ):
-    name = os.path.basename(missing[1])
-    close = difflib.get_close_matches(name, os.listdir(os.path.dirname(base.__file__)), 1)
-    return f'there is no config file {missing[1]}.' + (
-      f' Did you mean configs/{close[0]}?' if close else ''
-    )
-  if isinstance(error, AttributeError | KeyError) and (wrong := re.fullmatch(r'\W*(\w+)\W*', text)):
-    if wrong[1] in names.pretraining():
-      return (
-        f'this config has no objective {wrong[1]}. They are replaced together: '
-        f'--config.objectives="{{\'{wrong[1]}\': 1.0}}".'
-      )
-    if new := renamed(wrong[1]):
-      return f'config has no field {wrong[1]!r} any more: it is config.{new} now.'
-    return f'config has no field {wrong[1]!r}; configs/base.py has them all.'
-  if 'Traceback' in text:
-    return text.strip().splitlines()[-1].partition(': ')[2]
-  if isinstance(error, OSError) and error.strerror:
-    return error.strerror + (f': {error.filename}' if error.filename else '')
-  return text or type(error).__name__
-
-
-def _unknown_flag(name: str) -> str:
-  """What to write instead of a flag that is not there."""
-  new = _RENAMED.get(name)
-  if new in FLAGS:
-    return f'there is no flag --{name} any more: it is --{new} now.'
-  close = difflib.get_close_matches(name, list(FLAGS), 1)
-  advice = f'Did you mean --{close[0]}?' if close else 'See --help.'
-  return f'there is no flag --{name}. {advice}'
-
-
-def _place(error: BaseException | None) -> str | None:
-  """FILE:LINE of the config whose code raised an error or what it came from."""
-  while error is not None:
-    inside = [
-      frame for frame in traceback.extract_tb(error.__traceback__) if frame.name == 'get_config'
-    ]
-    if inside:
-      return f'{inside[-1].filename}:{inside[-1].lineno}'
-    error = error.__cause__ or error.__context__
-  return None
-
-
-def _help() -> str:
-  """What the program is for, and its flags."""
-  lines = [sys.modules['__main__'].__doc__ or '', '']
-  ours = ('runtime.cli', sys.argv[0], '__main__')
-  for module, defined in FLAGS.flags_by_module_dict().items():
-    if module in ours or os.path.basename(module) == os.path.basename(sys.argv[0]):
-      lines += [f'  --{flag.name}: {flag.help}' for flag in defined]
-  return '\n'.join(lines)

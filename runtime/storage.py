@@ -55,6 +55,26 @@ def resolve_path(name: epath.PathLike, flag: str = '--workdir') -> Path | epath.
   return epath.Path(name)
 
 
+def output_path(name: str, flag: str, ending: str = '') -> Path:
+  """The path of a file of this machine that a program is to write; to be asked before slow work.
+
+  Args:
+    flag: what the name was given with, for the error.
+    ending: that the name must have.
+
+  Raises:
+    ConfigError: it has another one, or its folder is not there.
+  """
+  path = Path(name).expanduser()
+  if not name.endswith(ending):
+    raise ConfigError(f'{flag}={name} must end in {ending}.')
+  if not path.absolute().parent.is_dir():
+    raise ConfigError(f'{flag}={name}: there is no such folder.')
+  if path.is_dir():
+    raise ConfigError(f'{flag}={name} is a folder: name a file in it.')
+  return path
+
+
 def make(folder: epath.Path | Path):
   """Makes a folder and those above it; on a store does nothing, and never makes a bucket."""
   if not remote(folder):

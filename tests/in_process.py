@@ -5,6 +5,7 @@ absl keeps the flags of a process in one place, so the flags of one program leav
 
 import contextlib
 import io
+import os
 import runpy
 import sys
 from typing import NamedTuple
@@ -24,6 +25,7 @@ class Answer(NamedTuple):
 def call(name: str, *arguments: str) -> Answer:
   """Runs a program of tools.__main__.PROGRAMS by its name."""
   argv = sys.argv
+  os.environ.setdefault('GLIBC_TUNABLES', '')  # or train.py would begin this process anew
   for flag in _flags_of_programs():  # of programs that another test of this process imported
     delattr(cli.FLAGS, flag)
   out, err = io.StringIO(), io.StringIO()
@@ -45,6 +47,8 @@ def _flags_of_programs() -> set[str]:
   """The flags that programs have defined, and no library; absl knows a running one by its file."""
   found = set()
   for module, defined in cli.FLAGS.flags_by_module_dict().items():
-    if module == 'runtime.cli' or module.startswith('tools.') or module.endswith('.py'):
+    ours = ('runtime.cli', 'train', 'eval')
+    if module in ours or module.startswith('tools.') or module.endswith('.py'):
       found |= {flag.name for flag in defined}
+  found |= {name for name in cli.FLAGS if name.startswith('config.')}  # fields that were set
   return {name for name in found - {'debug'} if name in cli.FLAGS}

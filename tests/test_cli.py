@@ -39,16 +39,16 @@ BERT = '--config=configs/bert_tiny.py'
 @pytest.mark.parametrize(
   'args, words',
   [
-    ([BERT, '--config.modle.width=3'], "'modle'. Did you mean 'model'?"),
-    ([BERT, '--config.model.widht=3'], "'widht'. Did you mean 'width'?"),
-    ([BERT, '--config.stepps=3'], "Did you mean 'steps'?"),
-    ([BERT, '--config.steps=many'], "'many'"),
-    ([BERT, '--config.steps=1.5'], "'1.5'"),
+    ([BERT, '--config.modle.width=3'], "'modle.width'. Did you mean --config.model.width?"),
+    ([BERT, '--config.model.widht=3'], "'model.widht'. Did you mean --config.model.width?"),
+    ([BERT, '--config.stepps=3'], "'stepps'. Did you mean --config.steps?"),
+    ([BERT, '--config.steps=many'], 'a whole number is needed, as in --config.steps=1500.'),
+    ([BERT, '--config.steps=1.5'], 'a whole number'),
     ([BERT, '--config.steps=0'], 'config.steps=0: must be from 1'),
     (['--config.steps=0'], 'config.steps=0'),  # the default config is checked like any other
     ([BERT, '--config.model.heads=7'], '4 and 8 do'),
     ([BERT, '--config.mask=causal'], 'nsp'),
-    ([BERT, '--config.objectives.clm=1.0'], '--config.objectives="{\'clm\': 1.0}"'),
+    ([BERT, '--config.objectives.clm=1.0'], '--config.objectives=clm'),
     ([BERT, "--config.objectives={'clm': 1.0}"], 'see'),
     (['--cofnig=configs/bert_tiny.py'], 'Did you mean --config?'),
     ([BERT, '--wokdir=x'], 'Did you mean --workdir?'),
@@ -57,9 +57,13 @@ BERT = '--config=configs/bert_tiny.py'
       ['--config=configs/bert_tin.py'],
       'no config file configs/bert_tin.py. Did you mean configs/bert_tiny',
     ),
-    (['--config=configs'], 'Is a directory'),
-    (['--config=README.md'], 'README.md'),
-    (['--config=configs/bert_base.py:corpsu=x'], "'corpsu=x': expected corpus=NAME"),
+    (['--config=configs'], 'is a folder'),
+    (['--config=README.md'], 'README.md is no config'),
+    (['--config=configs/sweeps/smoke.py'], 'python -m tools.sweep configs/sweeps/smoke.py'),
+    (['--config=configs/schema/names.py'], 'no function get_config()'),
+    ([BERT, '--config.model={}'], 'config.model is a group of fields'),
+    ([BERT, '--config.validation.rate=nan'], 'config.validation.rate'),
+    (['--config=configs/bert_base.py:corpsu=x'], "'corpsu=x': expected corpus=NAME, mesh=NAME"),
     (['--config='], 'config'),
   ],
 )
@@ -112,7 +116,7 @@ def test_a_mistake_in_a_config_file_is_explained_with_its_line(body, words, tmp_
     (None, ['--workdir={folder}'], 3, 'holds no run'),
     ('{"steps": ', ['--workdir={folder}'], 3, 'config.json is damaged'),
     ('{"steps": 3}', ['--workdir={folder}'], 2, 'is missing'),
-    (None, ['--workdir={folder}', '--step=last'], 2, "'last'"),
+    (None, ['--workdir={folder}', '--step=last'], 2, '--step=last: a whole number'),
   ],
 )
 def test_eval_says_what_is_wrong_with_a_folder(content, args, code, words, tmp_path):
@@ -187,3 +191,18 @@ def program(body: str, folder: Path, *args: str) -> subprocess.CompletedProcess:
     f'def main():\n  {body}\ncli.run(main)\n'
   )
   return call(*args, program=str(path))
+
+
+@pytest.mark.parametrize('name', ['configs/bert_tiny.py', 'bert_tiny.py', 'configs/bert_tin.py'])
+def test_from_another_folder_the_config_that_is_meant_is_named(name, tmp_path, before_jax):
+  result = subprocess.run(
+    [sys.executable, str(ROOT / 'train.py'), f'--config={name}'],
+    cwd=tmp_path,
+    env=before_jax,
+    capture_output=True,
+    text=True,
+    timeout=600,
+  )
+  line = refused(result)
+  assert f'{name} in {tmp_path}, where this command runs' in line
+  assert f'Did you mean {ROOT}/configs/bert_tiny.py?' in line

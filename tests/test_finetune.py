@@ -308,7 +308,7 @@ def test_the_program_writes_what_it_prints(folder):
       4,
       'train.tsv: no such file',
     ),
-    (['{}/none', '--tasks=sst2', '--task_data={}', '--finetune_mask=same'], 3, 'no folder'),
+    (['{}/none', '--tasks=sst2', '--task_data={}', '--finetune_mask=same'], 3, 'no such folder'),
   ],
 )
 def test_a_mistake_is_one_line_and_a_code(folder, args, code, words):

@@ -53,7 +53,6 @@ ALLOWED = {
   'tools/embed.py: Path(flags.input)': 'text of a person',
   'tools/embed.py: Path(flags.output)': 'vectors for a person',
   'tools/generate.py: Path(flags.prompts)': 'prompts of a person',
-  "tools/grid.py: Path('docs/grid.png')": 'a picture of the documentation',
   'tools/prepare.py: shutil': 'rows are on a disk of the machine that trains, never in a workdir',
   'tools/prepare.py: Path(flags.config.data.cache)': 'the same',
   'tools/sweep/__main__.py: Path(flags.sweep)': 'a file of configs/sweeps',
@@ -65,6 +64,8 @@ ALLOWED = {
   'tools/sweep/slurm_task.py: Path(path)': 'the same',
   "runtime/allocator.py: Path('/sys/kernel/mm/transparent_hugepage/enabled')": 'a switch of this '
   'machine',
+  'runtime/config_flag.py: Path(name)': 'a config is code of this machine',
+  "runtime/config_flag.py: (_ROOT / 'configs').rglob('*.py')": 'the configs of this tree',
   'runtime/compiler.py: Path(folder)': 'compiled programs of this machine',
   **{
     f'tools/bench/{name}.py': 'a benchmark is of this machine, in scratch folders'

@@ -165,7 +165,7 @@ def test_attention_and_convert(models):
     ),
     ('generate', ['--weights={}/gpt', '--prompt=a', '--temperature=-1'], 2, 'temperature'),
     ('generate', ['--prompt=a'], 2, '--weights=DIR is missing'),
-    ('generate', ['--weights={}/none', '--prompt=a'], 3, 'no folder'),
+    ('generate', ['--weights={}/none', '--prompt=a'], 3, 'no such folder'),
     ('generate', ['--weights={}/gpt'], 2, 'there is no prompt'),
     ('fill_mask', ['--weights={}/gpt', 'a [MASK]'], 2, 'causal model without an MLM head'),
     ('fill_mask', ['--weights={}/bert', 'a b'], 2, 'no blank'),

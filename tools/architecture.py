@@ -12,7 +12,8 @@ import json
 from pathlib import Path
 import re
 
-from runtime import cli
+from configs.schema.check import ConfigError
+from runtime import cli, storage
 
 cli.flags.DEFINE_string('out', None, 'The .png to draw; without it only the numbers are printed.')
 cli.flags.DEFINE_string('tour', None, 'A page whose line numbers are set right.')
@@ -147,16 +148,20 @@ def set_lines_right(page: Path):
 
 def main():
   flags = cli.FLAGS
+  out = storage.output_path(flags.out, '--out', '.png') if flags.out else None
   if flags.tour:
-    set_lines_right(Path(flags.tour))
+    page = Path(flags.tour)
+    if not page.is_file():
+      raise ConfigError(f'--tour={page}: no such file.')
+    set_lines_right(page)
   found = rooms()
   pairs = arrows(found)
   levels = floors(pairs)
   numbers = dict(
     files=sum(map(len, found.values())), arrows=len(pairs), circles=0, floors=levels[::-1]
   )
-  if flags.out:
-    draw(Path(flags.out), levels, pairs, found)
+  if out:
+    draw(out, levels, pairs, found)
   if flags.json:
     print(json.dumps(numbers))
     return

@@ -14,14 +14,17 @@ from pathlib import Path
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('Model')
 cli.define_weights()
 cli.define_step()
+cli.group('Text and picture')
 cli.flags.DEFINE_string('text', None, 'What the model reads.')
 cli.flags.DEFINE_string('out', None, 'The .html or .png file to write.')
 cli.flags.DEFINE_string('compare', None, 'Other weights, to be shown beside.')
 cli.flags.DEFINE_enum(
   'mask', None, ['bidirectional', 'causal'], 'Another mask on the same weights, shown beside.'
 )
+cli.group('What .png shows')
 cli.flags.DEFINE_integer('layer', None, '.png: which layer, from 0; the last by default.')
 cli.flags.DEFINE_integer('head', None, '.png: which head, from 0; the mean over heads by default.')
 cli.flags.DEFINE_bool('grid', False, '.png: every head of every layer.')

@@ -11,7 +11,7 @@ import math
 from pathlib import Path
 import re
 
-from runtime import cli
+from runtime import cli, storage
 
 cli.flags.DEFINE_string('out', None, 'The Markdown file to write; the table is printed otherwise.')
 cli.define_json('One JSON object instead of a table.')
@@ -121,13 +121,14 @@ def _cell(value) -> str:
 
 
 def main():
-  rows = [facts(name) for name in names()]
   flags = cli.FLAGS
+  out = storage.output_path(flags.out, '--out') if flags.out else None
+  rows = [facts(name) for name in names()]
   if flags.json:
     print(json.dumps(rows))
-  elif flags.out:
-    Path(flags.out).write_text(markdown(rows), encoding='utf-8')
-    print(f'{flags.out}: {len(rows)} configs')
+  elif out:
+    out.write_text(markdown(rows), encoding='utf-8')
+    print(f'{out}: {len(rows)} configs')
   else:
     print(markdown(rows))
 

@@ -12,10 +12,12 @@ from pathlib import Path
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('Import')
 cli.flags.DEFINE_string(
   'from', None, 'A Hugging Face directory: config.json and safetensors; or a file in it.'
 )
 cli.flags.DEFINE_string('to', None, 'A new folder to write.')
+cli.group('Export')
 cli.flags.DEFINE_enum(
   'export', None, ['hf', 'sentence-transformers'], 'Write another layout than our own.'
 )
@@ -41,7 +43,10 @@ def main():
   if storage.remote(to):
     raise ConfigError(f'--to={to}: a model is written to a folder here, to be copied from there.')
   if source:
-    weights = loading.load_huggingface(_directory(storage.resolve_path(source, '--from')))
+    theirs = _directory(storage.resolve_path(source, '--from'))
+    if not theirs.is_dir():
+      raise ConfigError(f'--from={source}: no such folder.')
+    weights = loading.load_huggingface(theirs)
     loading.save(weights, to)
   else:
     step = None

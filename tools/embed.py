@@ -12,12 +12,15 @@ from pathlib import Path
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('Model')
 cli.define_weights()
 cli.define_step()
+cli.group('Input and output')
 cli.flags.DEFINE_string('input', None, 'Text, a line a row.')
 cli.flags.DEFINE_string('output', None, 'The .npy file to write.')
 cli.flags.DEFINE_string('search', None, 'Rank the lines by their cosine with this text.')
 cli.flags.DEFINE_integer('top', 10, 'Lines that --search shows.', lower_bound=1)
+cli.group('Vectors')
 cli.flags.DEFINE_enum(
   'pooling',
   'mean',

@@ -14,10 +14,13 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('Model')
 cli.define_weights()
 cli.define_step()
+cli.group('Tasks')
 cli.flags.DEFINE_list('tasks', None, 'Of sst2, mrpc, rte, sick, conll2000: one or several.')
 cli.flags.DEFINE_string('task_data', None, 'The folder with the task files, or tfds.')
+cli.group('Recipe')
 cli.flags.DEFINE_enum(
   'finetune_mask',
   None,
@@ -48,6 +51,7 @@ cli.flags.DEFINE_float(
 cli.flags.DEFINE_integer(
   'max_length', 128, 'Tokens of a row; longer ones are cut, and said to be.', lower_bound=8
 )
+cli.group('What is scored')
 cli.flags.DEFINE_enum(
   'split',
   None,

@@ -12,11 +12,14 @@ import sys
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('Model')
 cli.define_weights()
 cli.define_step()
+cli.group('Prompts')
 cli.flags.DEFINE_string('prompt', None, 'The text to continue; may be empty.')
 cli.flags.DEFINE_string('prompts', None, 'A file of prompts, one a line.')
 cli.flags.DEFINE_integer('max_tokens', 64, 'At most so many new tokens.', lower_bound=1)
+cli.group('How tokens are drawn')
 cli.flags.DEFINE_float(
   'temperature', 0.8, 'Above 1 bolder, below 1 safer; 0 takes the likeliest token.', lower_bound=0
 )
@@ -28,6 +31,7 @@ cli.flags.DEFINE_float('min_p', 0.0, 'Draw from tokens with this share of the li
 cli.flags.DEFINE_float(
   'repetition_penalty', 1.0, 'Above 1, tokens that are there already become less likely.', 1e-3, 1e3
 )
+cli.group('How much is written')
 cli.flags.DEFINE_integer('batch_size', 8, 'Prompts generated at once.', lower_bound=1)
 cli.flags.DEFINE_integer('samples', 1, 'Number of completions per prompt.', lower_bound=1)
 cli.flags.DEFINE_multi_string('stop', [], 'End before this text; may be given several times.')

@@ -1,13 +1,12 @@
-"""The grid of masks and objectives as a figure, drawn by the masks that the network uses.
-
-  python -m tools.grid --out=docs/grid.png
+"""Draws the grid of masks and objectives, by the network's own masks: python -m tools.grid
+--out=mask_grid.png
 
 A row of a map is a query, a column a key, and a cell is filled where `Mask.dense` says that the
 query sees the key. Strong rows are the ones whose output is scored.
 """
 
-import argparse
 import dataclasses
+import json
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -17,6 +16,11 @@ from matplotlib.patches import FancyBboxPatch, Rectangle
 import numpy as np
 
 from models.masks import Mask
+from runtime import cli, storage
+
+# Not the figure of the documentation, which nobody asked to change.
+cli.flags.DEFINE_string('out', 'mask_grid.png', 'The .png to write.')
+cli.define_json('Print one JSON object instead of a line.')
 
 SENTENCE = ('the', 'bank', 'of', 'the', 'river', 'is', 'steep')
 HIDDEN = 1  # position of the word that MLM hides
@@ -206,12 +210,14 @@ def _name_cell(axis, cell: Cell):
 
 
 def main():
-  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
-  parser.add_argument('--out', type=Path, default=Path('docs/grid.png'), help='the PNG to write')
-  arguments = parser.parse_args()
-  draw(arguments.out)
-  print(f'{arguments.out}: {len(MASKS)} masks x {len(COLUMNS)} columns')
+  flags = cli.FLAGS
+  out = storage.output_path(flags.out, '--out', '.png')
+  draw(out)
+  if flags.json:
+    print(json.dumps(dict(out=str(out), masks=list(MASKS), columns=list(COLUMNS))))
+  else:
+    print(f'{out}: {len(MASKS)} masks x {len(COLUMNS)} columns')
 
 
 if __name__ == '__main__':
-  main()
+  cli.run(main)

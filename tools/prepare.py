@@ -21,7 +21,9 @@ import time
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('What is made')
 cli.define_config()
+cli.group('Who works')
 cli.flags.DEFINE_string(
   'runner',
   'processes',

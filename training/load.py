@@ -29,12 +29,23 @@ def flag() -> Path | epath.Path:
 
   Raises:
     ConfigError: the flag is not set.
+    WeightsError: there is no such folder.
   """
   if not FLAGS.weights:
     raise check.ConfigError(
       '--weights=DIR is missing: a Hugging Face directory, or the workdir of a run.'
     )
-  return storage.resolve_path(FLAGS.weights, '--weights')
+  return existing(storage.resolve_path(FLAGS.weights, '--weights'))
+
+
+def existing(directory: Path | epath.Path) -> Path | epath.Path:
+  """Returns the folder of a model; raises WeightsError if there is none."""
+  if not directory.is_dir():
+    what = 'is a file' if directory.exists() else 'no such folder'
+    raise WeightsError(
+      f'{directory}: {what}. Name a Hugging Face directory, or the workdir of a run.'
+    )
+  return directory
 
 
 def load(directory: Path, *, step: int | None = None, mask: str | None = None) -> Model:
@@ -47,10 +58,7 @@ def load(directory: Path, *, step: int | None = None, mask: str | None = None) -
   Raises:
     WeightsError, StateError, ConfigError: there is no model, or none that can be read.
   """
-  if not directory.is_dir():
-    raise WeightsError(
-      f'{directory} is no folder. Name a Hugging Face directory, or the workdir of a run.'
-    )
+  existing(directory)
   if 'model_type' in files.read_json(directory / 'config.json'):
     return load_huggingface(directory, mask=mask)
   return _load_workdir(directory, step, mask)

@@ -132,9 +132,7 @@ def _known_and_typed(fields: dict, known: dict):
     if name not in known and renamed(name):
       raise ConfigError(f'config.{name} has another name now: config.{renamed(name)}.')
     if name not in known:
-      raise ConfigError(
-        f'config.{name} is no knob; configs/base.py has them all.{_meant(name, known)}'
-      )
+      raise ConfigError(f'config.{name} is no knob; configs/base.py has them all.{_meant(name)}')
     default = known[name]
     fits = type(value) is type(default) or isinstance(default, float) and type(value) is int
     _require(fits, name, value, f'must be {type(default).__name__}, as in {default!r}')
@@ -148,13 +146,23 @@ def _known_and_typed(fields: dict, known: dict):
     )
 
 
-def _meant(name: str, known) -> str:
-  """Returns a suggestion for an unknown name: the same name in another group, or a similar one."""
-  leaf = name.rpartition('.')[2]
-  close = [other for other in known if other.rpartition('.')[2] == leaf]
-  if not close:
-    close = difflib.get_close_matches(name, known, 1, 0.6)
-  return f' Did you mean config.{close[0]}?' if close else ''
+def nearest(name: str) -> list[str]:
+  """The knobs that an unknown name may mean: the same name in another group, or a similar one."""
+  known = flatten(base.get_config())
+  leaf = name.replace('-', '_').rpartition('.')[2]
+  same = [other for other in known if other.rpartition('.')[2] == leaf]
+  if same:
+    return sorted(same)
+  by_leaf = {other.rpartition('.')[2]: other for other in known}
+  close = difflib.get_close_matches(name, known, 1, 0.75)
+  close = close or [by_leaf[one] for one in difflib.get_close_matches(leaf, by_leaf, 1, 0.75)]
+  return close or difflib.get_close_matches(name, known, 1, 0.6)
+
+
+def _meant(name: str) -> str:
+  """A suggestion for an unknown name, as the end of a message."""
+  near = nearest(name)
+  return f' Did you mean {" or ".join(f"config.{one}" for one in near)}?' if near else ''
 
 
 def _objective_names(named: list[str]):

@@ -11,11 +11,11 @@ machine's own limits, how fast it multiplies and how fast it reads, are measured
 """
 
 import json
-from pathlib import Path
 
 from configs.schema.check import ConfigError
-from runtime import cli
+from runtime import cli, storage
 
+cli.group('What is measured')
 cli.flags.DEFINE_enum(
   'against',
   'transformers',
@@ -28,6 +28,7 @@ cli.flags.DEFINE_string(
   'corpus', 'wiki_leads', 'Text of the cases that read some, as in config.data.corpus.'
 )
 cli.flags.DEFINE_integer('rounds', 5, 'How often the sides of a case take turns.', lower_bound=1)
+cli.group('What is kept')
 cli.flags.DEFINE_string(
   'save', '', 'A JSON file that keeps the results; the page beside it is drawn anew.'
 )
@@ -37,6 +38,8 @@ cli.define_json()
 def main():
   flags = cli.FLAGS
 
+  save = storage.output_path(flags.save, '--save', '.json') if flags.save else None
+
   from runtime.console import Console
   from tools.bench.cases import SUITES
   from tools.bench.page import merge, rows_of
@@ -44,7 +47,7 @@ def main():
 
   cases = SUITES[flags.suite]
   chosen = [name for name in cases if name.startswith(flags.only)]
-  if not chosen and not (flags.save and flags.only == 'nothing'):
+  if not chosen and not (save and flags.only == 'nothing'):
     raise ConfigError(f'--only={flags.only}: no case begins so. They are {", ".join(cases)}.')
   console = Console(quiet=flags.json)
   results = []
@@ -52,10 +55,10 @@ def main():
     result = measure(name, against=flags.against, rounds=flags.rounds, corpus=flags.corpus)
     results.append(result)
     console.table(name, rows_of(result))
-    if flags.save:
-      merge(Path(flags.save), [result])
-  if flags.save and not chosen:
-    merge(Path(flags.save), [])
+    if save:
+      merge(save, [result])
+  if save and not chosen:
+    merge(save, [])
   if flags.json:
     print(json.dumps(dict(cases=results, **where())))
 

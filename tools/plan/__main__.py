@@ -12,10 +12,12 @@ import json
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('What is planned')
 cli.define_config()
 cli.flags.DEFINE_string(
   'topology', '', 'Chips: v5e:16x16, v5p-64, v6e:4x4*2 (two slices), cpu:8 (simulated).'
 )
+cli.group('Other plans')
 cli.flags.DEFINE_bool(
   'search', False, 'Try meshes, micro-batches and remat policies; print the best.'
 )

@@ -16,11 +16,13 @@ import time
 from configs.schema.check import ConfigError
 from runtime import cli
 
+cli.group('The sweep')
 cli.flags.DEFINE_string('sweep', None, 'A file of configs/sweeps.')
 cli.flags.DEFINE_string('workdir', None, 'The folder of the sweep; each run has a folder in it.')
 cli.flags.DEFINE_string(
   'task_data', None, 'The folder with the files of the tasks: sst2/, mrpc/, blimp/ ...'
 )
+cli.group('Where runs go')
 cli.flags.DEFINE_integer('jobs', 1, 'Runs at a time. They share this machine.', lower_bound=1)
 cli.flags.DEFINE_list(
   'devices', [], 'A run at a time on each of these accelerators, as in 0,1,2; or groups, 0+1,2+3.'
