@@ -121,6 +121,9 @@ def validate(directory: PathLike, console: Console) -> dict:
     report = prepared.report
     every_batch = (batches[index] for index in range(len(batches)))
     results = evaluate(params, every_batch, report['validation'])
+  if 'bits_per_byte' in results:
+    lost = report['validation']['lost_bytes']
+    results['text'] = validation.described_text(report['normalised'], lost)
   results['unigram_entropy'] = report['unigram_entropy']
   results['validation_sha256'] = report['validation']['sha256']
   console.table(

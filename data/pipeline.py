@@ -97,7 +97,7 @@ def prepare(
   )
   return Prepared(
     tokenizer=tokenizer,
-    report=_report(corpus, kind, tokens.manifest, rows),
+    report=_report(corpus, tokenizer, kind, tokens.manifest, rows),
     fingerprint=fingerprint,
     folders={T: stage.folder for T, stage in rows.items()},
     pairs=pairs,
@@ -155,7 +155,11 @@ def _open_rows(
 
 
 def _report(
-  corpus: sources.Corpus, kind: str, counted: dict, rows: dict[int, stages.Stage]
+  corpus: sources.Corpus,
+  tokenizer: Tokenizer,
+  kind: str,
+  counted: dict,
+  rows: dict[int, stages.Stage],
 ) -> dict:
   """Everything a reader may ask about the corpus; `report.format_report` lays it out."""
   train, validation = (counted['splits'][split] for split in documents.SPLITS)
@@ -178,6 +182,7 @@ def _report(
     unigram_entropy=counted['unigram_entropy'],
     train=train,
     validation=validation | dict(sha256=longest['validation']['sha256']),
+    normalised=tokenizer.normalised,
     kind=kind,
     rows=by_length,
   )

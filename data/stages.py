@@ -109,7 +109,7 @@ def tokens(
     tokenise: `documents.tokenise`, or one with the same arguments and result.
   """
   read = _rename_reading(progress, 'tokenising')
-  folder = root / 'tokens' / cache.key(**parts)
+  folder = root / 'tokens' / cache.key(**parts, counted=documents.COUNTED)
   make = lambda empty: tokenise(corpus, tokenizer, empty, validation_share, read)
   return Stage(folder, cache.build(folder, make))
 
@@ -138,7 +138,8 @@ def rows(
       summary[split] = write(source, empty / name, tokenizer, T, progress)
     return summary
 
-  folder = root / 'rows' / cache.key(**parts, kind=kind, length=T)
+  made_of = tokens.manifest['sha256']  # of the records
+  folder = root / 'rows' / cache.key(**parts, kind=kind, length=T, records=made_of)
   return Stage(folder, cache.build(folder, make))
 
 

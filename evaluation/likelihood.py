@@ -279,12 +279,12 @@ def scorer_of(model: Model, kind: str) -> Scorer:
   )
 
 
-def summarize(kind: str, nats: Sequence[np.ndarray], byte_count: int) -> dict[str, float]:
+def summarize(kind: str, nats, byte_count: int, lost_nats: float = 0.0) -> dict[str, float]:
   """Returns totals over texts, each name beginning with the kind of score.
 
   Args:
     nats: as a Scorer returns them.
-    byte_count: UTF-8 bytes of the scored text.
+    byte_count: UTF-8 bytes of the scored text; `lost_nats` are of those that have no token.
 
   Returns:
     KIND_nats, KIND_tokens, KIND_(pseudo_)bits_per_byte and KIND_(pseudo_)perplexity.
@@ -295,6 +295,6 @@ def summarize(kind: str, nats: Sequence[np.ndarray], byte_count: int) -> dict[st
   return {
     f'{kind}_nats': total,
     f'{kind}_tokens': tokens,
-    f'{kind}_{pseudo}bits_per_byte': total / math.log(2) / byte_count,
+    f'{kind}_{pseudo}bits_per_byte': (total + lost_nats) / math.log(2) / byte_count,
     f'{kind}_{pseudo}perplexity': perplexity(total / max(tokens, 1)),
   }

@@ -8,9 +8,11 @@ names and units say which they are.
 import functools
 
 from data.lines import is_blank, read_lines
+from data.tokens.tokenizer import Tokenizer
 from evaluation import likelihood
 from evaluation.errors import TaskError
 from evaluation.subject import Subject
+from evaluation.validation import described_text, lost_nats
 
 
 def run(subject: Subject) -> dict[str, dict]:
@@ -45,17 +47,19 @@ def run(subject: Subject) -> dict[str, dict]:
   scorer = likelihood.scorer_of(model, kind)
   progress = functools.partial(subject.progress, 'likelihood')
   nats = scorer([ids for _, ids in scored], prefixes, progress)
-  byte_count = 0
-  for (line, ids), prefix in zip(scored, prefixes):
-    # The second half of a line is known as tokens only, so its bytes are those of the decoded text.
-    text = model.tokenizer.decode(ids[prefix:]) if prefix else line
-    byte_count += len(text.encode())
-  found = likelihood.summarize(kind, nats, byte_count)
+  texts = [
+    _after(model.tokenizer, line, prefix) if prefix else line
+    for (line, _), prefix in zip(scored, prefixes)
+  ]
+  lost = model.tokenizer.lost_bytes(texts)
+  byte_count = sum(len(text.encode()) for text in texts)
+  found = likelihood.summarize(kind, nats, byte_count, lost_nats(lost))
   value = next(found[name] for name in found if name.endswith('bits_per_byte'))
   return dict(
     likelihood=dict(
       value=value,
       unit=f'bits a byte; {likelihood.KINDS[kind]}',
+      text=described_text(model.tokenizer.normalised, lost),
       higher_is_better=False,
       side='generation',
       score=kind,
@@ -66,3 +70,8 @@ def run(subject: Subject) -> dict[str, dict]:
       **found,
     )
   )
+
+
+def _after(tokenizer: Tokenizer, line: str, prefix: int) -> str:
+  """The part of a line that the tokens from number `prefix` on stand for."""
+  return line[tokenizer.spans(line)[prefix][0] :]

@@ -1,6 +1,6 @@
 """Validation: every row of the validation set exactly once, with frozen and hashed masks."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 import hashlib
 import math
 
@@ -41,8 +41,8 @@ def make_evaluator(
 
     Args:
       batches: of the validation set; rows with `id` -1 only fill up the last batch.
-      text: {'bytes', 'words'} of the validation text, for units that do not depend on the
-        tokenizer.
+      text: {'bytes', 'words', 'lost_bytes'} of the validation text, for units that do not depend
+        on the tokenizer; `lost_bytes` are those that no token but the unknown one stands for.
     """
     sums: dict[tuple[str, str], list[tuple[float, float]]] = {}
     hashes = {name: hashlib.sha256() for name in objective.draws}
@@ -65,6 +65,7 @@ def _results(objective: Objective, sums, text: dict[str, int]) -> dict[str, floa
   for (name, kind), pairs in sorted(sums.items()):
     total, weight = (math.fsum(column) for column in zip(*pairs))
     if kind == 'text':
+      total += lost_nats(text['lost_bytes'])
       results[f'{name}_word_perplexity'] = perplexity(total / text['words'])
       results['bits_per_byte'] = total / math.log(2) / text['bytes']
       continue
@@ -84,6 +85,26 @@ def _mask_sha256(hashes: dict) -> dict[str, str]:
   return dict(mask_sha256=hashlib.sha256(digests.encode()).hexdigest())
 
 
+def lost_nats(lost_bytes: int) -> float:
+  """What text that a model cannot say costs: each byte is drawn from all 256.
+
+  Whoever reads an unknown token knows no more of what it stood for.
+  """
+  return lost_bytes * math.log(256)
+
+
+def described_text(normalised: Sequence[str], lost_bytes: int) -> str:
+  """Says what bits per byte are of: the text as the tokenizer has it, and what it cannot say.
+
+  Args:
+    normalised: as `Tokenizer.normalised`.
+  """
+  text = ' and '.join(normalised) or 'as written'
+  if lost_bytes:
+    text += f'; {lost_bytes:,} bytes of it have no token and cost 8 bits each'
+  return text
+
+
 def perplexity(nats: float) -> float:
   """Returns exp(nats); infinity where that overflows a float."""
   return math.exp(nats) if nats < 700 else math.inf
@@ -97,13 +118,16 @@ def rows(results: dict[str, float | str], units: dict[str, str]) -> dict[str, st
   """
   units = units | dict(
     loss='weighted sum of the objectives',
-    bits_per_byte='of text, special tokens not counted',
+    bits_per_byte='special tokens not counted',
+    text='is what bits per byte and words are of',
     unigram_entropy='nats a token, what frequencies alone would give',
     mask_sha256='of the frozen masks',
     validation_sha256='of the validation rows',
   )
   words = {}
   for name, value in results.items():
-    number = f'{value:.4f}' if isinstance(value, float) else value[:16]
+    number = f'{value:.4f}' if isinstance(value, float) else value
+    if name.endswith('sha256'):
+      number = value[:16]
     words[name] = f'{number}  {units[name]}' if name in units else number
   return words

@@ -65,10 +65,15 @@ def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
 
 
 def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
-  """Terms, and `text`: nats of ordinary tokens alone, for units that no tokenizer can flatter."""
+  """Terms, and `text`: nats of the tokens of text, unknown ones too and special ones not.
+
+  They are for units that no tokenizer can flatter.
+  """
   target_BxT, weight_BxT = _next_tokens(batch)
   nats_BxT, hit_BxT = projected_nats(outputs['clm'], target_BxT, chunk=setup.chunk)
-  text_BxT = weight_BxT * ~setup.vocabulary.special_V[target_BxT]
+  vocabulary = setup.vocabulary
+  unknown_BxT = target_BxT == vocabulary.unknown_id
+  text_BxT = weight_BxT * (unknown_BxT | ~vocabulary.special_V[target_BxT])
   kinds = [('loss', nats_BxT, weight_BxT), ('accuracy', hit_BxT, weight_BxT)]
   if not setup.prefix:  # a prefix would leave a part of the text unscored
     kinds.append(('text', nats_BxT, text_BxT))

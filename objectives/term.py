@@ -27,11 +27,13 @@ class Vocabulary(NamedTuple):
     special_V: ids that are never masked.
     word_start_V: ids that begin a word.
     mask_id: the [MASK] token; -1 where the tokenizer has none.
+    unknown_id: the token of text that no other token stands for; -1 where there is none.
   """
 
   special_V: jax.Array
   word_start_V: jax.Array
   mask_id: int
+  unknown_id: int = -1
 
   @classmethod
   def any_of(cls, size: int) -> 'Vocabulary':

@@ -8,14 +8,19 @@ import io
 import json
 import lzma
 import random
+import re
 import zlib
 
 import pytest
+import tokenizers
+from tokenizers import models, normalizers
 
 from data import lines
 from data.corpora import sources, text_files
 from data.errors import DataError
 from data.tasks import conll2000, sst2
+from data.tokens import vocabulary
+from data.tokens.tokenizer import Tokenizer
 
 
 def nothing(*_):
@@ -281,3 +286,79 @@ def test_tasks_keep_what_stands_inside_a_line(tmp_path):
   file.write_text('1 a\n0 \u3000\n')
   with pytest.raises(DataError, match='line 2'):
     list(sst2.read(file))
+
+
+KNOWN, STRANGE = 'the quick brown fox', ('\u65e5', '\u672c', '\U0001f642', '\u0434', '@')
+
+
+def characters_lost(text: str) -> str:
+  return ''.join(char for char in text if char not in KNOWN)
+
+
+def words_lost(text: str) -> str:
+  return ''.join(word for word in text.split() if word not in KNOWN.split())
+
+
+def pieces_lost(text: str) -> str:
+  """BERT: a word is cut at punctuation and at ideographs, and unknown if a letter of it is."""
+  words = re.findall(r'[\u65e5\u672c@]|[^\s\u65e5\u672c@]+', text)
+  return ''.join(word for word in words if characters_lost(word))
+
+
+def nothing_lost(_: str) -> str:
+  return ''
+
+
+TRAINED = {
+  'characters': (lambda texts: vocabulary.train_characters(texts, 40), characters_lost),
+  'words': (lambda texts: vocabulary.train_words(texts, 40), words_lost),
+  'wordpiece': (lambda texts: vocabulary.train_wordpiece(texts, 80, True), pieces_lost),
+  'bpe': (lambda texts: vocabulary.train_bpe(texts, 300), nothing_lost),
+}
+
+
+@pytest.mark.parametrize('kind', TRAINED)
+@pytest.mark.parametrize('seed', range(8))
+def test_every_byte_that_no_token_stands_for_is_counted(kind, seed):
+  train, lost = TRAINED[kind]
+  tokenizer, draw = train([KNOWN]), random.Random(seed)
+  texts = [
+    ' '.join(
+      draw.choice(KNOWN.split()) + ''.join(draw.choices(STRANGE, k=draw.randrange(3)))
+      for _ in range(6)
+    )
+    for _ in range(20)
+  ]
+  for text in texts:
+    assert tokenizer.lost_bytes([text]) == len(lost(text).encode()), text
+  assert tokenizer.lost_bytes(texts) == sum(len(lost(text).encode()) for text in texts)
+
+
+def test_a_tokenizer_that_drops_what_it_does_not_know_loses_it_too():
+  """Without an unknown token, the library leaves such characters out, and says nothing."""
+  model = models.BPE({'<s>': 0, '</s>': 1, 'a': 2, 'b': 3}, [])
+  tokenizer = Tokenizer(tokenizers.Tokenizer(model))
+  assert tokenizer.encode(['a\u65e5b'])[0].tolist() == [2, 3]
+  assert tokenizer.lost_bytes(['a\u65e5b']) == 3
+
+
+@pytest.mark.parametrize(
+  'normalizer, words',
+  [
+    (None, []),
+    (normalizers.Lowercase(), ['in lower case']),
+    (normalizers.BertNormalizer(lowercase=True), ['in lower case', 'without accents']),
+    (normalizers.BertNormalizer(lowercase=False), []),
+    (normalizers.NFKC(), ['with compatibility forms replaced']),
+    (normalizers.NFC(), []),
+    (
+      normalizers.Sequence([normalizers.NFD(), normalizers.StripAccents()]),
+      ['without accents'],
+    ),
+  ],
+)
+def test_what_a_normalizer_does_to_letters_is_said(normalizer, words):
+  tokenizer = tokenizers.Tokenizer(models.BPE({'<s>': 0, '</s>': 1}, []))
+  if normalizer is not None:
+    tokenizer.normalizer = normalizer
+  assert Tokenizer(tokenizer).normalised == words

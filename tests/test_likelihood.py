@@ -13,7 +13,7 @@ from test_convert import WORDS
 from data.tokens.tokenizer import WORDPIECE_SPECIALS, from_vocabulary
 from evaluation.errors import TaskError
 from evaluation.likelihood import Scorer, choose, kinds_of, summarize
-from evaluation.validation import make_evaluator
+from evaluation.validation import lost_nats, make_evaluator
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
 from objectives.term import Setup
@@ -216,8 +216,11 @@ def test_few_programs_serve_many_lengths(models, tokenizer):
 
 
 def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
-  """Of two documents that are packed into one row there, and read alone here."""
-  texts = TEXTS[:1] + TEXTS[3:4]
+  """Of two documents that are packed into one row there, and read alone here.
+
+  Unknown words cost what the model gives [UNK], and 8 bits for each byte of them.
+  """
+  texts = [f'Zebra {TEXTS[0]} \u65e5\u672c', TEXTS[3]]
   ids = tokenizer.encode(texts)
   framed = [[tokenizer.bos, *text, tokenizer.eos] for text in ids]
   row = np.zeros((1, 40), np.int32)
@@ -240,11 +243,15 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
   network, params = small.network(
     'gpt2_small', mask='causal', packed=True, heads=('clm',), vocab_size=tokenizer.size
   )
-  size = sum(len(text.encode()) for text in texts)
+  size, lost = sum(len(text.encode()) for text in texts), tokenizer.lost_bytes(texts)
+  assert lost == len('Zebra') + 6
   held_out = make_evaluator(
     network.apply, objective, seed=0, shard=lambda x: jax.tree.map(jnp.asarray, x)
-  )(params, [batch], dict(bytes=size, words=11))
-  mine = summarize('causal', scorer(models, tokenizer, 'causal')(ids), size)
+  )(params, [batch], dict(bytes=size, words=11, lost_bytes=lost))
+  nats = scorer(models, tokenizer, 'causal')(ids)
+  mine = summarize('causal', nats, size, lost_nats(lost))
+  paid = sum(each.sum() for each in nats) / math.log(2) + 8 * lost
+  assert math.isclose(mine['causal_bits_per_byte'], paid / size)
   assert math.isclose(mine['causal_bits_per_byte'], held_out['bits_per_byte'], rel_tol=1e-5)
   assert mine['causal_tokens'] == sum(map(len, ids)) and 'causal_perplexity' in mine
 

@@ -31,7 +31,7 @@ def text(tmp_path_factory):
   path = runs.corpus(tmp_path_factory.mktemp('corpus'))
   # What is dropped, replaced or there twice is counted too.
   path.write_text(
-    path.read_text() + '\n\n\u200b\n\nA line\r\nand a copy.\n\nA line\r\nand a copy.\n'
+    path.read_text() + '\n\n\u00ad\n\nA line\r\nand a copy.\n\nA line\r\nand a copy.\n'
   )
   return path
 

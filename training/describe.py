@@ -78,6 +78,8 @@ def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, st
     name: f'{value:.4f}' if isinstance(value, float) else value[:16]
     for name, value in result['validation'].items()
   }
+  if 'bits_per_byte' in result['validation']:
+    rows['bits per byte of'] = f'text {result["text"]}'
   rows |= {
     'unigram entropy': f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone '
     'would give',

@@ -210,6 +210,7 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     special_V=jnp.asarray(tokenizer.special_V),
     word_start_V=jnp.asarray(tokenizer.word_start_V),
     mask_id=-1 if tokenizer.mask is None else tokenizer.mask,
+    unknown_id=-1 if tokenizer.unknown is None else tokenizer.unknown,
   )
 
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 from etils import epath
 import numpy as np
 
+from evaluation.validation import described_text
 from runtime import distributed
 from runtime.errors import NumericalError
 from training import certificate, curves, metrics
@@ -32,6 +33,7 @@ def write_result(
     tokens=trail.tokens,
     certificate=certificate.write(directory, config, trail, validation, validation_sha256),
     validation=validation,
+    text=described_text(report['normalised'], report['validation']['lost_bytes']),
     unigram_entropy=report['unigram_entropy'],
     validation_sha256=validation_sha256,
     config_hash=experiment.config_hash,

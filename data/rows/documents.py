@@ -23,6 +23,8 @@ from data.tokens.tokenizer import Tokenizer
 SPLITS = ('train', 'validation')
 _CHUNK = 1 << 22  # characters of documents in memory at a time (or one document)
 _HASHES = 2**64
+# of what is counted and of how text is read: raise it, and the records of old caches are made again
+COUNTED = 2
 _COUNTED = ('documents', 'sentences', 'tokens', 'bytes', 'words', 'unknown')
 
 
@@ -50,6 +52,7 @@ class Counts:
     frequency_V: how often the training documents have each token.
     splits: the quantities `_COUNTED` of each split.
     replaced, dropped: what cleaning did, by reason (`sources.Corpus.documents`).
+    lost_bytes: of the validation text, which no token but the unknown one stands for.
     hashes: 8 bytes a document, for an exact count of duplicates.
   """
 
@@ -59,6 +62,7 @@ class Counts:
   )
   replaced: Counter = dataclasses.field(default_factory=Counter)
   dropped: Counter = dataclasses.field(default_factory=Counter)
+  lost_bytes: int = 0
   hashes: array = dataclasses.field(default_factory=lambda: array('Q'))
 
   def add(self, other: 'Counts'):
@@ -68,6 +72,7 @@ class Counts:
     self.replaced.update(other.replaced)
     self.dropped.update(other.dropped)
     self.frequency_V += other.frequency_V
+    self.lost_bytes += other.lost_bytes
     self.hashes.extend(other.hashes)
 
   def report(self, sha256: dict[str, str]) -> dict:
@@ -80,6 +85,7 @@ class Counts:
     splits = {}
     for split in SPLITS:
       splits[split] = {name: self.splits[split][name] for name in _COUNTED}
+    splits['validation']['lost_bytes'] = self.lost_bytes
     return dict(
       splits=splits,
       sha256=sha256,
@@ -149,7 +155,9 @@ def write(
       for split in SPLITS
     }
     for chunk in _chunks(documents):
-      tokens = _tokenise_chunk(chunk, tokenizer, cut)
+      pieces = [cut(document.text) for document in chunk]
+      tokens = _tokenise_chunk(pieces, tokenizer)
+      counts.lost_bytes += _lost_bytes(chunk, pieces, tokenizer)
       _count(counts, chunk, tokens, tokenizer.unknown)
       ids = tokens.ids.astype(dtype)
       places = zip(chunk, _spans(tokens.pieces_N), _spans(tokens.tokens_N))
@@ -175,10 +183,7 @@ class _Tokens(NamedTuple):
   pieces_N: np.ndarray
 
 
-def _tokenise_chunk(
-  chunk: list[Document], tokenizer: Tokenizer, cut: Callable[[str], list[str]]
-) -> _Tokens:
-  pieces = [cut(document.text) for document in chunk]
+def _tokenise_chunk(pieces: list[list[str]], tokenizer: Tokenizer) -> _Tokens:
   ids, lengths = tokenizer.encode_many(list(itertools.chain.from_iterable(pieces)))
   first_N = np.cumsum([0, *map(len, pieces[:-1])])
   return _Tokens(
@@ -187,6 +192,12 @@ def _tokenise_chunk(
     tokens_N=np.add.reduceat(lengths, first_N),
     pieces_N=np.add.reduceat(lengths > 0, first_N, dtype=np.int64),
   )
+
+
+def _lost_bytes(chunk: list[Document], pieces: list[list[str]], tokenizer: Tokenizer) -> int:
+  """Of the validation documents of a chunk; the others are never measured by their bytes."""
+  held_out = [its for document, its in zip(chunk, pieces) if document.split == 'validation']
+  return tokenizer.lost_bytes(list(itertools.chain.from_iterable(held_out)))
 
 
 def _count(counts: Counts, chunk: list[Document], tokens: _Tokens, unknown: int | None):

@@ -50,6 +50,7 @@ def job(
     tokenizer=tokenizer.sha256,
     share=validation_share,
     version=version,
+    counted=documents.COUNTED,
     parts=parts,
   )
   return dict(
@@ -96,7 +97,11 @@ def work(index: int, job: dict) -> int:
     np.save(folder / 'frequency.npy', counts.frequency_V)
     (folder / 'hashes.bin').write_bytes(counts.hashes.tobytes())
     return dict(
-      splits=counts.splits, replaced=counts.replaced, dropped=counts.dropped, sha256=sha256
+      splits=counts.splits,
+      replaced=counts.replaced,
+      dropped=counts.dropped,
+      lost_bytes=counts.lost_bytes,
+      sha256=sha256,
     )
 
   cache.build(folders(job)[index], make)
@@ -140,6 +145,7 @@ def _counts(part: Path) -> Counts:
     splits={split: Counter(noted['splits'][split]) for split in SPLITS},
     replaced=Counter(noted['replaced']),
     dropped=Counter(noted['dropped']),
+    lost_bytes=noted['lost_bytes'],
   )
   counts.hashes.frombytes((part / 'hashes.bin').read_bytes())
   return counts

@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from data.errors import DataError
-from data.tokens import word_cache
+from data.tokens import losses, word_cache
 
 # What published vocabularies call each role; the first that exists is taken.
 ROLES = {
@@ -103,6 +103,26 @@ class Tokenizer:
         return ids, lengths
     listed = self.encode(texts)
     return np.concatenate(listed), np.array([len(ids) for ids in listed])
+
+  def lost_bytes(self, texts: list[str]) -> int:
+    """UTF-8 bytes of these texts that no token but the unknown one stands for (`losses`)."""
+    if self.unknown is None:
+      return losses.dropped_bytes(texts, self._tokenizer)
+    lost = 0
+    for batch in word_cache.batches(texts, word_cache.BATCH):
+      encodings = self._tokenizer.encode_batch(batch, add_special_tokens=False)
+      for text, encoding in zip(batch, encodings):
+        lost += losses.lost_bytes(text, encoding, self.special_V)
+    return lost
+
+  @functools.cached_property
+  def normalised(self) -> list[str]:
+    """What its rule does to letters before any token is chosen, in words."""
+    return losses.normalised(self._tokenizer.normalizer)
+
+  def spans(self, text: str) -> list[tuple[int, int]]:
+    """Which characters of a text each of its tokens stands for: from, up to but not including."""
+    return self._tokenizer.encode(text, add_special_tokens=False).offsets
 
   def decode(self, ids: Iterable[int]) -> str:
     """The text of these ids, special tokens by their names."""

@@ -1,0 +1,69 @@
+"""What of a text its tokens do not say: characters without a token, and what is normalised.
+
+A unit that no tokenizer can flatter has to count it: a model that never says which character an
+unknown token was has predicted less text.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import numpy as np
+import tokenizers
+
+# of a normalizer: what it is said to do, and a text that shows it
+_NORMALISED = {
+  'in lower case': ('A', 'a'),
+  'without accents': ('\u00e9', 'e'),
+  'with compatibility forms replaced': ('\ufb01', 'fi'),
+}
+
+
+def lost_bytes(text: str, encoding: tokenizers.Encoding, special_V: np.ndarray) -> int:
+  """UTF-8 bytes of the characters that only unknown tokens stand for, or no token.
+
+  White space between tokens is not counted: tokens without spaces imply it.
+
+  Args:
+    encoding: of the text, with offsets and without special tokens around it.
+    special_V: of the vocabulary, unknown tokens included.
+  """
+  known_N, unknown_N = (np.zeros(len(text) + 1, np.int64) for _ in range(2))  # of characters
+  ids = np.array(encoding.ids, np.int64)
+  span_Tx2 = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+  for count_N, chosen_T in ((known_N, ~special_V[ids]), (unknown_N, special_V[ids])):
+    np.add.at(count_N, span_Tx2[chosen_T, 0], 1)
+    np.add.at(count_N, span_Tx2[chosen_T, 1], -1)
+  known_N, unknown_N = known_N.cumsum()[:-1] > 0, unknown_N.cumsum()[:-1] > 0
+  if known_N.all():
+    return 0
+  lost = [
+    text[index]
+    for index in np.flatnonzero(~known_N)
+    if unknown_N[index] or not text[index].isspace()
+  ]
+  return len(''.join(lost).encode())
+
+
+def dropped_bytes(texts: Iterable[str], tokenizer: tokenizers.Tokenizer) -> int:
+  """UTF-8 bytes of the characters that a tokenizer without an unknown token leaves out.
+
+  Its offsets cannot say so: the library moves them over what was left out.
+  """
+  frequency = Counter()
+  for text in texts:
+    frequency.update(text)
+  characters = [char for char in frequency if not char.isspace()]
+  alone = tokenizer.encode_batch_fast(characters, add_special_tokens=False)
+  dropped = [char for char, encoding in zip(characters, alone) if not encoding.ids]
+  return sum(frequency[char] * len(char.encode()) for char in dropped)
+
+
+def normalised(normalizer: tokenizers.normalizers.Normalizer | None) -> Iterable[str]:
+  """What a normalizer does to letters, in words: 'in lower case', ..."""
+  if normalizer is None:
+    return []
+  return [
+    words
+    for words, (before, after) in _NORMALISED.items()
+    if normalizer.normalize_str(before) == after
+  ]
