@@ -46,6 +46,16 @@ def get_config() -> ml_collections.ConfigDict:
     random_from_specials=True,  # random tokens may be special tokens (as published)
   )
 
+  # Objectives on vectors of texts: contrast, cosent, angle, cosine, triplet, margin.
+  config.vectors = dict(
+    scale=20.0,  # of cosines in contrast, cosent and angle: 1 / temperature
+    directions='query_to_doc',  # contrast; also +doc_to_query +query_to_query +doc_to_doc
+    partition='joint',  # contrast: joint, all directions in one softmax | per_direction
+    distance='euclidean',  # triplet: euclidean | manhattan | cosine
+    margin=5.0,  # triplet, in that distance
+    dimensions='',  # Matryoshka: first dimensions that count too, as '384 128:0.5'; '' = all alone
+  )
+
   config.data = dict(
     # wiki_leads | gutenberg | text:PATH | tfds:NAME | synthetic:NAME | more in
     # data/corpora/sources.py
@@ -93,6 +103,11 @@ def get_config() -> ml_collections.ConfigDict:
     shared_head=False,  # clm uses the head of mlm, one head for both (GPT-BERT)
     classes=2,  # classes of a head for sequences or tokens (fine-tuning)
     classifier_activation='tanh',  # before the classifier of sequences: tanh | relu (DistilBERT)
+    # Vectors of texts. pooling: mean | first | last | max | weighted_mean | mean_sqrt_len_tokens.
+    pooling='mean',
+    projection=0,  # width of a linear map behind the pooling; 0 = none
+    projection_activation='tanh',  # of that map: identity | tanh | any other activation
+    unit_vectors=False,  # vectors at length 1
     init_scale=0.02,  # standard deviation of the initial kernels
     init_truncated=True,  # truncated at two standard deviations (BERT); else normal (GPT-2)
     init_depth_scaled=False,  # residual projections / sqrt(2 L) (GPT-2)

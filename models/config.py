@@ -37,6 +37,10 @@ class ModelConfig:
   shared_head: bool
   classes: int
   classifier_activation: str
+  pooling: str
+  projection: int
+  projection_activation: str
+  unit_vectors: bool
   init_scale: float
   init_truncated: bool
   init_depth_scaled: bool

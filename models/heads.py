@@ -13,6 +13,7 @@ import jax.numpy as jnp
 
 from models.config import ModelConfig
 from models.layers import ACTIVATIONS, Linear, Norm, kernel_init
+from models.pooling import pool
 from models.projection import Projection
 
 
@@ -116,6 +117,49 @@ class TokenHead(nn.Module):
     return logits_BxTxC.astype(jnp.float32)
 
 
+class VectorHead(nn.Module):
+  """A vector for each text of a row: pooled, projected where the config has it, at length 1.
+
+  Attributes:
+    texts: K, how many texts a row can have; 0 = as `present` of the batch says, BxK, or one.
+  """
+
+  config: ModelConfig
+  texts: int = 0
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
+    """float32 vector_BxKxD, D being the projection's width where there is one."""
+    config = self.config
+    texts = self.texts or (batch['present'].shape[1] if 'present' in batch else 1)
+    vector_BxKxD = pool(hidden_BxTxD, batch['segment'], config.pooling, texts)
+    if config.projection:
+      shape = (config.width, config.projection)
+      vector_BxKxD = Linear(config, 'D', 'C', shape, name='projection')(vector_BxKxD)
+      if config.projection_activation != 'identity':
+        vector_BxKxD = ACTIVATIONS[config.projection_activation](vector_BxKxD)
+    if config.unit_vectors:
+      norm_BxKx1 = jnp.linalg.norm(vector_BxKxD, axis=-1, keepdims=True)
+      vector_BxKxD = vector_BxKxD / jnp.maximum(norm_BxKx1, 1e-12)
+    return vector_BxKxD
+
+
+class PairHead(nn.Module):
+  """A classifier of two texts from their vectors u, v and |u - v| (Reimers and Gurevych 2019)."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
+    """float32 logits_BxC."""
+    config = self.config
+    vector_BxKxD = VectorHead(config, texts=2, name='vector')(hidden_BxTxD, batch, token_VxE)
+    u_BxD, v_BxD = vector_BxKxD[:, 0], vector_BxKxD[:, 1]
+    read_Bx1xF = jnp.concatenate([u_BxD, v_BxD, jnp.abs(u_BxD - v_BxD)], axis=1)[:, None]
+    shape = (read_Bx1xF.shape[-1], config.classes)
+    return Linear(config, 'D', 'C', shape, name='classifier')(read_Bx1xF)[:, 0]
+
+
 def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) -> jax.Array:
   if config.tie_embeddings:
     return token_VxE
@@ -161,6 +205,11 @@ def _token_products(config: ModelConfig, positions: float) -> float:
   return positions * config.width * config.classes
 
 
+def _vector_products(config: ModelConfig, positions: float) -> float:
+  """One text: pooling, and the projection where there is one."""
+  return config.width * (positions + config.projection)
+
+
 def _all(T: int, P: int) -> int:
   return T
 
@@ -199,6 +248,8 @@ HEADS = dict(
   sequence=Head(SequenceHead, _pooled, _all, _row_products),
   tokens=Head(TokenHead, _everywhere, _all, _token_products),
   span=Head(TokenHead, _everywhere, _all, _token_products),
+  vector=Head(VectorHead, _everywhere, _all, _vector_products),
+  pair=Head(PairHead, _everywhere, _all, _vector_products),
 )
 
 

@@ -3,16 +3,17 @@
 An objective is a module of this package, and nothing else names objectives one by one. It has
 
   HEADS        names of models.heads.HEADS that the network must provide
-  ROWS         rows that it reads: packed | sentence_pairs | labelled
+  ROWS         rows that it reads: packed | sentence_pairs | labelled | text_groups
   PREDICTS     tokens | rows: what one prediction is of
   UNITS        {kind: unit in words} of its results
-  predictions  (T, masking, progress, *, prefix) -> float: predicted tokens of a full row
-  prepare      (key_B, batch, setup) -> batch: corruption, on the device; each row has its own key
   weight       (batch) -> how much counts, from the prepared batch alone
   terms        (outputs, batch, setup) -> {kind: Term}, `loss` among them
 
 and, where it needs them,
 
+  predictions  (T, masking, progress, *, prefix) -> float: predicted tokens of a full row; else 0
+  prepare      (key_B, batch, setup) -> batch: corruption, on the device; each row has its own key
+  WHOLE_BATCH  its terms need the heads' outputs for every row of the batch at once, not of some
   NEEDS        of the tokenizer: mask_token
   DRAWS        names of arrays of the prepared batch that say what was drawn of a row
   WRONG_PAIRS  random | swapped: how half of the sentence pairs are wrong
@@ -50,7 +51,8 @@ class Objective(NamedTuple):
     prepare: (key, batch, index_B, progress) -> batch: corruption, on the device; row i draws from
       (key, index_B[i]), and progress, 0 to 1, is the share of the steps that are done.
     counts: batch -> {name: how much counts}; depends on the prepared batch alone.
-    terms: (outputs, batch) -> {name: {'loss': Term, 'accuracy': Term}}.
+    whole: those of the objectives whose terms need the outputs of the whole batch at once.
+    terms: (outputs, batch, names=all) -> {name: {'loss': Term, 'accuracy': Term}}.
     scores: the same for evaluation, where an objective may have more to say.
   """
 
@@ -61,6 +63,7 @@ class Objective(NamedTuple):
   units: dict[str, str]
   prepare: Callable[..., dict[str, jax.Array]]
   counts: Callable[..., dict[str, jax.Array]]
+  whole: tuple[str, ...]
   terms: Callable[..., dict[str, dict[str, Term]]]
   scores: Callable[..., dict[str, dict[str, Term]]]
 
@@ -97,14 +100,15 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
       key_B = _row_keys(jax.random.fold_in(key, 1), index_B)
       batch = batch | dict(prefix=prefix.draw(key_B, batch['segment']))
     for module in modules.values():
-      batch = module.prepare(_row_keys(key, index_B), batch, now)
+      if hasattr(module, 'prepare'):
+        batch = module.prepare(_row_keys(key, index_B), batch, now)
     return batch
 
   def counts(batch):
     return {name: module.weight(batch) for name, module in modules.items()}
 
-  def terms(outputs, batch):
-    return {name: module.terms(outputs, batch, setup) for name, module in modules.items()}
+  def terms(outputs, batch, names=tuple(modules)):
+    return {name: modules[name].terms(outputs, batch, setup) for name in names}
 
   def scores(outputs, batch):
     return {
@@ -123,6 +127,7 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
     },
     prepare=prepare,
     counts=counts,
+    whole=tuple(name for name in modules if optional(name, 'WHOLE_BATCH', False)),
     terms=terms,
     scores=scores,
   )

@@ -41,6 +41,24 @@ class Vocabulary(NamedTuple):
     return cls(jnp.zeros(size, bool), jnp.ones(size, bool), 0)
 
 
+class VectorLoss(NamedTuple):
+  """How objectives on sentence vectors score: `config.vectors`.
+
+  Attributes:
+    scale: of cosines in contrast, cosent and angle; 1 / temperature.
+    directions, partition: of contrast.
+    distance, margin: of triplet.
+    dimensions: (first dimensions that are scored alone, their weight), for Matryoshka; () = all.
+  """
+
+  scale: float = 20.0
+  directions: tuple[str, ...] = ('query_to_doc',)
+  partition: str = 'joint'
+  distance: str = 'euclidean'
+  margin: float = 5.0
+  dimensions: tuple[tuple[int, float], ...] = ()
+
+
 class Setup(NamedTuple):
   """What an objective knows besides the batch.
 
@@ -49,6 +67,7 @@ class Setup(NamedTuple):
     chunk: predictions whose V-wide logits exist at once, on a device.
     prefix: rows have a prefix that is read from both sides.
     rate: share of a row that MLM masks now; `Objective.prepare` sets it.
+    vectors: how sentence vectors are scored.
   """
 
   vocabulary: Vocabulary | None
@@ -56,6 +75,7 @@ class Setup(NamedTuple):
   chunk: int
   prefix: bool = False
   rate: float | jax.Array = 0.0
+  vectors: VectorLoss = VectorLoss()
 
 
 def cross_entropy(logits_BxPxC, target_BxP, weight_BxP) -> dict[str, Term]:

@@ -8,7 +8,7 @@ from configs.schema import check, grid
 from models.config import ModelConfig
 from models.masks import KINDS
 from objectives.corrupt import Masking
-from objectives.mix import heads_of, module_of
+from objectives.mix import heads_of, optional
 from training import cost
 
 _LONG_RUN = 1_000_000  # steps; so many that rounding a stage to whole steps does not matter
@@ -94,5 +94,5 @@ def _predictions(config, cell: grid.Cell, T: int, progress: float) -> float:
   """
   masking = Masking(**config.mlm.to_dict())
   prefix = KINDS[cell.mask].prefix
-  modules = map(module_of, cell.names)
-  return sum(module.predictions(T, masking, progress, prefix=prefix) for module in modules)
+  counts = filter(None, (optional(name, 'predictions') for name in cell.names))
+  return sum(count(T, masking, progress, prefix=prefix) for count in counts)

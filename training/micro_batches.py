@@ -25,6 +25,14 @@ def sum_over(gradient_of: Callable, batch, accumulate: int, tick: Callable | Non
   return jax.lax.scan(add, zeros, (jnp.arange(accumulate), micros))[0]
 
 
+def each(read: Callable, batch, accumulate: int) -> jax.Array:
+  """What `read` gives for the rows of each micro-batch, in the order of the batch's rows."""
+  micros = jax.tree.map(lambda x: _micro_batches(x, accumulate), batch)
+  found_AxMx = jax.lax.map(read, micros)
+  A, M, *rest = found_AxMx.shape
+  return jnp.moveaxis(found_AxMx, 0, 1).reshape(A * M, *rest)
+
+
 def _micro_batches(x_Bx, accumulate: int):
   """B... as AxB/A..., taking every A-th row, so that rows stay on the devices that hold them."""
   B = x_Bx.shape[0]

@@ -21,7 +21,7 @@ from objectives.mix import Objective
 from parallel.sharding import shardings
 from runtime import compiler
 from training import spikes
-from training.micro_batches import sum_over
+from training.micro_batches import each, sum_over
 from training.state import State
 
 
@@ -177,25 +177,72 @@ def cell_gradient(
   """(what a cell's prepared rows say, {objective: {kind: mean}}), summed over micro-batches."""
   objective = cell.objective
   counted = objective.counts(rows)
-  denominators = {name: jnp.maximum(count, 1) for name, count in counted.items()}
-  share = cell.share.share / cell.share.period
+  score = _scorer(cell, counted)
 
   def loss_of(params, micro):
-    terms = objective.terms(cell.apply(params, micro, dropout_key), micro)
-    means = {
-      name: {kind: term.total / denominators[name] for kind, term in kinds.items()}
-      for name, kinds in terms.items()
-    }
-    weighted = [weight * means[name]['loss'] for name, weight in objective.weights.items()]
-    return share * sum(weighted), means
+    return score(objective.terms(cell.apply(params, micro, dropout_key), micro))
 
   def gradient_of(micro):
     (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, micro)
     return loss, means, gradient
 
-  loss, means, gradient = sum_over(gradient_of, rows, accumulate, tick)
+  if accumulate > 1 and objective.whole:
+    found = _whole_batch_gradient(cell, params, rows, dropout_key, score, accumulate, tick)
+  else:
+    found = sum_over(gradient_of, rows, accumulate, tick)
+  loss, means, gradient = found
   predictions = sum(counted[name] for name in objective.token_names)
   return Measured(loss, gradient, predictions, mask_hash(rows, objective.draws)), means
+
+
+def _scorer(cell: CellStep, counted) -> Callable:
+  """terms -> (their part of the loss, {objective: {kind: mean}}), by what counts in all rows."""
+  denominators = {name: jnp.maximum(count, 1) for name, count in counted.items()}
+  share = cell.share.share / cell.share.period
+
+  def score(terms):
+    means = {
+      name: {kind: term.total / denominators[name] for kind, term in kinds.items()}
+      for name, kinds in terms.items()
+    }
+    weights = cell.objective.weights
+    weighted = [weights[name] * means[name]['loss'] for name in weights if name in means]
+    return share * sum(weighted), means
+
+  return score
+
+
+def _whole_batch_gradient(
+  cell: CellStep, params, rows, dropout_key, score: Callable, accumulate: int, tick
+):
+  """(loss, means, gradient) of objectives of which some need the vectors of all rows at once.
+
+  Three passes, in the memory of a micro-batch (Gao et al. 2021, GradCache): the vectors of all
+  rows; the gradient of the loss by the vectors; and each micro-batch again, with the gradient of
+  its own vectors. Random draws belong to rows, so the two readings of a row draw the same.
+  """
+  objective = cell.objective
+  alone = [name for name in objective.weights if name not in objective.whole]
+
+  def whole_loss(vector_BxKxD):
+    return score(objective.terms(dict(vector=vector_BxKxD), rows, objective.whole))
+
+  def micro_loss(params, micro):
+    outputs = cell.apply(params, micro, dropout_key)
+    loss, means = score(objective.terms(outputs, micro, alone))
+    return loss + (outputs['vector'] * micro['pull']).sum(), (loss, means)
+
+  def gradient_of(micro):
+    (_, (loss, means)), gradient = jax.value_and_grad(micro_loss, has_aux=True)(params, micro)
+    return loss, means, gradient
+
+  vector_BxKxD = each(
+    lambda micro: cell.apply(params, micro, dropout_key)['vector'], rows, accumulate
+  )
+  (loss, means), pull_BxKxD = jax.value_and_grad(whole_loss, has_aux=True)(vector_BxKxD)
+  pulled = rows | dict(pull=pull_BxKxD)
+  rest, other_means, gradient = sum_over(gradient_of, pulled, accumulate, tick)
+  return loss + rest, means | other_means, gradient
 
 
 def apply_update(

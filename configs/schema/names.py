@@ -76,6 +76,11 @@ def norms() -> tuple[str, ...]:
   return tuple(keys('models/layers.py', 'NORMS'))
 
 
+def poolings() -> tuple[str, ...]:
+  """The ways from the states of tokens to the vector of their text."""
+  return tuple(keys('models/pooling.py', 'POOLINGS'))
+
+
 def positions() -> dict[str, frozenset[str]]:
   """The position schemes, each with what it has: table, trained, rotate."""
   return keys('models/positions.py', 'POSITIONS')

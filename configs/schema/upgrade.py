@@ -16,6 +16,18 @@ ADDED = {
   'optimizer.skip_sigmas': 0.0,
   'optimizer.skip_window': 128,
   'optimizer.skip_limit': 8,
+  'model.pooling': 'mean',
+  'model.projection': 0,
+  'model.projection_activation': 'tanh',
+  'model.unit_vectors': False,
+  'vectors': dict(
+    scale=20.0,
+    directions='query_to_doc',
+    partition='joint',
+    distance='euclidean',
+    margin=5.0,
+    dimensions='',
+  ),
 }
 
 
