@@ -17,17 +17,9 @@ from objectives.corrupt import Masking
 from objectives.mix import make_objective
 from objectives.term import Setup, Vocabulary
 from parallel import sharding
+from training.gradient import CellStep, cell_gradient, mask_hash
 from training.optimizer import make_optimizer
-from training.step import (
-  CellStep,
-  cell_gradient,
-  jit_step,
-  make_state,
-  make_train_step,
-  mask_hash,
-  prepare,
-  step_keys,
-)
+from training.step import jit_step, make_state, make_train_step, prepare, step_keys
 
 V, B, T = 48, 16, 16
 VOCABULARY = Vocabulary(jnp.arange(V) < 5, jnp.ones(V, bool), 4)

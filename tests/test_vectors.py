@@ -17,7 +17,8 @@ from objectives import angle, cosent
 from objectives.mix import make_objective, module_of
 from objectives.term import Setup, VectorLoss
 from parallel import sharding
-from training.step import CellStep, cell_gradient, prepare
+from training.gradient import CellStep, cell_gradient
+from training.step import prepare
 
 B, K, T, D = 16, 3, 24, 32
 

@@ -19,8 +19,9 @@ from objectives.corrupt import Masking
 from objectives.mix import Objective, heads_of, make_objective, needs_mask_token
 from objectives.term import Setup, Vocabulary
 from training import spikes
+from training.gradient import CellStep
 from training.optimizer import make_optimizer
-from training.step import CellStep, jit_step, make_state, make_train_step
+from training.step import jit_step, make_state, make_train_step
 
 
 class BuiltCell(NamedTuple):

@@ -27,9 +27,10 @@ from models.heads import HEADS
 from models.network import Network, make_network, make_params
 from objectives.mix import make_objective
 from objectives.term import Setup
+from training.gradient import CellStep
 from training.optimizer import make_optimizer
 from training.state import State
-from training.step import CellStep, make_train_step
+from training.step import make_train_step
 
 POOLINGS = ('mean', 'last', 'first')
 

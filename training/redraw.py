@@ -14,7 +14,8 @@ from objectives.mix import optional
 from runtime import workdir
 from training import metrics
 from training.experiment import Experiment, build_experiment
-from training.step import mask_hash, prepare
+from training.gradient import mask_hash
+from training.step import prepare
 
 
 def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:

@@ -7,8 +7,7 @@ and the metrics. All are pure; `jit_step` compiles them.
 from collections.abc import Callable, Sequence
 import dataclasses
 import functools
-from typing import Any, NamedTuple
-import zlib
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,11 +16,10 @@ import optax
 
 from configs.schema import grid
 from models.network import Network
-from objectives.mix import Objective
 from parallel.sharding import shardings
 from runtime import compiler
 from training import spikes
-from training.micro_batches import each, sum_over
+from training.gradient import CellStep, Measured, cell_gradient
 from training.state import State
 
 
@@ -58,35 +56,6 @@ def make_state(
     where,
   )
   return abstract, lambda: jax.jit(lambda key: nn.unbox(init(key)), out_shardings=where)(key)
-
-
-class CellStep(NamedTuple):
-  """A cell at work in a step: which rows are its own, and how they are read and scored.
-
-  Attributes:
-    share: its rows of each batch.
-    apply: of its network.
-  """
-
-  share: grid.BatchShare
-  apply: Callable
-  objective: Objective
-
-
-class Measured(NamedTuple):
-  """What a batch said to the parameters; those of several cells add up.
-
-  Attributes:
-    loss: nats, each objective's mean times its weight, times the cell's share of the rows.
-    gradient: of that loss, a tree like the parameters.
-    predictions: tokens that were predicted.
-    mask_hash: uint32 of what was drawn of the rows.
-  """
-
-  loss: jax.Array
-  gradient: Any
-  predictions: jax.Array
-  mask_hash: jax.Array
 
 
 def make_train_step(
@@ -171,80 +140,6 @@ def prepare(cell: CellStep, batch, *, seed: int, step, steps: int, fixed_masking
   return cell.objective.prepare(key, rows, index_B, step / max(1, steps - 1))
 
 
-def cell_gradient(
-  cell: CellStep, params, rows, dropout_key, accumulate: int, tick: Callable | None = None
-) -> tuple[Measured, dict[str, dict[str, jax.Array]]]:
-  """(what a cell's prepared rows say, {objective: {kind: mean}}), summed over micro-batches."""
-  objective = cell.objective
-  counted = objective.counts(rows)
-  score = _scorer(cell, counted)
-
-  def loss_of(params, micro):
-    return score(objective.terms(cell.apply(params, micro, dropout_key), micro))
-
-  def gradient_of(micro):
-    (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, micro)
-    return loss, means, gradient
-
-  if accumulate > 1 and objective.whole:
-    found = _whole_batch_gradient(cell, params, rows, dropout_key, score, accumulate, tick)
-  else:
-    found = sum_over(gradient_of, rows, accumulate, tick)
-  loss, means, gradient = found
-  predictions = sum(counted[name] for name in objective.token_names)
-  return Measured(loss, gradient, predictions, mask_hash(rows, objective.draws)), means
-
-
-def _scorer(cell: CellStep, counted) -> Callable:
-  """terms -> (their part of the loss, {objective: {kind: mean}}), by what counts in all rows."""
-  denominators = {name: jnp.maximum(count, 1) for name, count in counted.items()}
-  share = cell.share.share / cell.share.period
-
-  def score(terms):
-    means = {
-      name: {kind: term.total / denominators[name] for kind, term in kinds.items()}
-      for name, kinds in terms.items()
-    }
-    weights = cell.objective.weights
-    weighted = [weights[name] * means[name]['loss'] for name in weights if name in means]
-    return share * sum(weighted), means
-
-  return score
-
-
-def _whole_batch_gradient(
-  cell: CellStep, params, rows, dropout_key, score: Callable, accumulate: int, tick
-):
-  """(loss, means, gradient) of objectives of which some need the vectors of all rows at once.
-
-  Three passes, in the memory of a micro-batch (Gao et al. 2021, GradCache): the vectors of all
-  rows; the gradient of the loss by the vectors; and each micro-batch again, with the gradient of
-  its own vectors. Random draws belong to rows, so the two readings of a row draw the same.
-  """
-  objective = cell.objective
-  alone = [name for name in objective.weights if name not in objective.whole]
-
-  def whole_loss(vector_BxKxD):
-    return score(objective.terms(dict(vector=vector_BxKxD), rows, objective.whole))
-
-  def micro_loss(params, micro):
-    outputs = cell.apply(params, micro, dropout_key)
-    loss, means = score(objective.terms(outputs, micro, alone))
-    return loss + (outputs['vector'] * micro['pull']).sum(), (loss, means)
-
-  def gradient_of(micro):
-    (_, (loss, means)), gradient = jax.value_and_grad(micro_loss, has_aux=True)(params, micro)
-    return loss, means, gradient
-
-  vector_BxKxD = each(
-    lambda micro: cell.apply(params, micro, dropout_key)['vector'], rows, accumulate
-  )
-  (loss, means), pull_BxKxD = jax.value_and_grad(whole_loss, has_aux=True)(vector_BxKxD)
-  pulled = rows | dict(pull=pull_BxKxD)
-  rest, other_means, gradient = sum_over(gradient_of, pulled, accumulate, tick)
-  return loss + rest, means | other_means, gradient
-
-
 def apply_update(
   state: State, gradient, tx: optax.GradientTransformation, average: float
 ) -> tuple[State, Any]:
@@ -262,26 +157,6 @@ def step_keys(seed: int, step) -> tuple[jax.Array, jax.Array]:
   """(key of corruption, key of dropout) of a step; rows fold in their numbers."""
   masking_key, dropout_key = jax.random.split(jax.random.fold_in(jax.random.key(seed), step))
   return masking_key, dropout_key
-
-
-def mask_hash(rows, draws: Sequence[str]) -> jax.Array:
-  """uint32 that depends on what was drawn of which row; for a certificate, not for secrets."""
-  total = jnp.uint32(0)
-  for name in draws:
-    x_BxP = rows[name]
-    value_BxP = (x_BxP.astype(jnp.uint32) + _number_of(name)) * jnp.uint32(2654435761)
-    place_BxP = jnp.arange(x_BxP.size, dtype=jnp.uint32).reshape(x_BxP.shape)
-    mixed_BxP = (value_BxP ^ (value_BxP >> 15)) * (2 * place_BxP + 1)
-    total += (mixed_BxP ^ (mixed_BxP >> 13)).sum(dtype=jnp.uint32)
-  return total
-
-
-# What sets equal arrays of different names apart; other names are numbered by their letters.
-_NUMBERS = dict(mlm_position=1, mlm_weight=2, prefix=3)
-
-
-def _number_of(name: str) -> jax.Array:
-  return jnp.uint32(_NUMBERS[name] if name in _NUMBERS else zlib.crc32(name.encode()))
 
 
 def _named(means: dict[str, dict[str, jax.Array]], before: str) -> dict[str, jax.Array]:
