@@ -13,6 +13,7 @@ from data import cache
 from data.corpora.sources import Corpus
 from data.errors import DataError
 from data.rows import documents, packed, records, sentence_pairs, windows
+from data.tokens import pretrained
 from data.tokens import tokenizer as tokenizer_lib
 from data.tokens import vocabulary as vocabulary_lib
 
@@ -58,7 +59,7 @@ def vocabulary(
   """
   kind = data.tokenizer
   if kind not in TRAINERS:
-    return tokenizer_lib.load(kind, data.lowercase)
+    return pretrained.load(kind, data.lowercase)
   options = dict(lowercase=data.lowercase) if kind == 'wordpiece' else {}
 
   def make(folder: Path) -> dict:

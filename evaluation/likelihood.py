@@ -230,7 +230,7 @@ class Scorer:
       prefix = 1 + read if self.kind == 'prefix' else 0
       yield Reading(row_T, scored - 1, row_T[scored], first, prefix)
       return
-    word_T = np.cumsum(tokenizer.word_start_V[row_T] | (np.arange(len(row_T)) == 1))
+    word_T = np.cumsum(tokenizer.words.starts(row_T) | (np.arange(len(row_T)) == 1))
     for number, t in enumerate(scored):
       masked_T = np.arange(len(row_T)) == t
       if self.kind == 'pll_word':

@@ -57,10 +57,9 @@ def attention_maps(model: Model, text: str) -> AttentionMaps:
     mlm_position=np.zeros((1, 1), np.int32),
   )
   _, inside = jax.jit(model.network.inspect)(model.params, batch)
-  word_T, word = [], -1
-  for index in row_T:
-    word += bool(tokenizer.word_start_V[index]) or word < 0
-    word_T.append(int(word))
+  start_T = tokenizer.words.starts(np.array(row_T))
+  start_T[0] = True
+  word_T = (np.cumsum(start_T) - 1).tolist()
   return AttentionMaps(
     model.source,
     [tokenizer.readable(index) for index in row_T],

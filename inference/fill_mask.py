@@ -30,7 +30,9 @@ def fill(model: Model, text: str, top: int, *, words: bool = False) -> list[dict
     raise ConfigError(f'the text has {len(row_T):,} tokens, and the model reads {model.context:,}.')
   p_PxV = _probabilities(model, row_T, position_P)
   offered_V = np.zeros(p_PxV.shape[1], bool)
-  offered_V[: tokenizer.size] = tokenizer.word_start_V & ~tokenizer.special_V if words else True
+  whole_V = tokenizer.words.whole_V & ~tokenizer.special_V
+  # the output may be wider than the vocabulary, and has numbers that no token has
+  offered_V[: tokenizer.size] = whole_V if words else tokenizer.named_V
   masks = []
   for position, p_V in zip(position_P, p_PxV):
     best = [index for index in np.argsort(-p_V, kind='stable') if offered_V[index]][:top]

@@ -79,6 +79,8 @@ def _units(key, token_T, maskable_T, vocabulary, masking: Masking):
   # A word never reaches across a special token.
   run_starts_T = ~jnp.roll(maskable_T, 1).at[0].set(False)
   starts_T = vocabulary.word_start_V[token_T] | run_starts_T
+  if vocabulary.word_end_V is not None:
+    starts_T |= jnp.roll(vocabulary.word_end_V[token_T], 1)  # the first token starts a run
   if masking.unit == 'span':
     word_T = jnp.cumsum(starts_T)
     ends_T = jax.random.bernoulli(key, 1 / masking.span_mean, (T,)) | run_starts_T

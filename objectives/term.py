@@ -28,12 +28,14 @@ class Vocabulary(NamedTuple):
     word_start_V: ids that begin a word.
     mask_id: the [MASK] token; -1 where the tokenizer has none.
     unknown_id: the token of text that no other token stands for; -1 where there is none.
+    word_end_V: ids after which a word begins; None where the tokenizer marks no ends.
   """
 
   special_V: jax.Array
   word_start_V: jax.Array
   mask_id: int
   unknown_id: int = -1
+  word_end_V: jax.Array | None = None
 
   @classmethod
   def any_of(cls, size: int) -> 'Vocabulary':

@@ -53,13 +53,13 @@ def test_no_text_becomes_a_special_token(trained):
 def test_only_the_real_specials_are_special(trained):
   specials = [trained.token(index) for index in np.flatnonzero(trained.special_V)]
   assert tuple(specials) in (tokenizer_lib.WORDPIECE_SPECIALS, tokenizer_lib.BPE_SPECIALS)
-  assert len(trained.special_V) == len(trained.word_start_V) == trained.size
+  assert len(trained.special_V) == len(trained.words.start_V) == trained.size
 
 
 def test_word_starts_are_the_words(trained):
   text = ' ' + ' '.join(WORDS[:10])
   (ids,) = trained.encode([text])
-  assert trained.word_start_V[ids].sum() == 10
+  assert trained.words.starts(ids).sum() == 10
 
 
 def test_decoding_gives_the_text_back(trained):
@@ -151,7 +151,7 @@ def test_published_vocabulary_files_are_read(tmp_path):
   )
   found = [ids.tolist() for ids in tokenizer.encode(['Unable able', '[MASK]', 'x'])]
   assert found == [[6, 7, 8], [9, 10, 11], [2]]
-  assert not tokenizer.word_start_V[7]
+  assert not tokenizer.words.start_V[7]
   (tmp_path / 'vocab.txt').write_text('[PAD]\n[UNK]\nun\n')
   with pytest.raises(DataError, match='lacks .CLS.'):
     tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase=True)

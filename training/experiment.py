@@ -209,9 +209,10 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
   """What the objectives need to know of a tokenizer."""
   return Vocabulary(
     special_V=jnp.asarray(tokenizer.special_V),
-    word_start_V=jnp.asarray(tokenizer.word_start_V),
+    word_start_V=jnp.asarray(tokenizer.words.start_V),
     mask_id=-1 if tokenizer.mask is None else tokenizer.mask,
     unknown_id=-1 if tokenizer.unknown is None else tokenizer.unknown,
+    word_end_V=None if tokenizer.words.end_V is None else jnp.asarray(tokenizer.words.end_V),
   )
 
 

@@ -9,7 +9,8 @@ import jax
 
 from configs import base
 from configs.schema import check, grid
-from data.tokens import tokenizer as tokenizers
+from data.tokens import pretrained
+from data.tokens.tokenizer import Tokenizer
 from inference.ends import Ends
 from inference.model import Model
 from interop import families, files, generation, huggingface, ties
@@ -88,7 +89,7 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
   mask = mask or family.mask
   network = make_network(config, mask=mask, packed=False, heads=heads)
   flat = huggingface.import_parameters(family, parameter_shapes(network), tensors, str(directory))
-  tokenizer = _tokenizer(directory, config)
+  tokenizer = _tokenizer(directory, config, theirs)
   adds_special_tokens = tokenizer is not None and tokenizer.adds_special_tokens
   return Model(
     config,
@@ -160,7 +161,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     heads,
     network,
     params,
-    _tokenizer(directory, model),
+    _tokenizer(directory, model, {}),
     add_bos=bool(about.get('framed', config.data.split == 'hash')),
     source=source,
     ahead=int(any('mntp' in cell.names for cell in cells)),
@@ -211,23 +212,19 @@ def _own_tensors(directory: Path, network: Network):
   return from_paths({path: tensor.read() for path, tensor in tensors.items()})
 
 
-def _tokenizer(directory: Path, config: ModelConfig) -> tokenizers.Tokenizer | None:
-  """Loads tokenizer.json or vocab.txt; returns None if there is neither.
+def _tokenizer(directory: Path, config: ModelConfig, theirs: dict) -> Tokenizer | None:
+  """Loads the tokenizer of a folder; returns None if there is no vocabulary.
+
+  Args:
+    theirs: the config.json of a Hugging Face directory, {} of a workdir.
 
   Raises:
     WeightsError: it has more ids than the model.
   """
-  found = [
-    directory / name for name in ('tokenizer.json', 'vocab.txt') if (directory / name).exists()
-  ]
-  if not found:
-    return None
-  settings = directory / 'tokenizer_config.json'
-  lowercase = files.read_json(settings).get('do_lower_case', True) if settings.exists() else True
-  tokenizer = tokenizers.load(found[0], lowercase=lowercase)
-  if tokenizer.size > config.vocab_size:
+  tokenizer = pretrained.read(directory, theirs.get('model_type'), theirs.get('tokenizer_class'))
+  if tokenizer is not None and tokenizer.size > config.vocab_size:
     raise WeightsError(
-      f'{found[0]} has {tokenizer.size:,} ids and the model {config.vocab_size:,}: they do not '
-      'belong together.'
+      f'the tokenizer of {directory} has {tokenizer.size:,} ids and the model '
+      f'{config.vocab_size:,}: they do not belong together.'
     )
   return tokenizer

@@ -10,7 +10,7 @@ from etils import epath
 import jax
 from safetensors import numpy as safetensors
 
-from data.tokens import tokenizer as tokenizers
+from data.tokens import pretrained
 from models.network import by_path, from_paths, make_network
 from runtime import storage, workdir
 from runtime.errors import StateError
@@ -90,7 +90,7 @@ def _same_tokenizer(folder: epath.Path, experiment: Experiment):
   if (folder / 'data.json').exists():
     theirs = json.loads((folder / 'data.json').read_text())['tokenizer']
   elif (folder / 'tokenizer.json').exists():
-    theirs = tokenizers.load(
+    theirs = pretrained.load(
       folder / 'tokenizer.json', lowercase=experiment.config.data.lowercase
     ).sha256
   else:

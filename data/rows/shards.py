@@ -60,6 +60,7 @@ def job(
     share=validation_share,
     parts=parts,
     tokenizer=tokenizer.plain_json(),
+    names=tokenizer.names,
     folder=str(root / 'shards' / key),
   )
 
@@ -88,7 +89,7 @@ def work(index: int, job: dict) -> int:
     raise DataError(
       f'{job["corpus"]} holds other documents for this process than for the one that asked'
     )
-  tokenizer = tokenizer_lib.from_json(job['tokenizer'], 'the tokenizer of this job')
+  tokenizer = tokenizer_lib.from_json(job['tokenizer'], 'the tokenizer of this job', job['names'])
 
   def make(folder: Path) -> dict:
     counts, sha256 = documents.tokenise_part(

@@ -1,6 +1,6 @@
 """Text to token ids and back: one class over every kind of Hugging Face tokenizer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 import functools
 import hashlib
 import itertools
@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from data.errors import DataError
-from data.tokens import losses, word_cache
+from data.tokens import losses, vocabulary_files, word_cache, word_marks
 
 # What published vocabularies call each role; the first that exists is taken.
 ROLES = {
@@ -24,6 +24,10 @@ ROLES = {
   'mask': ('[MASK]', '<mask>', '<|mask|>'),
   'unknown': ('[UNK]', '<unk>'),
 }
+# and what the files beside a vocabulary call it
+_KEYS = dict(
+  bos='bos_token', eos='eos_token', pad='pad_token', mask='mask_token', unknown='unk_token'
+)
 WORDPIECE_SPECIALS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 BPE_SPECIALS = ('<|pad|>', '<|endoftext|>', '<|mask|>')
 
@@ -38,25 +42,33 @@ class Tokenizer:
     adds_special_tokens: its own rule puts special tokens around a text; `encode` never does.
     bos, eos: ids that frame a document, or a sentence pair.
     pad, mask, unknown: ids, None where the vocabulary has none.
-    special_V: ids that stand for no text.
-    word_start_V: ids that begin a word (or are special); byte-level tokens do where a space
-      precedes them.
+    special_V: ids that stand for no text: special tokens, and numbers that no token has.
+    named_V: ids that a token has.
+    words: which tokens begin or end a word; special ones do both.
     sha256: of the canonical JSON: the same for the same vocabulary and rule.
+
+  Args:
+    names: the token of each of `ROLES`, or None; of those that are not in it, the first name of
+      `ROLES` that exists.
 
   Raises:
     DataError: the vocabulary has no token to frame a document with.
   """
 
-  def __init__(self, tokenizer: tokenizers.Tokenizer):
+  def __init__(
+    self, tokenizer: tokenizers.Tokenizer, names: Mapping[str, str | None] | None = None
+  ):
     tokenizer.encode_special_tokens = True
     self._tokenizer = tokenizer
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     self.size = max(vocabulary.values()) + 1
     self.adds_special_tokens = tokenizer.num_special_tokens_to_add(is_pair=False) > 0
-    self.pad, self.mask, self.unknown = (
-      _role(vocabulary, role) for role in ('pad', 'mask', 'unknown')
+    usual = {role: _usual(vocabulary, role) for role in ROLES}
+    self.names = usual | dict(names or {})
+    self._usual = self.names == usual
+    self.bos, self.eos, self.pad, self.mask, self.unknown = (
+      vocabulary.get(self.names[role]) for role in ROLES
     )
-    self.bos, self.eos = (_role(vocabulary, role) for role in ('bos', 'eos'))
     if self.bos is None or self.eos is None:
       raise DataError(
         f'the tokenizer has no token to frame a document with: it needs one of '
@@ -65,14 +77,21 @@ class Tokenizer:
     added = tokenizer.get_added_tokens_decoder()
     special = {index for index, token in added.items() if token.special}
     special |= {self.bos, self.eos, self.pad, self.mask, self.unknown} - {None}
-    self.special_V = np.zeros(self.size, np.bool_)
+    self.named_V = np.zeros(self.size, np.bool_)
+    self.named_V[list(vocabulary.values())] = True
+    self.special_V = ~self.named_V
     self.special_V[sorted(special)] = True
-    self.word_start_V = _word_starts(vocabulary, self.size) | self.special_V
+    self.words = word_marks.find(self._rule, vocabulary, self.size, self.special_V)
 
   @functools.cached_property
   def sha256(self) -> str:
     """Of the vocabulary and rule, in hex; see the attributes."""
-    return hashlib.sha256(canonical_json(self._tokenizer).encode()).hexdigest()
+    names = '' if self._usual else json.dumps(self.names, sort_keys=True)
+    return hashlib.sha256((canonical_json(self._tokenizer) + names).encode()).hexdigest()
+
+  @functools.cached_property
+  def _rule(self) -> dict:
+    return json.loads(self._tokenizer.to_str())
 
   @functools.cached_property
   def _words(self) -> word_cache.Words | None:
@@ -129,8 +148,9 @@ class Tokenizer:
     return self._tokenizer.decode([int(index) for index in ids], skip_special_tokens=False)
 
   def token(self, index: int) -> str:
-    """The name of a token in the vocabulary, as '##ing' or 'Ġthe'."""
-    return self._tokenizer.id_to_token(int(index))
+    """The name of a token in the vocabulary, as '##ing' or 'Ġthe'; also of a number without one."""
+    name = self._tokenizer.id_to_token(int(index))
+    return f'[no token {int(index)}]' if name is None else name
 
   def encode_with_masks(self, text: str) -> np.ndarray:
     """Ids of one text (int32), unframed, in which the name of the mask token is the mask's id."""
@@ -175,8 +195,15 @@ class Tokenizer:
     return copy.to_str(pretty=True)
 
   def save(self, path: str | Path):
-    """Writes `plain_json` to a file, which may be on an object store."""
+    """Writes `plain_json` to a file, which may be on an object store.
+
+    Names that `ROLES` would not find are in a special_tokens_map.json beside it.
+    """
     epath.Path(path).write_text(self.plain_json())
+    if not self._usual:
+      names = {_KEYS[role]: name for role, name in self.names.items()}
+      beside = epath.Path(path).parent / 'special_tokens_map.json'
+      beside.write_text(json.dumps(names, indent=1) + '\n')
 
   def _ordinary(self, ids: np.ndarray) -> np.ndarray:
     """Ids without the special ones that Unigram matches inside text: there they are unknown."""
@@ -214,36 +241,47 @@ def load(path: str | Path, lowercase: bool) -> Tokenizer:
   """
   path = check_path(path)
   try:
-    text = path.read_text()
     if path.suffix == '.json':
+      text = path.read_bytes().decode()
+      vocabulary_files.check_ids(json.loads(text), str(path.parent))
       return from_json(text, str(path))
-    return from_vocabulary(text.rstrip('\n').split('\n'), lowercase)
+    return from_vocabulary(vocabulary_files.lines(path.read_bytes()), lowercase)
   except DataError:
     raise
   except Exception as error:  # the library raises bare Exception for whatever it cannot parse
     raise DataError(f'{path} is not a tokenizer this can read: {error}') from error
 
 
-def from_json(text: str, name: str) -> Tokenizer:
+def from_json(text: str, name: str, names: Mapping[str, str | None] | None = None) -> Tokenizer:
   """A tokenizer from the text of a `tokenizer.json`; its truncation and padding are switched off.
 
   Args:
     name: of the file, for warnings.
+    names: as of `Tokenizer`.
 
   Raises:
     DataError: it has no token to frame a document with.
     ValueError: it is not JSON. The library raises a bare Exception for other JSON.
   """
   description = json.loads(text)
+  switch_off(description, name)
+  roles = {name for names in ROLES.values() for name in names} if names is None else names.values()
+  for token in description.get('added_tokens', ()):
+    token['special'] = token['special'] or token['content'] in roles
+  return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(description)), names)
+
+
+def switch_off(description: dict, name: str):
+  """Takes truncation and padding out of the content of a tokenizer.json, with a warning.
+
+  Args:
+    name: of the file, for the warning.
+  """
   for setting in ('truncation', 'padding'):
     if description.get(setting) is not None:
       message = f'{name} has {setting} baked in: switched off, rows are cut and padded here'
       warnings.warn(message, stacklevel=2)
       description[setting] = None
-  roles = {name for names in ROLES.values() for name in names}
-  for token in description.get('added_tokens', ()):
-    token['special'] = token['special'] or token['content'] in roles
-  return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(description)))
 
 
 def from_vocabulary(tokens: Iterable[str], lowercase: bool) -> Tokenizer:
@@ -252,7 +290,7 @@ def from_vocabulary(tokens: Iterable[str], lowercase: bool) -> Tokenizer:
   Raises:
     DataError: a special token of BERT is missing.
   """
-  vocabulary = {token.rstrip('\r'): index for index, token in enumerate(tokens)}
+  vocabulary = {token: index for index, token in enumerate(tokens)}
   tokenizer = tokenizers.Tokenizer(
     models.WordPiece(vocabulary, unk_token='[UNK]', max_input_chars_per_word=100)
   )
@@ -273,29 +311,5 @@ def canonical_json(tokenizer: tokenizers.Tokenizer) -> str:
   )
 
 
-def _role(vocabulary: dict[str, int], role: str) -> int | None:
-  return next((vocabulary[name] for name in ROLES[role] if name in vocabulary), None)
-
-
-# how words begin: byte-level BPE (a space, a newline), sentencepiece
-_WORD_MARKS = (('Ġ', 'Ċ'), ('▁',))
-_CONTINUES = '##'  # WordPiece marks what does not begin a word
-
-
-def _word_starts(vocabulary: dict[str, int], size: int) -> np.ndarray:
-  """V booleans: which tokens begin a word, by the marks that this vocabulary uses."""
-  marks = _word_marks(vocabulary)
-  start_V = np.zeros(size, np.bool_)
-  for token, index in vocabulary.items():
-    start_V[index] = token.startswith(marks) if marks else not token.startswith(_CONTINUES)
-  return start_V
-
-
-def _word_marks(vocabulary: dict[str, int]) -> tuple[str, ...] | None:
-  # A WordPiece vocabulary may hold these characters as text, so its own mark is looked for first.
-  if any(token.startswith(_CONTINUES) for token in vocabulary):
-    return None
-  for marks in _WORD_MARKS:
-    if any(token.startswith(marks) for token in vocabulary):
-      return marks
-  return None
+def _usual(vocabulary: dict[str, int], role: str) -> str | None:
+  return next((name for name in ROLES[role] if name in vocabulary), None)
