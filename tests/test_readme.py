@@ -39,6 +39,7 @@ FOLDERS = (
 A_RUN_LEAVES = (
   'config.json',
   'metrics.jsonl',
+  'merges.txt',
   'tokenizer.json',
   'curves.png',
   'result.json',
