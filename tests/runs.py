@@ -68,8 +68,23 @@ def command(config: str, workdir: Path, text: Path, **changes) -> list[str]:
   ]
 
 
+# What no run may write anywhere; every run of a test has them in its environment.
+SECRETS = {
+  name: f'secret-of-{name.lower()}'
+  for name in (
+    'HF_TOKEN',
+    'HUGGING_FACE_HUB_TOKEN',
+    'WANDB_API_KEY',
+    'AWS_SECRET_ACCESS_KEY',
+    'GOOGLE_API_KEY',
+    'KUBERNETES_TOKEN',
+    'PASSWORD',
+  )
+}
+
+
 def environment(fault: str | None = None) -> dict[str, str]:
-  env = dict(os.environ, JAX_PLATFORMS='cpu')
+  env = dict(os.environ, JAX_PLATFORMS='cpu', **SECRETS)
   env.pop('XLA_FLAGS', None)  # the compiler as a user's run has it
   env.pop('FAULT', None)
   return env | ({'FAULT': fault} if fault else {})

@@ -13,6 +13,9 @@ import time
 import pytest
 import runs
 
+from configs import bert_tiny
+from configs.schema import check
+
 CELLS = {
   'bert_tiny': {},
   'gpt_tiny': {'accumulate': 2, 'schedule': '1 prefix+clm, 2 causal+clm'},
@@ -35,6 +38,9 @@ def whole(tmp_path_factory, text):
       workdir = tmp_path_factory.mktemp('whole') / cell
       finished = runs.run(runs.command(cell, workdir, text, **CELLS[cell]))
       assert finished.returncode == 0, finished.stderr
+      assert not any(
+        secret in finished.stdout + finished.stderr for secret in runs.SECRETS.values()
+      )
       done[cell] = workdir
     return done[cell]
 
@@ -160,6 +166,31 @@ def test_a_second_process_is_refused_and_a_dead_ones_lock_is_taken_over(whole, t
   third = runs.run(args)
   assert third.returncode == 0 and 'taking over the lock' in third.stdout
   same(workdir, whole('bert_tiny'))
+
+
+def test_every_record_of_a_run_names_the_config_that_ran(whole, text):
+  workdir = whole('bert_tiny')
+  config = json.loads((workdir / 'config.json').read_text())
+  given = runs.TINY | {'data.corpus': f'text:{text}', 'data.cache': str(text.parent / 'cache')}
+  expected = check.flatten(check.resolve(bert_tiny.get_config())) | given
+  found = check.flatten(config)
+  assert {name: str(value) for name, value in found.items()} == {
+    name: str(value) for name, value in expected.items()
+  }
+  sha256 = check.config_hash(config)
+  assert {row['config_hash'] for row in runs.rows(workdir)} == {sha256[:16]}
+  assert json.loads((workdir / 'result.json').read_text())['config_hash'] == sha256
+  saved = list(workdir.glob('checkpoints/*/extra.json'))
+  assert len(saved) == 2
+  assert {json.loads(path.read_text())['config_hash'] for path in saved} == {sha256}
+
+
+def test_a_run_writes_no_secret_of_its_environment(whole):
+  files = [path for path in whole('bert_tiny').rglob('*') if path.is_file()]
+  assert len(files) > 20
+  for path in files:
+    content = path.read_bytes()
+    assert not [name for name, secret in runs.SECRETS.items() if secret.encode() in content], path
 
 
 def test_a_finished_run_is_not_touched(whole, text):
