@@ -9,7 +9,7 @@ from data.corpora import sources
 from data.corpora.sources import Corpus
 from data.errors import DataError
 from data.rows.documents import SPLITS
-from data.tokens import tokenizer as tokenizers
+from data.tokens import reading
 from data.tokens.tokenizer import Tokenizer
 
 LEAST_LENGTH = {False: 2, True: 5}  # one framed token; [CLS] a [SEP] b [SEP]
@@ -19,7 +19,7 @@ def check_inputs(data):
   """Checks that the corpus and the tokenizer are there, and reads neither: before slow work."""
   sources.check_name(data.corpus)
   if data.tokenizer not in stages.TRAINERS:
-    tokenizers.check_path(data.tokenizer)
+    reading.check_path(data.tokenizer)
 
 
 def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool, data):

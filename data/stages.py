@@ -13,7 +13,7 @@ from data import cache
 from data.corpora.sources import Corpus
 from data.errors import DataError
 from data.rows import documents, packed, records, sentence_pairs, windows
-from data.tokens import pretrained
+from data.tokens import pretrained, reading
 from data.tokens import tokenizer as tokenizer_lib
 from data.tokens import vocabulary as vocabulary_lib
 
@@ -71,7 +71,7 @@ def vocabulary(
 
   folder = root / 'tokenizers' / cache.key(**parts, kind=kind, size=size, **options)
   cache.build(folder, make)
-  return tokenizer_lib.load(folder / 'tokenizer.json', data.lowercase)
+  return reading.load(folder / 'tokenizer.json', data.lowercase)
 
 
 def _training_texts(corpus: Corpus, data, progress: Progress) -> list[str]:

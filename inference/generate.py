@@ -45,12 +45,16 @@ class _Row:
 
   Attributes:
     index: number of the sample among those of its prompt.
+    prompt: the text before it.
+    before: its tokens.
     view: what the network sees: prompt and drawn tokens, less what a full context made it forget.
     forgot: how often it did; positions repeat then, and their draws must not.
     done: it has reached its end.
   """
 
   index: int
+  prompt: str
+  before: list[int]
   view: list[int]
   ids: list[int] = dataclasses.field(default_factory=list)
   logprobs: list[float] = dataclasses.field(default_factory=list)
@@ -65,12 +69,12 @@ class Generator:
 
   Args:
     seed: of the sampler.
-    stop: a text ends before the first of these.
+    stop: a text ends before the first of these, also where one begins in the prompt.
     roll: when the context is full, forget the older half; otherwise `check` refuses.
 
   Raises:
     ConfigError: the model is bidirectional, or was not trained with clm, or its files ask for a
-      rule that is not done here.
+      rule that is not done here; or a stop is empty.
   """
 
   def __init__(
@@ -90,6 +94,8 @@ class Generator:
         'text. A causal model can (GPT-2, Llama, configs/gpt_tiny.py). A model with an MLM head '
         'can fill masks: python -m tools.fill_mask.'
       )
+    if '' in stop:
+      raise ConfigError('--stop is empty, and every text would end before it. Name a text.')
     self._model, self._tokenizer = model, model.need_tokenizer()
     if model.ends is not None:
       model.ends.refuse_unknown()
@@ -123,7 +129,11 @@ class Generator:
       samples: completions of each prompt.
       stream: called with each new part of the first text.
     """
-    rows = [_Row(index, self._ids(prompt)) for prompt in prompts for index in range(samples)]
+    rows = []
+    for prompt in prompts:
+      before = self._ids(prompt)
+      shown = before if prompt else []
+      rows += [_Row(index, prompt, shown, list(before)) for index in range(samples)]
     state, streamed = None, 0  # characters
     seconds, tokens = 0.0, 0
     while unfinished := [row for row in rows if not row.done]:
@@ -145,10 +155,10 @@ class Generator:
         if not row.done:
           self._append(row, token, logprob, max_tokens)
       if stream is not None:
-        text = self._text(rows[0].ids, rows[0].done)
+        text = self._text(rows[0], rows[0].done)
         stream(text[streamed:])
         streamed = max(streamed, len(text))
-    completions = [Completion(self._text(row.ids, True), row.ids, row.logprobs) for row in rows]
+    completions = [Completion(self._text(row, True), row.ids, row.logprobs) for row in rows]
     return Written(
       [completions[start : start + samples] for start in range(0, len(rows), samples)],
       tokens / seconds if seconds else 0.0,
@@ -168,8 +178,8 @@ class Generator:
     row.view.append(token)
     row.ids.append(token)
     row.logprobs.append(logprob)
-    ended = token in self._ends or self._stopped(row.ids)
-    row.done = ended or len(row.ids) == max_tokens
+    ended = token in self._ends or len(row.ids) == max_tokens
+    row.done = ended or self._stopped(row)
 
   def _keys(self, rows: list[_Row]) -> list[jax.Array]:
     """The sampler's key of each row."""
@@ -183,18 +193,36 @@ class Generator:
       return [self._tokenizer.bos, *ids]
     return ids or [self._begin]
 
-  def _stopped(self, ids: list[int]) -> bool:
-    return any(stop in self._tokenizer.decode(ids) for stop in self._stop)
+  def _written(self, row: _Row) -> str:
+    """The text of the tokens that were drawn, as it goes on from the prompt."""
+    ids = row.ids[:-1] if row.ids and row.ids[-1] in self._ends else row.ids
+    text = self._tokenizer.decode_after(row.before, ids)
+    # a space at the end of a prompt may be in no token, and is not written a second time
+    dropped = row.prompt[-1:].isspace() and not self._tokenizer.decode(row.before)[-1:].isspace()
+    return text.removeprefix(' ') if dropped else text
 
-  def _text(self, ids: list[int], whole: bool) -> str:
-    """The text of ids up to a stop; unless whole, without what the next token may change."""
-    if ids and ids[-1] in self._ends:
-      ids = ids[:-1]
-    text = self._tokenizer.decode(ids)
-    cut = min([text.find(stop) for stop in self._stop if stop in text], default=len(text))
-    text = text[:cut]
+  def _stopped(self, row: _Row) -> bool:
+    return bool(self._stop) and self._stop_in(row, self._written(row)) is not None
+
+  def _stop_in(self, row: _Row, text: str) -> int | None:
+    """Where the first stop begins that ends in a text; below 0 where it begins in the prompt."""
+    found = []
+    for stop in self._stop:  # what lies in the prompt alone has stopped nothing
+      tail = row.prompt[max(0, len(row.prompt) - len(stop) + 1) :]
+      place = (tail + text).find(stop)
+      if place >= 0:
+        found.append(place - len(tail))
+    return min(found, default=None)
+
+  def _text(self, row: _Row, whole: bool) -> str:
+    """What was written up to a stop; unless whole, without what the next token may change."""
+    text = self._written(row)
+    stop = self._stop_in(row, text)
+    if stop is not None:
+      return text[: max(stop, 0)]
     if not whole:
       text = text.rstrip('\ufffd')  # the first bytes of a character
-      held = [n for stop in self._stop for n in range(1, len(stop)) if text.endswith(stop[:n])]
-      text = text[: len(text) - max(held, default=0)]
+      seen = row.prompt + text
+      held = [n for stop in self._stop for n in range(1, len(stop)) if seen.endswith(stop[:n])]
+      text = text[: max(0, len(text) - max(held, default=0))]
     return text

@@ -1,6 +1,8 @@
 """A tokenizer folder is read as transformers 5 reads it, or refused by the name of a key."""
 
 import json
+import random
+import re
 import warnings
 
 import numpy as np
@@ -8,8 +10,9 @@ import pytest
 import tokenizer_folders as folders
 import tokenizers
 
+from data.corpora import sentences
 from data.errors import DataError
-from data.tokens import pretrained
+from data.tokens import pretrained, reading, vocabulary
 from data.tokens import tokenizer as tokenizer_lib
 
 COMBINATIONS = 160
@@ -181,7 +184,123 @@ def test_ids_that_are_shared_or_no_ids_are_refused_by_their_tokens(tmp_path, ids
   folders.write(tmp_path / 'tokenizer.json', rule)
   for reader in (
     pretrained.read,
-    lambda folder: tokenizer_lib.load(folder / 'tokenizer.json', True),
+    lambda folder: reading.load(folder / 'tokenizer.json', True),
   ):
     with pytest.raises(DataError, match="'b'"):
       reader(tmp_path)
+
+
+# rules that say where a text may be cut, and rules that are encoded whole
+RULES = KINDS | dict(
+  words=lambda: vocabulary.train_words(folders.SENTENCES, 60)._tokenizer,
+  characters=lambda: vocabulary.train_characters(folders.SENTENCES, 200)._tokenizer,
+  space_before=lambda: folders.byte_level(prefix_space=True),
+  metaspace_first=lambda: folders.unigram('first'),
+  metaspace_never=lambda: folders.unigram('never'),
+  metaspace_joined=lambda: folders.unigram(split=False),
+  cased=lambda: folders.wordpiece(lowercase=False),
+  added=lambda: added_across_a_space(),
+)
+
+
+def added_across_a_space():
+  made = folders.byte_level()
+  made.add_tokens(['dog sleeps', '. The'])
+  return made
+
+
+def framed(kind: str) -> tokenizer_lib.Tokenizer:
+  made = RULES[kind]()
+  made.add_special_tokens(['<s>', '</s>', '<mask>'])
+  return tokenizer_lib.Tokenizer(made, dict(bos='<s>', eos='</s>', mask='<mask>'))
+
+
+PIECES = [
+  'The dog sleeps',
+  '.',
+  '. ',
+  '。',
+  '」',
+  '《',
+  '\n',
+  ' \n',
+  '  ',
+  ' ',
+  "'s",
+  '12',
+  '北京',
+  'é',
+]
+PIECES += [
+  '\u0301',
+  '\x1c',
+  '\x85',
+  '\u3000',
+  '\t',
+  '▁',
+  'Ġ',
+  '</w>',
+  '##a',
+  'A',
+  '"',
+  '$',
+  'x' * 30,
+]
+
+
+@pytest.mark.parametrize('kind', RULES)
+def test_a_text_has_the_same_tokens_whole_and_in_sentences_and_words(kind, monkeypatch):
+  tokenizer = framed(kind)
+  rng = random.Random(1)
+  monkeypatch.setattr(sentences, 'LONGEST', 25)  # texts are cut inside of words, too
+  texts = [''.join(rng.choices(PIECES, k=rng.randrange(1, 25))) for _ in range(300)]
+  whole = tokenizer.encode(texts)
+  for cut in (sentences.split, lambda text: re.findall(r'\s*\S*', text), list):
+    parts = [list(cut(text)) or [''] for text in texts]
+    ids, lengths = tokenizer.encode_parts(parts)
+    assert len(lengths) == sum(map(len, parts))
+    stops = np.cumsum([len(each) for each in parts])
+    for text, found, expected in zip(texts, np.split(lengths, stops[:-1]), whole, strict=True):
+      own, ids = np.split(ids, [found.sum()])
+      assert own.tolist() == expected.tolist(), (text, cut(text))
+
+
+def test_a_token_belongs_to_the_part_in_which_it_begins():
+  tokenizer = framed('added')
+  ids, lengths = tokenizer.encode_parts([['the dog', ' sleeps', '. The', ' end'], ['', 'x', '']])
+  assert 'dog sleeps' in [tokenizer.token(index) for index in ids]
+  assert lengths[1] == 0 and lengths[0] >= 2 and lengths[4:].tolist() == [0, 1, 0]
+  ids, lengths = framed('metaspace').encode_parts([['the', ' dog', ' sleeps']])
+  assert (lengths > 0).all()
+
+
+@pytest.mark.parametrize('kind', RULES)
+def test_what_is_written_goes_on_from_what_was_there(kind):
+  tokenizer = framed(kind)
+  for text in ['the dog sleeps', 'the café, and "unbelievable"', 'able 北京 words']:
+    ids = tokenizer.encode([text])[0].tolist()
+    for cut in range(len(ids) + 1):
+      if '\ufffd' in tokenizer.decode(ids[:cut]):
+        continue  # within a character, where no prompt ends
+      joined = tokenizer.decode(ids[:cut]) + tokenizer.decode_after(ids[:cut], ids[cut:])
+      assert joined == tokenizer.decode(ids), (text, cut)
+    framed_ids = [tokenizer.bos, *ids[:2]]
+    assert tokenizer.decode_after(framed_ids, ids[2:]) == tokenizer.decode_after(ids[:2], ids[2:])
+
+
+@pytest.mark.parametrize('kind', RULES)
+def test_a_mask_in_a_text_leaves_the_tokens_around_it_as_the_library_has_them(kind):
+  tokenizer = framed(kind)
+  library = tokenizers.Tokenizer.from_str(tokenizer.plain_json())
+  for text in [
+    'The <mask> sleeps.',
+    '<mask>dog',
+    'the dog<mask>',
+    'a <mask><mask> b',
+    'a  <mask>  b',
+  ]:
+    expected = library.encode(text, add_special_tokens=False).ids
+    assert tokenizer.encode_with_masks(text).tolist() == expected, text
+  for text in ('<s> <mask>', '</s><mask>'):  # other special tokens are text
+    ids = tokenizer.encode_with_masks(text)
+    assert ids[-1] == tokenizer.mask and not {tokenizer.bos, tokenizer.eos} & set(ids.tolist())

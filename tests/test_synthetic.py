@@ -12,8 +12,7 @@ from configs import synthetic as config_file
 from data import pipeline
 from data.corpora import sources, synthetic
 from data.errors import DataError
-from data.tokens import tokenizer as tokenizer_lib
-from data.tokens import vocabulary
+from data.tokens import reading, vocabulary
 
 SHA256 = dict(
   ambiguous='115093d0493b2aa38cc99c263470b7a884a22ac17bf095025360491737b04275',
@@ -121,7 +120,7 @@ def test_words_are_split_at_spaces_and_ranked(tmp_path):
   [ids] = tokenizer.encode(['b a, c [MASK] a'])
   assert ids.tolist() == [6, 5, 1, 1, 1]
   tokenizer.save(tmp_path / 'tokenizer.json')
-  again = tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
+  again = reading.load(tmp_path / 'tokenizer.json', lowercase=True)
   assert again.sha256 == tokenizer.sha256 and again.encode(['b a, c [MASK] a'])[0].tolist() == [
     6,
     5,

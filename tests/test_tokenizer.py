@@ -10,8 +10,8 @@ import pytest
 import tokenizers
 
 from data.errors import DataError
+from data.tokens import reading, vocabulary
 from data.tokens import tokenizer as tokenizer_lib
-from data.tokens import vocabulary
 
 WORDS = 'the of and to in is was for on as with by from at an are were which this'.split()
 WORDS += 'Zoë naïve Łódź 北京 москва'.split()
@@ -70,7 +70,7 @@ def test_decoding_gives_the_text_back(trained):
 
 def test_saving_and_loading_changes_nothing(trained, tmp_path):
   trained.save(tmp_path / 'tokenizer.json')
-  loaded = tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
+  loaded = reading.load(tmp_path / 'tokenizer.json', lowercase=True)
   assert loaded.sha256 == trained.sha256
   texts = [*corpus(1), '[MASK] <|endoftext|>']
   for left, right in zip(loaded.encode(texts), trained.encode(texts)):
@@ -140,7 +140,7 @@ def test_rare_characters_of_a_large_alphabet_are_left_out(monkeypatch):
 def test_published_vocabulary_files_are_read(tmp_path):
   tokens = '[PAD] [unused0] [UNK] [CLS] [SEP] [MASK] un ##able able [ mask ]'.split()
   (tmp_path / 'vocab.txt').write_text('\r\n'.join(tokens) + '\r\n')
-  tokenizer = tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase=True)
+  tokenizer = reading.load(tmp_path / 'vocab.txt', lowercase=True)
   assert tokenizer.size == len(tokens)
   assert (tokenizer.pad, tokenizer.bos, tokenizer.eos, tokenizer.mask, tokenizer.unknown) == (
     0,
@@ -154,7 +154,7 @@ def test_published_vocabulary_files_are_read(tmp_path):
   assert not tokenizer.words.start_V[7]
   (tmp_path / 'vocab.txt').write_text('[PAD]\n[UNK]\nun\n')
   with pytest.raises(DataError, match='lacks .CLS.'):
-    tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase=True)
+    reading.load(tmp_path / 'vocab.txt', lowercase=True)
 
 
 def test_case_is_kept_when_asked(tmp_path):
@@ -163,8 +163,7 @@ def test_case_is_kept_when_asked(tmp_path):
   )
   for lowercase, expected in ((True, [5, 5]), (False, [6, 5])):
     assert (
-      tokenizer_lib.load(tmp_path / 'vocab.txt', lowercase).encode(['Rome rome'])[0].tolist()
-      == expected
+      reading.load(tmp_path / 'vocab.txt', lowercase).encode(['Rome rome'])[0].tolist() == expected
     )
 
 
@@ -175,7 +174,7 @@ def test_baked_in_truncation_and_padding_are_switched_off(tmp_path):
   raw.enable_padding(length=16)
   raw.save(str(tmp_path / 'tokenizer.json'))
   with pytest.warns(UserWarning, match='(truncation|padding) baked in'):
-    loaded = tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
+    loaded = reading.load(tmp_path / 'tokenizer.json', lowercase=True)
   texts = corpus(2, 3)
   assert [len(ids) for ids in loaded.encode(texts)] == [len(ids) for ids in trained.encode(texts)]
   assert loaded.sha256 == trained.sha256
@@ -187,7 +186,7 @@ def test_special_tokens_that_a_file_forgot_to_mark_are_special(tmp_path):
   for token in description['added_tokens']:
     token['special'] = False
   (tmp_path / 'tokenizer.json').write_text(json.dumps(description))
-  loaded = tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
+  loaded = reading.load(tmp_path / 'tokenizer.json', lowercase=True)
   (ids,) = loaded.encode(['<|endoftext|>'])
   assert not loaded.special_V[ids].any() and loaded.decode(ids) == '<|endoftext|>'
 
@@ -213,9 +212,9 @@ def test_unigram_models_cannot_smuggle_a_special_token_in(tmp_path):
 def test_a_file_that_is_no_tokenizer_is_named(tmp_path, content):
   (tmp_path / 'tokenizer.json').write_text(content)
   with pytest.raises(DataError, match='tokenizer.json'):
-    tokenizer_lib.load(tmp_path / 'tokenizer.json', lowercase=True)
+    reading.load(tmp_path / 'tokenizer.json', lowercase=True)
   with pytest.raises(DataError, match='no such file.*wordpiece'):
-    tokenizer_lib.load(tmp_path / 'wordpeice', lowercase=True)
+    reading.load(tmp_path / 'wordpeice', lowercase=True)
 
 
 def test_a_vocabulary_without_tokens_to_frame_a_document_is_refused_with_their_names():

@@ -71,6 +71,33 @@ def test_what_is_streamed_is_the_text(weights, stop):
   assert ''.join(pieces) == found.text and (len(pieces) == len(found.ids) > 1)
 
 
+def test_a_text_goes_on_from_its_prompt_as_one_text(weights):
+  for prompt in PROMPTS:
+    found = write(weights, [prompt]).completions[0][0]
+    ids = [*weights.tokenizer.encode([prompt])[0], *found.ids]
+    assert weights.tokenizer.decode(ids).endswith(found.text) and found.text[0] == ' '
+    spaced = write(weights, [prompt + ' ']).completions[0][0]
+    assert spaced.text == found.text[1:] and spaced.ids == found.ids
+
+
+def test_a_stop_may_begin_in_the_prompt_but_not_lie_in_it(weights):
+  whole = write(weights, max_tokens=20).completions[0][0].text
+  for stop in ('bank' + whole[:2], 'the bank' + whole[:6], 'k' + whole[:1]):
+    pieces = []
+    found = write(weights, max_tokens=20, stop=(stop,), stream=pieces.append).completions[0][0]
+    assert found.text == ''.join(pieces) == '' and found.ids
+  middle = whole[3:7]
+  found = write(weights, max_tokens=20, stop=(middle, whole[5:9])).completions[0][0]
+  assert found.text == whole[: whole.index(middle)]
+  prompt = PROMPTS[0] + ' qqq'  # unknown, so it is nowhere in the text
+  assert write(weights, [prompt], 20, stop=('qqq',)).completions[0][0].text
+
+
+def test_an_empty_stop_is_refused(weights):
+  with pytest.raises(ConfigError, match='--stop is empty'):
+    write(weights, stop=('bank', ''))
+
+
 def test_what_does_not_fit_is_refused_before_anything_is_written(weights):
   writer = Generator(weights, BOLD, seed=0)
   writer.check('the bank', 64 - len(writer._ids('the bank')))

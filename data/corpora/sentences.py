@@ -25,8 +25,7 @@ _ABBREVIATION = re.compile(
 def split(text: str) -> list[str]:
   """Cuts a text into sentences of at most LONGEST characters; joined they are the text again.
 
-  White space between two sentences opens the second one: no tokenizer here joins letters to the
-  white space after them, so a document has the same tokens whole or in sentences.
+  White space between two sentences opens the second one, as tokenizers join it to what follows.
   """
   sentences, start = [], 0
   for match in _END.finditer(text):

@@ -17,6 +17,7 @@ from data.corpora import sources
 from data.errors import DataError
 from data.rows import documents, records
 from data.rows.documents import SPLITS, Counts
+from data.tokens import reading
 from data.tokens import tokenizer as tokenizer_lib
 
 
@@ -89,7 +90,7 @@ def work(index: int, job: dict) -> int:
     raise DataError(
       f'{job["corpus"]} holds other documents for this process than for the one that asked'
     )
-  tokenizer = tokenizer_lib.from_json(job['tokenizer'], 'the tokenizer of this job', job['names'])
+  tokenizer = reading.from_json(job['tokenizer'], 'the tokenizer of this job', job['names'])
 
   def make(folder: Path) -> dict:
     counts, sha256 = documents.tokenise_part(

@@ -3,7 +3,6 @@
 Axes: N, examples; T, tokens of a row.
 """
 
-import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -133,18 +132,17 @@ def _words(
 ) -> tuple[list[list[np.ndarray]], list[np.ndarray]]:
   """(ids of each whole sentence, where each of its words begins in a row or 0).
 
-  All words but the first are encoded with a space before them, each different one once.
+  The tokens are those of the words with a space between them.
   """
   spelled = [
     [example.texts[0], *(f' {word}' for word in example.texts[1:])] for example in examples
   ]
-  different = sorted(set(itertools.chain.from_iterable(spelled)))
-  ids = dict(zip(different, tokenizer.encode(different)))
+  ids, counts = tokenizer.encode_parts(spelled)
   parts, word_start = [], []
-  for words in spelled:
-    encoded = [ids[word] for word in words]
-    lengths = np.array([len(each) for each in encoded])
+  stop = np.cumsum([len(words) for words in spelled])
+  for lengths in np.split(counts, stop[:-1]):
     first = 1 + np.cumsum(lengths) - lengths  # bos is at 0
-    parts.append([np.concatenate(encoded)])
+    tokens, ids = np.split(ids, [lengths.sum()])
+    parts.append([tokens])
     word_start.append(np.where(lengths > 0, first, 0))
   return parts, word_start

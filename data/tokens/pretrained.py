@@ -15,7 +15,7 @@ import tokenizers
 from tokenizers import AddedToken, processors
 
 from data.errors import DataError
-from data.tokens import side_files, vocabulary_files
+from data.tokens import reading, side_files, vocabulary_files
 from data.tokens import tokenizer as tokenizer_lib
 from data.tokens.kinds import KINDS, Kind, Parts
 from data.tokens.side_files import SideFiles, text_of
@@ -79,7 +79,7 @@ def load(path: str | Path, lowercase: bool) -> tokenizer_lib.Tokenizer:
   model_type, class_name = vocabulary_files.described(path.parent)
   alone = model_type is None and not any((path.parent / name).exists() for name in SIDE)
   if alone or not path.exists() or path.name not in vocabulary_files.NAMES:
-    return tokenizer_lib.load(path, lowercase)
+    return reading.load(path, lowercase)
   there = {'vocab.json', 'merges.txt'} if path.name == 'vocab.json' else {path.name}
   return _read(path.parent, there, model_type, class_name)
 
@@ -92,7 +92,7 @@ def _read(
   rule = None
   if 'tokenizer.json' in there:
     rule = side_files.parse(_text(folder / 'tokenizer.json'), f'{where}/tokenizer.json')
-    tokenizer_lib.switch_off(rule, f'{where}/tokenizer.json')
+    reading.switch_off(rule, f'{where}/tokenizer.json')
     vocabulary_files.check_ids(rule, where)
   settings = side_files.parse(texts.get(side_files.CONFIG, '{}'), f'{where}/{side_files.CONFIG}')
   name = _class(where, settings.get('tokenizer_class') or class_name, model_type, there)

@@ -1,12 +1,12 @@
 """Text to token ids and back: one class over every kind of Hugging Face tokenizer."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 import functools
 import hashlib
 import itertools
 import json
+import os
 from pathlib import Path
-import warnings
 
 from etils import epath
 import numpy as np
@@ -14,7 +14,8 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from data.errors import DataError
-from data.tokens import losses, vocabulary_files, word_cache, word_marks
+from data.tokens import losses, word_cache, word_marks
+from data.tokens import parts as parts_lib
 
 # What published vocabularies call each role; the first that exists is taken.
 ROLES = {
@@ -28,6 +29,7 @@ ROLES = {
 _KEYS = dict(
   bos='bos_token', eos='eos_token', pad='pad_token', mask='mask_token', unknown='unk_token'
 )
+_CONTEXT = 8  # tokens after which the text of the next ones is known
 WORDPIECE_SPECIALS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 BPE_SPECIALS = ('<|pad|>', '<|endoftext|>', '<|mask|>')
 
@@ -116,12 +118,39 @@ class Tokenizer:
     Returns:
       Ids of one text after another (int32), and how many each text has.
     """
-    if self._words is not None:
+    if self._words is not None and texts:
       ids, lengths = self._words.encode(texts)
       if not (self.special_V[ids] & (ids != self.unknown)).any():
         return ids, lengths
     listed = self.encode(texts)
-    return np.concatenate(listed), np.array([len(ids) for ids in listed])
+    return _joined(listed), np.array([len(ids) for ids in listed], np.int64)
+
+  def encode_parts(self, texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens of texts that come in parts, where each text has the tokens of its joined parts.
+
+    Parts are encoded alone where no token can tell (data/tokens/parts.py), and as one otherwise. A
+    text of more than `parts.LARGEST` characters is encoded in several runs of parts.
+
+    Returns:
+      Ids of one part after another (int32), and how many begin in each part.
+    """
+    return parts_lib.encode(texts, self._may_cut, self.encode_many, self._encode_run)
+
+  def _encode_run(self, run: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """(ids of parts that are encoded as one, how many begin in each)."""
+    encoding = self._tokenizer.encode(''.join(run), add_special_tokens=False)
+    ids = np.array(encoding.ids, np.int32)
+    start = np.array([start for start, _ in encoding.offsets], np.int64)
+    kept = self._kept(ids)
+    end = np.cumsum([len(part) for part in run])
+    # what is not in the text, as a space that the rule puts before it, begins where the text does
+    part = np.searchsorted(end, np.maximum.accumulate(start[kept]), side='right')
+    last = len(run) - 1
+    return self._ordinary(ids), np.bincount(np.minimum(part, last), minlength=len(run))
+
+  @functools.cached_property
+  def _may_cut(self) -> parts_lib.MayCut:
+    return parts_lib.open_cuts(self._rule)
 
   def lost_bytes(self, texts: list[str]) -> int:
     """UTF-8 bytes of these texts that no token but the unknown one stands for (`losses`)."""
@@ -152,16 +181,28 @@ class Tokenizer:
     name = self._tokenizer.id_to_token(int(index))
     return f'[no token {int(index)}]' if name is None else name
 
+  def decode_after(self, before: Sequence[int], ids: Iterable[int]) -> str:
+    """The text that tokens add to a text that ends with the tokens `before`, its space included."""
+    context = [index for index in before if index not in (self.bos, self.eos)][-_CONTEXT:]
+    alone, joined = self.decode(context), self.decode([*context, *ids])
+    return joined[len(os.path.commonprefix([alone, joined])) :]
+
   def encode_with_masks(self, text: str) -> np.ndarray:
     """Ids of one text (int32), unframed, in which the name of the mask token is the mask's id."""
-    mask = self._tokenizer.get_added_tokens_decoder().get(self.mask)
-    parts = text.split(self.token(self.mask))
-    if mask is not None and mask.lstrip:  # as RoBERTa's, which takes the space before it along
-      parts = [part.rstrip() for part in parts[:-1]] + parts[-1:]
-    ids = []
-    for part in self.encode(parts):
-      ids += [*part, self.mask]
-    return np.array(ids[:-1], np.int32)
+    ids = np.array(self._masking.encode(text, add_special_tokens=False).ids, np.int32)
+    parts = np.split(ids, np.flatnonzero(np.diff(ids == self.mask)) + 1)
+    return _joined([part if self.mask in part else self._ordinary(part) for part in parts])
+
+  @functools.cached_property
+  def _masking(self) -> tokenizers.Tokenizer:
+    """The rule in which the mask token is found in text, with the space that it takes along."""
+    rule, name = json.loads(self._tokenizer.to_str()), self.token(self.mask)
+    for token in rule['added_tokens']:
+      token['special'] &= token['content'] != name
+    found = tokenizers.Tokenizer.from_str(json.dumps(rule))
+    found.add_tokens([tokenizers.AddedToken(name, normalized=False)])  # unless it is there
+    found.encode_special_tokens = True
+    return found
 
   def readable(self, index: int) -> str:
     """A token for people: a byte-level one as its text, if that is whole visible characters."""
@@ -209,79 +250,13 @@ class Tokenizer:
     """Ids without the special ones that Unigram matches inside text: there they are unknown."""
     special = self.special_V[ids]
     if special.any():
-      unknown = -1 if self.unknown is None else self.unknown
-      special &= ids != unknown
-      ids = np.where(special, unknown, ids) if unknown >= 0 else ids[~special]
-    return ids
+      special &= ids != self.unknown
+      ids = ids[~special] if self.unknown is None else np.where(special, self.unknown, ids)
+    return ids.astype(np.int32)
 
-
-def check_path(path: str | Path) -> epath.Path:
-  """The path of a tokenizer with ~ expanded.
-
-  Raises:
-    DataError: there is no such file.
-  """
-  path = epath.Path(path).expanduser()
-  if not path.exists():
-    raise DataError(
-      f'data.tokenizer={str(path)!r}: no such file; it is wordpiece, bpe, words or characters, '
-      'trained on the corpus, or the path of a vocab.txt or tokenizer.json'
-    )
-  return path
-
-
-def load(path: str | Path, lowercase: bool) -> Tokenizer:
-  """A tokenizer from a file: BERT's `vocab.txt`, or a `tokenizer.json`.
-
-  Args:
-    lowercase: for `vocab.txt`; a `tokenizer.json` has its own rule about case.
-
-  Raises:
-    DataError: there is no such file, or it is no tokenizer.
-  """
-  path = check_path(path)
-  try:
-    if path.suffix == '.json':
-      text = path.read_bytes().decode()
-      vocabulary_files.check_ids(json.loads(text), str(path.parent))
-      return from_json(text, str(path))
-    return from_vocabulary(vocabulary_files.lines(path.read_bytes()), lowercase)
-  except DataError:
-    raise
-  except Exception as error:  # the library raises bare Exception for whatever it cannot parse
-    raise DataError(f'{path} is not a tokenizer this can read: {error}') from error
-
-
-def from_json(text: str, name: str, names: Mapping[str, str | None] | None = None) -> Tokenizer:
-  """A tokenizer from the text of a `tokenizer.json`; its truncation and padding are switched off.
-
-  Args:
-    name: of the file, for warnings.
-    names: as of `Tokenizer`.
-
-  Raises:
-    DataError: it has no token to frame a document with.
-    ValueError: it is not JSON. The library raises a bare Exception for other JSON.
-  """
-  description = json.loads(text)
-  switch_off(description, name)
-  roles = {name for names in ROLES.values() for name in names} if names is None else names.values()
-  for token in description.get('added_tokens', ()):
-    token['special'] = token['special'] or token['content'] in roles
-  return Tokenizer(tokenizers.Tokenizer.from_str(json.dumps(description)), names)
-
-
-def switch_off(description: dict, name: str):
-  """Takes truncation and padding out of the content of a tokenizer.json, with a warning.
-
-  Args:
-    name: of the file, for the warning.
-  """
-  for setting in ('truncation', 'padding'):
-    if description.get(setting) is not None:
-      message = f'{name} has {setting} baked in: switched off, rows are cut and padded here'
-      warnings.warn(message, stacklevel=2)
-      description[setting] = None
+  def _kept(self, ids: np.ndarray) -> np.ndarray:
+    """Which ids `_ordinary` keeps, or puts another one in place of."""
+    return np.full(len(ids), True) if self.unknown is not None else ~self.special_V[ids]
 
 
 def from_vocabulary(tokens: Iterable[str], lowercase: bool) -> Tokenizer:
@@ -309,6 +284,10 @@ def canonical_json(tokenizer: tokenizers.Tokenizer) -> str:
   return json.dumps(
     json.loads(tokenizer.to_str()), sort_keys=True, ensure_ascii=False, separators=(',', ':')
   )
+
+
+def _joined(arrays: list[np.ndarray]) -> np.ndarray:
+  return np.concatenate([np.zeros(0, np.int32), *arrays])
 
 
 def _usual(vocabulary: dict[str, int], role: str) -> str | None:
