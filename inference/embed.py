@@ -1,6 +1,7 @@
 """A vector for a text: the last layer, pooled over its tokens (Reimers and Gurevych 2019)."""
 
 from collections.abc import Callable
+import dataclasses
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,10 @@ import numpy as np
 
 from data.rows.batches import in_batches, next_multiple
 from inference.model import Model
+from models.masks import KINDS
+from models.network import make_network
+from models.pooling import pool, unit
+from runtime.errors import WeightsError
 
 _BUCKET = 16  # lengths are rounded up to this, so that few programs serve all texts
 
@@ -21,10 +26,13 @@ class Embedder:
   Args:
     max_length: tokens of a text that are read, special ones counted; as many as the model can
       unless given.
-    pooling: mean over all tokens (special ones count), or the first or last one alone.
-    normalize: vectors of length 1.
-    read: (params, batch) -> {'hidden': BxTxD}, what is pooled;
-      the output of the last layer unless given.
+    pooling: a key of models.pooling.POOLINGS; the model's own unless given.
+    normalize: vectors of length 1; a model may say so of itself.
+    read: (params, batch) -> {'hidden': BxTxD}, what is pooled and not projected; the output of the
+      last layer unless given.
+
+  Raises:
+    WeightsError: the mask lets the first token, which is to stand for its text, see nothing of it.
   """
 
   def __init__(
@@ -32,7 +40,7 @@ class Embedder:
     model: Model,
     *,
     max_length: int | None = None,
-    pooling: str = 'mean',
+    pooling: str | None = None,
     normalize: bool = True,
     read: Callable[..., dict[str, jax.Array]] | None = None,
   ):
@@ -40,15 +48,24 @@ class Embedder:
     self._max_length = model.context if max_length is None else min(max_length, model.context)
     self._add_bos, self._add_eos = model.add_bos, model.mask != 'causal'
     self._params = jax.tree.map(jnp.asarray, model.params)
-    read = model.trunk.apply if read is None else read
+    config = dataclasses.replace(
+      model.config,
+      pooling=pooling or model.config.pooling,
+      unit_vectors=normalize or model.config.unit_vectors,
+    )
+    if config.pooling == 'first' and not KINDS[model.mask].rule(0, 1, True):
+      raise WeightsError(
+        f"pooling 'first' under a {model.mask} mask: the first token sees nothing of the text that "
+        'it would stand for. Use last or mean.'
+      )
+    network = make_network(config, mask=model.mask, packed=False, heads=('vector',))
 
     @jax.jit
     def embed(params, batch):
-      hidden_BxTxD = read(params, batch)['hidden'].astype(jnp.float32)
-      vector_BxD = pool(hidden_BxTxD, batch['segment'], pooling)
-      if normalize:
-        vector_BxD /= jnp.maximum(jnp.linalg.norm(vector_BxD, axis=1, keepdims=True), 1e-12)
-      return vector_BxD
+      if read is None:
+        return network.apply(params, batch)['vector'][:, 0]
+      vector_BxD = pool(read(params, batch)['hidden'], batch['segment'], config.pooling)[:, 0]
+      return unit(vector_BxD) if config.unit_vectors else vector_BxD
 
     self._embed = embed
 
@@ -96,14 +113,3 @@ class Embedder:
       type=np.zeros_like(token_BxT),
       mlm_position=np.zeros((len(rows), 1), np.int32),
     )
-
-
-def pool(hidden_BxTxD: jax.Array, segment_BxT: jax.Array, pooling: str) -> jax.Array:
-  """A vector a row, BxD: the 'mean' over its tokens, or its 'first' or 'last' one."""
-  if pooling == 'first':
-    return hidden_BxTxD[:, 0]
-  valid_BxTx1 = (segment_BxT > 0).astype(jnp.float32)[:, :, None]
-  if pooling == 'mean':
-    return (hidden_BxTxD * valid_BxTx1).sum(axis=1) / valid_BxTx1.sum(axis=1)
-  last_Bx1x1 = valid_BxTx1.sum(axis=1, keepdims=True).astype(jnp.int32) - 1
-  return jnp.take_along_axis(hidden_BxTxD, last_Bx1x1, axis=1)[:, 0]

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 
 from models.config import ModelConfig
 from models.layers import ACTIVATIONS, Linear, Norm, kernel_init
-from models.pooling import pool
+from models.pooling import pool, unit
 from models.projection import Projection
 
 
@@ -138,10 +138,7 @@ class VectorHead(nn.Module):
       vector_BxKxD = Linear(config, 'D', 'C', shape, name='projection')(vector_BxKxD)
       if config.projection_activation != 'identity':
         vector_BxKxD = ACTIVATIONS[config.projection_activation](vector_BxKxD)
-    if config.unit_vectors:
-      norm_BxKx1 = jnp.linalg.norm(vector_BxKxD, axis=-1, keepdims=True)
-      vector_BxKxD = vector_BxKxD / jnp.maximum(norm_BxKx1, 1e-12)
-    return vector_BxKxD
+    return unit(vector_BxKxD) if config.unit_vectors else vector_BxKxD
 
 
 class PairHead(nn.Module):

@@ -57,3 +57,8 @@ def pool(
 def _max(hidden_BxTxD, own_BxT):
   largest_BxD = jnp.where(own_BxT[:, :, None], hidden_BxTxD, -jnp.inf).max(axis=1)
   return jnp.where(own_BxT.any(axis=1)[:, None], largest_BxD, 0)
+
+
+def unit(vector_xD: jax.Array) -> jax.Array:
+  """The vectors at length 1; 0 stays 0."""
+  return vector_xD / jnp.maximum(jnp.linalg.norm(vector_xD, axis=-1, keepdims=True), 1e-12)

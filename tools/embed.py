@@ -1,14 +1,15 @@
 """Writes a vector for each line of a text: python -m tools.embed --weights=DIR --input=FILE
 --output=FILE.npy
 
-A row of the matrix is a line of the input: float32, the mean of the last layer over the line's
-tokens, of length 1 (--pooling, --normalize). --search="query" ranks the lines by cosine instead. A
-blank line has a row, so that rows are lines, but is never found.
+A row of the matrix is a line of the input: float32, of length 1 (--normalize), the last layer
+pooled as the model says of itself, or as --pooling says. --search="query" ranks the lines by cosine
+instead. A blank line has a row, so that rows are lines, but is never found.
 """
 
 import json
 from pathlib import Path
 
+from configs.schema import names
 from configs.schema.check import ConfigError
 from runtime import cli
 
@@ -23,9 +24,9 @@ cli.flags.DEFINE_integer('top', 10, 'Lines that --search shows.', lower_bound=1)
 cli.group('Vectors')
 cli.flags.DEFINE_enum(
   'pooling',
-  'mean',
-  ['mean', 'first', 'last'],
-  'How the states of the tokens of a line become one vector.',
+  None,
+  names.poolings(),
+  'How the states of the tokens of a line become one vector; as the model says of itself.',
 )
 cli.flags.DEFINE_bool('normalize', True, 'Vectors of length 1.')
 cli.flags.DEFINE_integer(
