@@ -1,11 +1,14 @@
 """Attention maps as a figure: one layer with its tokens, or every head small."""
 
+from collections.abc import Callable
 from pathlib import Path
+import re
 from typing import Any
 
 import numpy as np
 
 from inference.attention_maps import AttentionMaps, without_special
+from runtime import figures
 
 COLORS = 'viridis'
 MASKED = dict(facecolor='white', edgecolor='0.6', linewidth=0, hatch='////', zorder=0)
@@ -28,6 +31,18 @@ def draw(
     grid: every head of every layer instead.
     special: False leaves out the rows and columns of special tokens.
   """
+  texts = [text for one in maps for text in (_short(one), *one.tokens)]
+  with figures.drawn_as_written(texts) as written:
+    figure = _figure(maps, layer, head, grid, special, written)
+    figure.savefig(out, dpi=150)
+
+
+def _figure(maps, layer, head, grid: bool, special: bool, written: Callable[[str], str]):
+  """The figure; arguments as of `draw`.
+
+  Args:
+    written: makes words drawable (`runtime.figures`).
+  """
   from matplotlib.figure import Figure
 
   shown = maps if special else [without_special(one) for one in maps]
@@ -41,12 +56,15 @@ def draw(
     note = (
       '' if special else f'\nspecial tokens left out: {_special_share(whole):.0%} of the weight'
     )
-    axis.set_title(f'{_short(one)}{note}', parse_math=False)
-    (_name_heads if grid else _name_tokens)(axis, one)
+    axis.set_title(f'{written(_short(one))}{note}')
+    if grid:
+      _name_heads(axis, one)
+    else:
+      _name_tokens(axis, one, written)
   figure.colorbar(image, ax=list(axes), fraction=0.03, pad=0.02, label='attention weight')
   masked = '' if all(one.visible_TxT.all() for one in shown) else '; hatched: masked'
-  figure.suptitle(_title(layer, head, grid, len(maps[0].weight_LxHxTxT)) + masked)
-  figure.savefig(out, dpi=150)
+  figure.suptitle(_title(layer, head, grid, len(shown[0].weight_LxHxTxT)) + masked)
+  return figure
 
 
 def _one_map(maps: AttentionMaps, layer: int | None, head: int | None) -> Any:
@@ -74,12 +92,12 @@ def _tile(T: int) -> int:
   return T + max(1, T // 8)
 
 
-def _name_tokens(axis, maps: AttentionMaps):
-  T = len(maps.tokens)
+def _name_tokens(axis, maps: AttentionMaps, written: Callable[[str], str]):
+  T, names = len(maps.tokens), [written(token) for token in maps.tokens]
   _hatch(axis, 0, 0, T)
   places = range(T)
-  axis.set_xticks(places, maps.tokens, rotation=90, parse_math=False)
-  axis.set_yticks(places, maps.tokens, parse_math=False)
+  axis.set_xticks(places, names, rotation=90)
+  axis.set_yticks(places, names)
   axis.set(xlabel='Key (source)', ylabel='Query (target)')
 
 
@@ -128,5 +146,5 @@ def _special_share(maps: AttentionMaps) -> float:
 
 def _short(maps: AttentionMaps) -> str:
   """The name of a model without its folder and step, and its mask."""
-  path = maps.title.partition(',')[0].partition(' (')[0]
+  path = re.sub(r' \(from .*\)$|, step [\d,]+$', '', maps.title)
   return f'{Path(path).name}, {maps.mask} mask'

@@ -11,6 +11,7 @@ import numpy as np
 from configs.schema.check import ConfigError
 from inference.model import Model
 from models.masks import self_attention_mask
+from runtime.figures import visible
 
 LONGEST = 256  # tokens; a page of more would neither open fast nor be read
 
@@ -134,7 +135,7 @@ def page(maps: list[AttentionMaps], text: str, *, special: bool = True) -> str:
       dict(
         title=one.title,
         mask=one.mask,
-        tokens=one.tokens,
+        tokens=[visible(token) for token in one.tokens],
         words=one.word_T,
         special=one.special_T.tolist(),
         visible=[''.join('01'[seen] for seen in row) for row in one.visible_TxT.astype(int)],

@@ -9,8 +9,12 @@ import json
 import lzma
 import random
 import re
+import warnings
 import zlib
 
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+import numpy as np
 import pytest
 import tokenizers
 from tokenizers import models, normalizers
@@ -21,6 +25,10 @@ from data.errors import DataError
 from data.tasks import conll2000, sst2
 from data.tokens import vocabulary
 from data.tokens.tokenizer import Tokenizer
+from inference import attention_figure
+from inference.attention_maps import AttentionMaps
+from inference.attention_maps import page as attention_page
+from training import curves
 
 
 def nothing(*_):
@@ -362,3 +370,89 @@ def test_what_a_normalizer_does_to_letters_is_said(normalizer, words):
   if normalizer is not None:
     tokenizer.normalizer = normalizer
   assert Tokenizer(tokenizer).normalised == words
+
+
+WORDS = (
+  '$x_1^2$ and $',
+  'a_b_c',
+  '<b>bold</b> &amp;',
+  '\\frac{a}{b} \\alpha',
+  '100% ^2 {x} # ~',
+  '\u05e9\u05dc\u05d5\u05dd',
+  '\u0645\u0631\u062d\u0628\u0627',
+  'e\u0301a\u0308',
+  '\u65e5\u672c',
+  '\U0001f642\U0001f469\u200d\U0001f467',
+  '</script>',
+  'a\u2028b\nc\x07',
+  '\u200d',
+  ' ',
+)
+
+
+def drawn(monkeypatch, draw) -> list[str]:
+  """The words of the figures that `draw` saves; a formula or a box in place of a letter fails."""
+  found = []
+
+  def savefig(self, *arguments, _save=Figure.savefig, **options):
+    with warnings.catch_warnings():
+      warnings.filterwarnings('error', message='.*[Gg]lyph.*')
+      _save(self, *arguments, **options)
+    for text in self.findobj(Text):
+      assert not text.get_parse_math() and not text.get_usetex()
+      found.append(text.get_text())
+
+  monkeypatch.setattr(Figure, 'savefig', savefig)
+  draw()
+  return found
+
+
+def is_written(word: str, shown: str) -> bool:
+  """Whether a figure shows a word as it is, but for escapes of what no font draws."""
+  if word == ' ':
+    return shown == '\u2423'
+  escape = r'\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}|[nrt])'
+  back = re.sub(escape, lambda found: found[0].encode().decode('unicode_escape'), shown)
+  return back == word and shown.isprintable() or shown == word
+
+
+@pytest.mark.parametrize('folder', [WORDS[0], WORDS[3], WORDS[9]], ids=ascii)
+def test_an_attention_figure_shows_tokens_and_folders_as_they_are(tmp_path, monkeypatch, folder):
+  folder = folder.replace('/', '')
+  T = len(WORDS)
+  seen_TxT = np.tril(np.ones((T, T), bool))
+  weight_LxHxTxT = np.broadcast_to(seen_TxT / seen_TxT.sum(-1, keepdims=True), (1, 1, T, T))
+  maps = AttentionMaps(
+    title=f'runs/{folder}, step 1,200',
+    tokens=[*WORDS],
+    word_T=[*range(T)],
+    mask='causal',
+    weight_LxHxTxT=weight_LxHxTxT,
+    special_T=np.zeros(T, bool),
+    visible_TxT=seen_TxT,
+  )
+  out = tmp_path / 'map.png'
+  draw = lambda: attention_figure.draw([maps], out, layer=None, head=None, grid=False)
+  found = drawn(monkeypatch, draw)
+  for word in WORDS:
+    assert sum(is_written(word, text) for text in found) >= 2, word  # along both axes
+  [title] = [text for text in found if text.endswith(', causal mask')]
+  assert is_written(folder, title.removesuffix(', causal mask'))
+  page = attention_page([maps], ' '.join(WORDS))
+  assert page.count('</script>') == 1
+  data = json.loads(re.search(r'const data = (.*);\n', page)[1])
+  assert [text for text in data['models'][0]['tokens'] if text not in WORDS] == [
+    '\\u200d',
+    '\u2423',
+  ]
+  assert data['text'] == ' '.join(WORDS) and data['models'][0]['title'] == maps.title
+
+
+@pytest.mark.parametrize('name', [WORDS[0], WORDS[3], WORDS[5]], ids=ascii)
+def test_curves_show_the_name_of_a_config_as_it_is(tmp_path, monkeypatch, name):
+  rows = [
+    {'tokens': n, 'train/clm_loss': 5.0, 'learning_rate': 1e-3, 'gradient_norm': 1.0}
+    for n in range(1, 9)
+  ]
+  draw = lambda: curves.draw(tmp_path, rows, title=name, unigram_entropy=5.0)
+  assert any(is_written(name, text) for text in drawn(monkeypatch, draw))

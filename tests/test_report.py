@@ -6,6 +6,7 @@ import dataclasses
 import html.parser
 import json
 import re
+import urllib.parse
 
 import pytest
 
@@ -428,3 +429,59 @@ def test_a_certificate_of_the_run_is_read_and_an_incomplete_one_is_refused(tmp_p
   (folder / 'certificate.json').unlink()
   with pytest.raises(StateError, match='blimp has no number'):
     results.load(tmp_path)
+
+
+NASTY = (
+  '$x_1^2$ a_b_c *x* `y` [z](w)',
+  '<script>alert("1")</script> &amp; \'q\'',
+  '100% \\frac{a}{b} | # ~~s~~ !',
+  '\u65e5\u672c \U0001f642 \u05e9\u05dc\u05d5\u05dd e\u0301',
+)
+
+
+class Words(html.parser.HTMLParser):
+  """The text of a page, and its tags."""
+
+  def __init__(self, page: str):
+    super().__init__()
+    self.text, self.tags, self.to = '', set(), []
+    self.feed(page)
+
+  def handle_data(self, data):
+    self.text += data
+
+  def handle_starttag(self, tag, attrs):
+    self.tags.add(tag)
+    self.to += [value for name, value in attrs if name == 'href']
+
+
+@pytest.mark.parametrize('nasty', NASTY, ids=ascii)
+def test_names_are_words_in_the_page_and_in_markdown(tmp_path, nasty):
+  plain = Words(_page(grid(), 's', tmp_path))
+  runs = [
+    dataclasses.replace(run, folder=f'{nasty.replace("/", "")} {run.folder}', changes=changes)
+    for run in grid()
+    for changes in [run.changes | {'mask': run.changes['mask'].replace('causal', nasty)}]
+  ]
+  for run in runs:
+    (tmp_path / run.folder).mkdir()
+  found = Words(_page(runs, nasty, tmp_path))
+  assert found.tags == plain.tags
+  assert found.text.count(nasty) >= 10
+  links = {urllib.parse.unquote(link) for link in found.to if not link.startswith('#')}
+  assert {run.folder for run in runs} <= {link.strip('/') for link in links}
+
+  markdown_it = pytest.importorskip('markdown_it')
+  sweep = dataclasses.replace(sweep_of(*runs), name=nasty, about=nasty)
+  text = markdown.markdown(sweep, tables.tables(sweep), pareto(sweep), '.')
+  rendered = Words(markdown_it.MarkdownIt('gfm-like', {'linkify': False}).render(text))
+  names = {'h1', 'h2', 'h3', 'p', 'table', 'thead', 'tbody', 'tr', 'th', 'td', 'a', 'ul', 'li'}
+  assert rendered.tags <= names
+  assert rendered.text.count(nasty) >= 10
+  folders = {urllib.parse.unquote(link).strip('/') for link in rendered.to}
+  assert {run.folder for run in runs} <= folders
+
+
+def _page(runs, name, folder) -> str:
+  sweep = dataclasses.replace(sweep_of(*runs), name=name, about=name)
+  return page.page(sweep, tables.tables(sweep), pareto(sweep), folder, folder)

@@ -6,6 +6,7 @@ import os
 from etils import epath
 
 from objectives.mix import optional
+from runtime import figures
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
@@ -22,9 +23,16 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
     rows: as `metrics.read` returns them.
     unigram_entropy: nats per token; drawn as a level beside the losses of predicted tokens.
   """
+  columns = {name for row in rows for name in row}
+  with figures.drawn_as_written([title, *columns]) as shown:
+    drawn = _figure(rows, columns, shown(title), unigram_entropy)
+  (epath.Path(directory) / 'curves.png').write_bytes(drawn)
+
+
+def _figure(rows: list[dict], columns: set[str], title: str, unigram_entropy: float) -> bytes:
+  """The picture as PNG."""
   import matplotlib.pyplot as plt  # takes a second, which only a finished run should pay
 
-  columns = {name for row in rows for name in row}
   # train/causal+clm/clm_loss -> causal+clm/clm
   names = sorted(
     {name.partition('/')[2].removesuffix('_loss') for name in columns if name.endswith('_loss')}
@@ -75,8 +83,8 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
   figure.suptitle(title, x=0.01, ha='left', fontsize=13, fontweight='bold', color=_INK)
   drawn = io.BytesIO()
   figure.savefig(drawn, dpi=130, format='png')
-  (epath.Path(directory) / 'curves.png').write_bytes(drawn.getvalue())
   plt.close(figure)
+  return drawn.getvalue()
 
 
 def _losses(axes, rows: list[dict], name: str, color: str):

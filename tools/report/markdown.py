@@ -1,12 +1,18 @@
 """A sweep's report as Markdown: the same facts as the page, without its figures."""
 
 from collections.abc import Sequence
+import re
+from typing import NamedTuple
+from urllib.parse import quote
 
 from tools.report import words
 from tools.report.anova import Anova
 from tools.report.pareto import Pareto
 from tools.report.records import FinishedRun, Sweep
 from tools.report.tables import Table
+
+# what Markdown reads as more than a character; within a word an underscore is one
+_SPECIAL = re.compile(r'[\\`*\[\]<>|~$&#]|(?<![^\W_])_|_(?![^\W_])')
 
 
 def markdown(sweep: Sweep, tables: Sequence[Table], pareto: Pareto | None, folder: str) -> str:
@@ -15,8 +21,8 @@ def markdown(sweep: Sweep, tables: Sequence[Table], pareto: Pareto | None, folde
   Args:
     folder: of the sweep, relative to the folder of the report; links to runs start with it.
   """
-  lines = [f'# {sweep.name}', '', sweep.about, '']
-  lines += [f'{line}\n' for line in words.not_in_report(sweep)]
+  lines = [f'# {escape(sweep.name)}', '', escape(sweep.about), '']
+  lines += [f'{escape(line)}\n' for line in words.not_in_report(sweep)]
   for table in tables:
     lines += _value(sweep, table)
   if pareto:
@@ -28,7 +34,7 @@ def markdown(sweep: Sweep, tables: Sequence[Table], pareto: Pareto | None, folde
 def _value(sweep: Sweep, table: Table) -> list[str]:
   """The table of a value, its differences, its effects."""
   layout = table.layout
-  lines = [f'## {words.heading(table)}', '', words.how_to_read(table), '']
+  lines = [f'## {escape(words.heading(table))}', '', escape(words.how_to_read(table)), '']
   head = [', '.join(sweep.fields('rows'))]
   head += [column or table.value.title for column in layout.columns]
   body = [[row, *(_cell(table, row, column) for column in layout.columns)] for row in layout.rows]
@@ -42,7 +48,7 @@ def _value(sweep: Sweep, table: Table) -> list[str]:
   for anova in table.anova:
     lines += _effects(sweep, table, anova)
   if layout.why_no_anova:
-    lines += ['', layout.why_no_anova]
+    lines += ['', escape(layout.why_no_anova)]
   return [*lines, '']
 
 
@@ -53,7 +59,7 @@ def _cell(table: Table, row: str, column: str) -> str:
 
 
 def _effects(sweep: Sweep, table: Table, anova: Anova) -> list[str]:
-  lines = ['', '### Effects', '', words.analysed_part(table, anova), '']
+  lines = ['', '### Effects', '', escape(words.analysed_part(table, anova)), '']
   lines += markdown_table(
     ['effect of', 'level', 'effect'],
     [[source, level, words.signed(mean)] for source, level, mean in words.effects(sweep, anova)],
@@ -63,14 +69,14 @@ def _effects(sweep: Sweep, table: Table, anova: Anova) -> list[str]:
   for source in anova.sources:
     test = '' if source.p is None else f' (p {source.p:.2g})'
     shares.append(f'{names[source.name]} {source.share:.1%}{test}')
-  return [*lines, '', f'Of the variance: {", ".join(shares)}.']
+  return [*lines, '', escape(f'Of the variance: {", ".join(shares)}.')]
 
 
 def _pareto(sweep: Sweep, pareto: Pareto) -> list[str]:
   lines = [
     '## Understanding against generation',
     '',
-    f'Understanding: {pareto.x.title}; generation: {pareto.y.title}.',
+    escape(f'Understanding: {pareto.x.title}; generation: {pareto.y.title}.'),
     '',
   ]
   body = []
@@ -79,17 +85,17 @@ def _pareto(sweep: Sweep, pareto: Pareto) -> list[str]:
     front = '✓' if run in pareto.front else ''
     body.append([run.folder, ' + '.join(sweep.cell(run)), f'{x:.4f}', f'{y:.4f}', front])
   lines += markdown_table(['run', 'where', 'understanding', 'generation', 'front'], body)
-  return [*lines, '', *(f'- {line}' for line in words.missing_cells(sweep, pareto)), '']
+  return [*lines, '', *(f'- {escape(line)}' for line in words.missing_cells(sweep, pareto)), '']
 
 
 def _runs(sweep: Sweep, first: Table, prefix: str) -> list[str]:
   """Every run with the value of the first table and what its certificate does not share."""
   shared, varying = words.shared_and_varying(sweep)
   facts = ', '.join(f'{name} {words.compact(value)}' for name, value in shared.items())
-  lines = ['## Runs and their certificates', '', f'Equal in every run: {facts}.', '']
+  lines = ['## Runs and their certificates', '', escape(f'Equal in every run: {facts}.'), '']
   body = []
   for run in sweep.runs:
-    link = f'[{run.folder}]({prefix}{run.folder})'
+    link = Link(run.folder, f'{prefix}{run.folder}')
     certificate = [words.compact(run.certificate[name]) for name in varying]
     body.append([link, _described(sweep, run), words.number(first.value.of(run)), *certificate])
   return lines + markdown_table(['run', words.axis_names(sweep), 'value', *varying], body)
@@ -100,11 +106,28 @@ def _described(sweep: Sweep, run: FinishedRun) -> str:
   return ' · '.join(filter(None, parts))
 
 
-def markdown_table(head: Sequence[str], body: Sequence[Sequence[str]]) -> list[str]:
-  """The lines of a table; bars within cells are escaped."""
+class Link(NamedTuple):
+  """A cell of a table that leads to a file."""
+
+  text: str
+  to: str
+
+
+def escape(text: str) -> str:
+  """Words as Markdown that is read as these words: no emphasis, link, formula or HTML of them."""
+  return _SPECIAL.sub(r'\\\g<0>', text)
+
+
+def markdown_table(head: Sequence[str], body: Sequence[Sequence[str | Link]]) -> list[str]:
+  """The lines of a table of words and links."""
   return [_line(head), _line(['---'] * len(head)), *map(_line, body)]
 
 
-def _line(cells: Sequence[str]) -> str:
-  escaped = [cell.replace('|', '\\|') for cell in cells]
-  return f'| {" | ".join(escaped)} |'
+def _line(cells: Sequence[str | Link]) -> str:
+  return f'| {" | ".join(map(_cell_text, cells))} |'
+
+
+def _cell_text(cell: str | Link) -> str:
+  if isinstance(cell, Link):
+    return f'[{escape(cell.text)}]({quote(cell.to, safe="/:")})'
+  return escape(cell)

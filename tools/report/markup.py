@@ -12,7 +12,7 @@ _SHELL = Path(__file__).parent / 'page.html'
 
 def page(title: str, body: str) -> str:
   """A whole page. `title` is text, `body` is HTML."""
-  return Template(_SHELL.read_text()).substitute(title=escape(title), body=body)
+  return Template(_SHELL.read_text(encoding='utf-8')).substitute(title=escape(title), body=body)
 
 
 def table(head: Sequence[str], body: Sequence[Sequence[str]]) -> str:
