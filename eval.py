@@ -64,7 +64,7 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
 
   from evaluation import tasks
   from evaluation.subject import Subject
-  from runtime import workdir
+  from runtime import records
   from training import load as loading
 
   tasks.check(flags.tasks)
@@ -77,7 +77,7 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
   for name in flags.tasks:
     said = dict(source=model.source, asked=cli.asked())
     found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
-    workdir.note_evaluations(directory, found)
+    records.note_evaluations(directory, found)
     results |= found
   console.table(model.source, tasks.rows(results))
   return results

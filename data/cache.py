@@ -12,6 +12,7 @@ import shutil
 import socket
 
 from data.errors import DataError
+from runtime import json_file
 
 MANIFEST = 'manifest.json'
 
@@ -77,19 +78,14 @@ def manifest(folder: Path) -> dict:
   Raises:
     DataError: the manifest cannot be read, or a file is missing or has another length.
   """
-  try:
-    noted = json.loads((folder / MANIFEST).read_text())
-  except ValueError as error:
-    raise DataError(
-      f'{folder / MANIFEST} is damaged ({error}): delete {folder} and run again'
-    ) from error
+  advice = f'Delete {folder} and run again.'
+  noted = json_file.read_object(folder / MANIFEST, dict(bytes=dict), refuse=DataError, todo=advice)
   for name, expected in noted['bytes'].items():
     path = folder / name
     found = path.stat().st_size if path.exists() else None
     if found != expected:
       state = 'is missing' if found is None else f'has {found:,} bytes'
       raise DataError(
-        f'{path} {state}, {expected:,} bytes were written: the cache is damaged; '
-        f'delete {folder} and run again'
+        f'{path} {state}, {expected:,} bytes were written: the cache is damaged. {advice}'
       )
   return noted

@@ -6,7 +6,6 @@ safetensors.
 
 from collections.abc import Callable, Iterator
 import functools
-import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,10 +13,11 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from runtime import json_file
 from runtime.errors import WeightsError
 
 _PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.pickle', '.npy', '.npz', '.h5', '.msgpack')
-_JSON_BYTES = 64 << 20  # limit; the index of a large model has some hundred thousand names
+_INDEX_BYTES = 64 << 20  # limit; the index of a large model has some hundred thousand names
 _WHOLE, _INDEX_ENDING = 'model.safetensors', '.safetensors.index.json'
 _INDEX = f'model{_INDEX_ENDING}'
 _DTYPES = ('F64', 'F32', 'F16', 'BF16')
@@ -34,25 +34,17 @@ class Tensor(NamedTuple):
   read: Callable[[], np.ndarray]
 
 
-def read_json(path: Path) -> dict[str, Any]:
-  """Reads a JSON object.
+def read_json(path: Path, *, largest: int = json_file.LARGEST) -> dict[str, Any]:
+  """Reads a JSON object of at most so many bytes.
 
   Raises:
     WeightsError: there is no such file, or it is too large, or holds no JSON object.
   """
   if not path.is_file():
     raise WeightsError(f'{path.parent} has no {path.name}.')
-  # `length` is of an etils path, `st_size` of a pathlib path.
-  size = getattr(path.stat(), 'length', None) or path.stat().st_size
-  if size > _JSON_BYTES:
-    raise WeightsError(f'{path} has {size:,} bytes; a {path.name} is small.')
-  try:
-    value = json.loads(path.read_text(encoding='utf-8'))
-  except (ValueError, RecursionError) as error:
-    raise WeightsError(f'{path} is no JSON: {str(error)[:200] or type(error).__name__}.') from error
-  if not isinstance(value, dict):
-    raise WeightsError(f'{path} holds no JSON object.')
-  return value
+  return json_file.read_object(
+    path, refuse=WeightsError, todo='Copy it again from where it came from.', largest=largest
+  )
 
 
 def open_tensors(directory: Path, named: str | None = None) -> dict[str, Tensor]:
@@ -116,7 +108,7 @@ def weight_files(directory: Path, named: str | None = None) -> list[Path]:
 def _indexed(directory: Path, name: str) -> list[Path]:
   """Returns the files in an index of safetensors files."""
   index = directory / name
-  files = read_json(index).get('weight_map')
+  files = read_json(index, largest=_INDEX_BYTES).get('weight_map')
   if not isinstance(files, dict) or not all(isinstance(file, str) for file in files.values()):
     raise WeightsError(f'{index} has no weight_map from tensors to files.')
   return [_contained(directory, file) for file in sorted(set(files.values()))]

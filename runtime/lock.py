@@ -11,16 +11,18 @@ import socket
 import sys
 import threading
 import time
+import uuid
 
 from etils import epath
 
 from configs.schema.check import ConfigError
-from runtime import distributed, storage
+from runtime import distributed, json_file, storage
 from runtime.errors import StateError
 
 _HEARTBEAT_S = 10
 _SHOWN_AFTER_S = 10  # a file of one machine is seen by all, on a slow shared disk
 _STALE_S = 300  # a lock without a heartbeat for this long belongs to nobody
+_BRIEF_S = 60  # nobody reads and writes one small file for so long
 
 
 @contextlib.contextmanager
@@ -54,7 +56,7 @@ def locked(directory: epath.PathLike, say=print):
   def release():
     done.set()
     with contextlib.suppress(OSError):
-      if storage.read_json(path) == mine:
+      if json_file.peek(path) == mine:
         path.unlink()
 
   threading.Thread(target=_beat, args=(path, mine, done), daemon=True).start()
@@ -64,11 +66,48 @@ def locked(directory: epath.PathLike, say=print):
     release()
 
 
+@contextlib.contextmanager
+def briefly(path: epath.Path):
+  """Holds a lock for a moment, to read a file and to write it anew; waits for other holders.
+
+  Of a process that was killed in that moment the lock is taken over.
+  """
+  mine = json.dumps(dict(host=socket.gethostname(), pid=os.getpid(), id=uuid.uuid4().hex))
+  while True:
+    try:
+      storage.claim(path, mine)
+      break
+    except FileExistsError:
+      _release_of_the_dead(path)
+      time.sleep(0.05)
+  try:
+    yield
+  finally:
+    if json_file.peek(path) == json.loads(mine):
+      path.unlink(missing_ok=True)
+
+
+def _release_of_the_dead(path: epath.Path):
+  """Removes a brief lock whose holder is dead, or holds it far longer than a moment."""
+  holder = json_file.peek(path) or {}
+  try:
+    age = time.time() - path.stat().mtime
+  except FileNotFoundError:  # released just now
+    return
+  if not _is_dead(holder, age) and age < _BRIEF_S:
+    return
+  if storage.remote(path):
+    path.unlink(missing_ok=True)
+    return
+  with contextlib.suppress(StateError):  # another process took it over first
+    _remove(path, holder)
+
+
 def _beat(path: epath.Path, mine: dict, done: threading.Event):
   """Keeps the lock young; ends the process if it is another one's now."""
   while not done.wait(_HEARTBEAT_S):
     try:
-      holder = storage.read_json(path)
+      holder = json_file.peek(path)
     except Exception:  # each store has its own; one that does not answer now may answer next time
       continue
     if holder not in (mine, None):  # this machine slept, and another process went on with the run
@@ -88,7 +127,7 @@ def _take_over(path: epath.Path, say):
   Raises:
     StateError: it belongs to somebody.
   """
-  holder = storage.read_json(path) or {}
+  holder = json_file.peek(path) or {}
   host, pid, start = (holder.get(name, '?') for name in ('host', 'pid', 'start'))
   try:
     age = time.time() - path.stat().mtime
@@ -117,10 +156,10 @@ def _is_dead(holder: dict, age: float) -> bool:
 
 def _remove(path: epath.Path, holder: dict):
   """Removes the lock of this holder; of two processes, the slower must not remove the faster's."""
-  aside = path.with_name(f'lock.json.{os.getpid()}')
+  aside = path.with_name(f'{path.name}.{os.getpid()}')
   with contextlib.suppress(FileNotFoundError):
     path.rename(aside)
-    if (storage.read_json(aside) or {}) != holder:
+    if (json_file.peek(aside) or {}) != holder:
       aside.rename(path)
       raise _taken_just_now(path.parent)
     aside.unlink()
@@ -151,9 +190,9 @@ def check_shared(directory: epath.PathLike):
     StateError: it does not: the folder is another one here.
   """
   path = epath.Path(directory) / 'lock.json'
-  held = distributed.from_first(lambda: storage.read_json(path))
+  held = distributed.from_first(lambda: json_file.peek(path))
   until = time.monotonic() + _SHOWN_AFTER_S
-  while storage.read_json(path) != held:
+  while json_file.peek(path) != held:
     if time.monotonic() > until:
       raise StateError(
         f'{directory} is another folder here ({socket.gethostname()}) than for process 0 '

@@ -9,7 +9,8 @@ import platform
 from etils import epath
 import jax
 
-from runtime import storage
+from runtime import json_file, storage
+from runtime.errors import StateError
 
 _ROOT = pathlib.Path(__file__).parents[1]
 # The folders that decide what a run computes.
@@ -65,10 +66,17 @@ def note_software(directory: epath.PathLike, facts: dict, mesh: dict[str, int], 
     facts: `machine()`.
     mesh: devices along each axis.
     say: called with a line when the run went on something else before.
+
+  Raises:
+    StateError: software.json is damaged.
   """
   facts = facts | dict(mesh=mesh)
   path = epath.Path(directory) / 'software.json'
-  old = storage.read_json(path)
+  old = None
+  if path.exists():
+    old = json_file.read_object(
+      path, refuse=StateError, todo='Remove it; this run then writes it anew.'
+    )
   changed = [name for name in facts if old and old.get(name) != facts[name]]
   if changed:
     what = 'topology' if any(name in _TOPOLOGY for name in changed) else 'software'

@@ -86,26 +86,23 @@ def remote(path: epath.PathLike) -> bool:
   return '://' in str(path)
 
 
-def write(path: epath.Path | Path, text: str):
-  """Writes a file whole or not at all, whenever the process is killed."""
-  if remote(path):  # an object appears whole
-    path.write_text(text)
-    return
-  atomic_write(path, text)
+def write(path: epath.Path | Path, content: str | bytes, *, racing: bool = False):
+  """Writes a file whole or not at all, whenever the process is killed.
+
+  Args:
+    racing: as for `atomic_write`.
+  """
+  if not remote(path):
+    atomic_write(path, content, racing=racing)
+  elif isinstance(content, bytes):  # an object appears whole
+    path.write_bytes(content)
+  else:
+    path.write_text(content)
 
 
-def read_json(path: epath.Path | Path) -> dict | None:
-  """The JSON object in a file; None where there is no file, or none that holds one."""
-  try:
-    value = json.loads(path.read_text())
-  except (FileNotFoundError, ValueError, RecursionError):
-    return None
-  return value if isinstance(value, dict) else None
-
-
-def write_json(path: epath.Path | Path, value: dict):
+def write_json(path: epath.Path | Path, value: dict, *, racing: bool = False):
   """Writes a JSON object as `write` does, an indented line a value."""
-  write(path, json.dumps(value, indent=1) + '\n')
+  write(path, json.dumps(value, indent=1) + '\n', racing=racing)
 
 
 def claim(path: epath.Path | Path, text: str):

@@ -17,7 +17,7 @@ from etils import epath
 from configs.base import FREE_ON_RESUME
 from configs.schema import check
 from configs.schema.upgrade import upgrade
-from runtime import storage
+from runtime import records, storage
 from runtime.errors import StateError
 
 # What a run writes into its folder: --restart moves these and nothing else.
@@ -45,14 +45,18 @@ _GROUPS = {'objectives', 'model', 'data'}
 
 
 def finished(directory: epath.PathLike, config: dict) -> dict | None:
-  """The result of a run that has nothing left to do under this config, or None. Writes nothing."""
+  """The result of a run that has nothing left to do under this config, or None. Writes nothing.
+
+  Raises:
+    StateError: config.json or result.json is damaged.
+  """
   directory = epath.Path(directory)
   result_path, config_path = directory / 'result.json', directory / 'config.json'
   if not (result_path.exists() and config_path.exists()):
     return None
-  result, old = storage.read_json(result_path), storage.read_json(config_path)
-  if not result or not old or upgrade(old) != config:
+  if upgrade(records.read_config(config_path)) != config:
     return None
+  result = records.read_result(result_path)
   return result if result['step'] == config['steps'] else None
 
 
@@ -161,12 +165,7 @@ def _old_config(directory: epath.Path) -> dict | None:
         'are left as they are: name another --workdir.'
       )
     return None
-  old = storage.read_json(path)
-  if old is None:
-    raise StateError(
-      f'{path} is damaged: it holds no JSON object. Move the folder away, or name another '
-      '--workdir.'
-    )
+  old = records.read_config(path)
   if not _GROUPS <= old.keys() or (directory / 'weights.json').exists():
     raise StateError(
       f'{directory} holds a model or other files, and no run of train.py. They are left as they '
@@ -204,9 +203,7 @@ def read_config(directory: epath.PathLike):
   path = epath.Path(directory) / 'config.json'
   if not path.exists():
     raise StateError(f'{directory} holds no run: there is no config.json in it.')
-  resolved = storage.read_json(path)
-  if resolved is None:
-    raise StateError(f'{path} is damaged: it holds no JSON object.')
+  resolved = records.read_config(path)
   if 'model_type' in resolved:
     raise StateError(f'{directory} holds a model of Hugging Face, and no run of train.py.')
   return check.from_resolved(upgrade(resolved))
@@ -231,13 +228,13 @@ def check_fingerprint(directory: epath.PathLike, facts: dict):
   """Compares fingerprints of data and tokenizer with data.json, which is written if there is none.
 
   Raises:
-    StateError: the run began with others.
+    StateError: the run began with others, or data.json is damaged.
   """
   path = epath.Path(directory) / 'data.json'
   if not path.exists():
     storage.write_json(path, facts)
     return
-  old = storage.read_json(path) or {}
+  old = records.read_fingerprint(path)
   changed = [name for name in facts if old.get(name) != facts[name]]
   if changed:
     lines = [f'  {name}: was {old.get(name)!r}, now {facts[name]!r}' for name in changed]
@@ -246,18 +243,3 @@ def check_fingerprint(directory: epath.PathLike, facts: dict):
       + '\n'.join(lines)
       + '\nBring the old data back, name another --workdir, or pass --restart.'
     )
-
-
-def note_evaluations(directory: epath.PathLike, results: dict[str, dict]):
-  """Merges what evaluations found into evaluations.json: these names are replaced, others stay.
-
-  Raises:
-    StateError: the file is damaged.
-  """
-  path = epath.Path(directory) / 'evaluations.json'
-  known = storage.read_json(path)
-  if known is None and path.exists():
-    raise StateError(
-      f'{path} is damaged: it holds no JSON object. Move it away and evaluate again.'
-    )
-  storage.write_json(path, (known or {}) | results)

@@ -22,7 +22,7 @@ from data.tasks.blimp import Pair
 from evaluation import blimp, tasks
 from evaluation.errors import TaskError
 from evaluation.likelihood import Scorer
-from runtime import workdir
+from runtime import records
 from runtime.errors import StateError
 
 ROOT = Path(__file__).parents[1]
@@ -276,13 +276,13 @@ def test_an_unknown_task_is_named_with_the_nearest():
 
 
 def test_evaluations_are_merged_and_a_damaged_file_is_not_overwritten(tmp_path):
-  workdir.note_evaluations(tmp_path, dict(a=dict(value=1.0), b=dict(value=2.0)))
-  workdir.note_evaluations(tmp_path, dict(b=dict(value=3.0)))
+  records.note_evaluations(tmp_path, dict(a=dict(value=1.0), b=dict(value=2.0)))
+  records.note_evaluations(tmp_path, dict(b=dict(value=3.0)))
   path = tmp_path / 'evaluations.json'
   assert json.loads(path.read_text()) == dict(a=dict(value=1.0), b=dict(value=3.0))
   path.write_text('{')
   with pytest.raises(StateError, match='damaged'):
-    workdir.note_evaluations(tmp_path, dict(c=dict(value=1.0)))
+    records.note_evaluations(tmp_path, dict(c=dict(value=1.0)))
   assert path.read_text() == '{'
 
 

@@ -20,7 +20,7 @@ from configs.schema.check import ConfigError
 from data.tasks.labelled import Example, Task
 from data.tokens import tokenizer as tokenizers
 from inference.model import Model
-from runtime import workdir
+from runtime import records
 from runtime.errors import StateError
 from training import finetune
 from training import load as loading
@@ -220,14 +220,14 @@ def test_a_split_that_is_not_there_is_named():
 
 
 def test_evaluations_of_other_names_stay(tmp_path):
-  workdir.note_evaluations(tmp_path, dict(blimp=dict(value=0.5), finetune_rte=dict(value=0.1)))
-  workdir.note_evaluations(tmp_path, dict(finetune_rte=dict(value=0.2)))
+  records.note_evaluations(tmp_path, dict(blimp=dict(value=0.5), finetune_rte=dict(value=0.1)))
+  records.note_evaluations(tmp_path, dict(finetune_rte=dict(value=0.2)))
   assert json.loads((tmp_path / 'evaluations.json').read_text()) == dict(
     blimp=dict(value=0.5), finetune_rte=dict(value=0.2)
   )
   (tmp_path / 'evaluations.json').write_text('{')
   with pytest.raises(StateError, match='evaluations.json is damaged'):
-    workdir.note_evaluations(tmp_path, dict(blimp=dict(value=0.5)))
+    records.note_evaluations(tmp_path, dict(blimp=dict(value=0.5)))
 
 
 @pytest.fixture(scope='module')

@@ -26,8 +26,10 @@ OURS = (
 RULES = {
   'configs': {'configs', 'ml_collections'},
   'runtime': {'runtime', 'configs', 'absl', 'ml_collections', 'jax', 'numpy', 'etils'},
-  'runtime/atomic.py': {'runtime.flaky'},  # data/, which knows no jax, imports both
+  # data/, which knows no jax, imports these
+  'runtime/atomic.py': {'runtime.flaky'},
   'runtime/flaky.py': set(),
+  'runtime/json_file.py': {'runtime.flaky'},
   'parallel': {'parallel', 'runtime', 'configs', 'jax', 'numpy'},
   'parallel/axes.py': {'jax'},
   'models': {'models', 'parallel.axes', 'jax', 'numpy', 'flax'},
@@ -57,6 +59,7 @@ RULES = {
     'compression',
     'etils',
     'runtime.atomic',
+    'runtime.json_file',
   },  # a tokenizer may lie on an object store, beside the run that it came from
   'inference': {'inference', 'models', 'data', 'runtime', 'configs', 'jax', 'numpy', 'matplotlib'},
   'interop': {

@@ -137,7 +137,9 @@ def test_what_is_submitted_is_an_array_of_the_commands_and_no_pickle(tmp_path, c
   (cluster / 'queue').write_text('')
   both[0].folder.mkdir()  # the first is finished
   (both[0].folder / 'config.json').write_text(json.dumps(both[0].resolved))
-  (both[0].folder / 'result.json').write_text(json.dumps(dict(step=both[0].config.steps)))
+  (both[0].folder / 'result.json').write_text(
+    json.dumps(dict(step=both[0].config.steps, validation={}))
+  )
   assert slurm.submit(both, ['time=5'], out)['tasks'] == [both[1].folder.name]
 
 
@@ -154,7 +156,9 @@ def start(folder: Path, command: str, *, restarts: int = 0, requeues: int = 3) -
   task = dict(
     folder='some-run', command=[sys.executable, '-uc', command], log=str(folder / 'some-run.log')
   )
-  (folder / 'array_0.json').write_text(json.dumps(dict(requeues=requeues, tasks=[None, task])))
+  (folder / 'array_0.json').write_text(
+    json.dumps(dict(requeues=requeues, tasks=[task | dict(command=['false']), task]))
+  )
   env = dict(
     os.environ, SLURM_ARRAY_JOB_ID='7', SLURM_ARRAY_TASK_ID='1', SLURM_RESTART_COUNT=str(restarts)
   )

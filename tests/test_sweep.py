@@ -14,6 +14,7 @@ import pytest
 import runs
 
 from configs.schema.check import ConfigError
+from runtime import records
 from runtime.errors import StateError
 from tools.report import results, tables
 from tools.sweep import evaluations
@@ -174,9 +175,8 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   entry = dict(
     value=2.5, unit='nats', higher_is_better=False, side='generation', asked=dict(unit='nats')
   )
-  assert (
-    evaluations.read(run.folder) == dict(a=entry, b=entry) and sweeping.unanswered(one, run) == []
-  )
+  assert records.read_evaluations(run.folder) == dict(a=entry, b=entry)
+  assert sweeping.unanswered(one, run) == []
   assert ask(one, 'DATA') == ([(run, [])], [])
   more = sweep('a', 'c', 'never')
   [(_, [failed])], _ = ask(more, 'DATA')
@@ -185,7 +185,8 @@ def test_a_finished_run_is_asked_what_it_has_not_answered_and_nothing_twice(tmp_
   assert log[0] == 'asked a,b of DATA' and log[1] == 'asked c,never of DATA'
   other = sweep('a', unit='bits')  # the old answer is one to another question
   assert sweeping.unanswered(other, run) == ['a'] and ask(other, 'DATA')[1] == ['seed=1: a']
-  assert evaluations.read(run.folder)['a']['unit'] == 'bits' and not sweeping.unanswered(other, run)
+  assert records.read_evaluations(run.folder)['a']['unit'] == 'bits'
+  assert not sweeping.unanswered(other, run)
 
 
 def test_one_task_may_be_fine_tuned_under_several_masks():

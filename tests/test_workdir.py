@@ -12,7 +12,7 @@ import pytest
 
 from configs import base
 from configs.schema import check
-from runtime import lock, software, workdir
+from runtime import lock, software, storage, workdir
 from runtime.errors import StateError
 
 
@@ -332,11 +332,11 @@ def test_a_process_killed_while_it_wrote_its_first_config_can_start_again(tmp_pa
 def test_only_a_whole_result_of_this_config_counts_as_finished(tmp_path):
   workdir.open_config(tmp_path, resolved(), restart=False)
   assert workdir.finished(tmp_path, resolved()) is None
-  for text in ('', '[1]', '{"step": 999}'):
-    (tmp_path / 'result.json').write_text(text)
-    assert workdir.finished(tmp_path, resolved()) is None
-  (tmp_path / 'result.json').write_text('{"step": 1000}')
-  assert workdir.finished(tmp_path, resolved()) == dict(step=1000)
+  result = dict(step=999, tokens=5, validation={}, validation_sha256='')
+  storage.write_json(tmp_path / 'result.json', result)
+  assert workdir.finished(tmp_path, resolved()) is None
+  storage.write_json(tmp_path / 'result.json', result | dict(step=1000))
+  assert workdir.finished(tmp_path, resolved()) == result | dict(step=1000)
   assert workdir.finished(tmp_path, resolved(seed=1)) is None
   assert workdir.finished(tmp_path / 'none', resolved()) is None
 

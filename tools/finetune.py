@@ -78,7 +78,7 @@ def main():
     )
 
   from data.tasks import labelled
-  from runtime import workdir
+  from runtime import records
   from runtime.console import Console
   from tools.sweep import evaluations
   from training import finetune
@@ -127,7 +127,7 @@ def main():
     results[name] = result | dict(
       pretrained_mask=weights.mask, source=weights.source, asked=cli.asked()
     )
-    workdir.note_evaluations(directory, {name: results[name]})
+    records.note_evaluations(directory, {name: results[name]})
     if not flags.json:
       console.table(
         f'{task.name}: {result["rows"]:,} rows of {result["split"]}, trained on '

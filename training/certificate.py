@@ -6,10 +6,11 @@ hashes), and what the run spent.
 
 import dataclasses
 import hashlib
-import json
 
 from etils import epath
 
+from runtime import json_file, records, storage
+from runtime.errors import StateError
 from training import budget
 
 
@@ -48,15 +49,18 @@ def write(
     config: as `budget.settle` returns it.
     validation: results of the last validation.
     validation_sha256: hash of the validation rows.
+
+  Raises:
+    StateError: data.json or initial.json is damaged.
   """
-  fingerprint = json.loads((directory / 'data.json').read_text())
+  fingerprint = records.read_fingerprint(directory / 'data.json')
   planned = budget.spending(config)
   certificate = dict(
     data=fingerprint['data'],
     tokenizer=fingerprint['tokenizer'],
     validation_sha256=validation_sha256,
     validation_masks_sha256=validation['mask_sha256'] if 'mask_sha256' in validation else '',
-    initial_sha256=json.loads((directory / 'initial.json').read_text())['sha256'],
+    initial_sha256=read_initial(directory),
     rows_sha256=trail.rows,
     masks_sha256=trail.masks,
     budget=config.budget,
@@ -66,8 +70,28 @@ def write(
     predictions=trail.predictions,
     planned_predictions=planned['predictions'],
   )
-  (directory / 'certificate.json').write_text(json.dumps(certificate, indent=1))
+  storage.write_json(directory / 'certificate.json', certificate)
   return certificate
+
+
+def write_initial(directory: epath.Path, sha256: str):
+  """Writes initial.json: the hash of the parameters that a run begins with."""
+  storage.write_json(directory / 'initial.json', dict(sha256=sha256))
+
+
+def read_initial(directory: epath.Path) -> str:
+  """The hash that `write_initial` wrote.
+
+  Raises:
+    StateError: the file is missing or damaged.
+  """
+  initial = json_file.read_object(
+    directory / 'initial.json',
+    dict(sha256=str),
+    refuse=StateError,
+    todo='Bring a copy back: it was written at step 0.',
+  )
+  return initial['sha256']
 
 
 def rows(certificate: dict) -> dict[str, str]:

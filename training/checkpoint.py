@@ -22,7 +22,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from runtime import distributed, flaky, storage
+from runtime import distributed, flaky, json_file, storage
 from runtime.errors import StateError
 
 _STEP = re.compile(r'step_\d{8,}')
@@ -139,16 +139,21 @@ def restore(directory: epath.PathLike, step: int, abstract_state):
       ),
     )
   state = jax.tree_util.tree_map_with_path(lambda path, _: plain[_name(path)], abstract_state)
-  return state, json.loads((folder / 'extra.json').read_text())
+  return state, json_file.read_object(
+    folder / 'extra.json',
+    dict(trail=dict),
+    refuse=StateError,
+    todo='Name another checkpoint with --step, or remove this one.',
+  )
 
 
 def damage(folder: epath.Path) -> str | None:
   """Returns what is wrong with a committed checkpoint, or None; reads and hashes every file."""
   try:
-    manifest = json.loads((folder / 'manifest.json').read_text())
+    manifest = json_file.parse_object((folder / 'manifest.json').read_bytes())
     expected = {name: (facts['bytes'], facts['sha256']) for name, facts in manifest.items()}
     found = {str(path.relative_to(folder)): path for path in _walk(folder)}
-  except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+  except (ValueError, TypeError, KeyError):
     return 'manifest.json is not what was written'
   for name, (length, sha256) in expected.items():
     if name not in found:

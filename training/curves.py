@@ -6,7 +6,7 @@ import os
 from etils import epath
 
 from objectives.mix import optional
-from runtime import figures
+from runtime import figures, storage
 
 os.environ.setdefault('MPLBACKEND', 'Agg')
 
@@ -26,7 +26,7 @@ def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_ent
   columns = {name for row in rows for name in row}
   with figures.drawn_as_written([title, *columns]) as shown:
     drawn = _figure(rows, columns, shown(title), unigram_entropy)
-  (epath.Path(directory) / 'curves.png').write_bytes(drawn)
+  storage.write(epath.Path(directory) / 'curves.png', drawn)
 
 
 def _figure(rows: list[dict], columns: set[str], title: str, unigram_entropy: float) -> bytes:

@@ -181,6 +181,7 @@ class Log:
         session.directory,
         resume_step=started.first,
         tensorboard=session.config.log.tensorboard,
+        say=session.console.say,
       )
     )
 

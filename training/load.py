@@ -1,6 +1,5 @@
 """Loads a model from a Hugging Face directory, a run's workdir, or weights that were imported."""
 
-import json
 from pathlib import Path
 import warnings
 
@@ -17,7 +16,7 @@ from interop import families, files, generation, huggingface, ties
 from models.config import ModelConfig
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
 from parallel import sharding
-from runtime import storage, workdir
+from runtime import json_file, storage, workdir
 from runtime.cli import FLAGS
 from runtime.errors import StateError, WeightsError
 from training import checkpoint
@@ -131,16 +130,16 @@ def save(model: Model, directory: Path):
   about: dict = dict(heads=model.heads, framed=model.add_bos, source=model.source)
   if model.ends is not None:
     about |= dict(ends=model.ends._asdict())
-  (directory / 'weights.json').write_text(json.dumps(about, indent=1) + '\n')
-  (directory / 'config.json').write_text(json.dumps(check.resolve(config), indent=1) + '\n')
+  storage.write_json(directory / 'weights.json', about)
+  storage.write_json(directory / 'config.json', check.resolve(config))
 
 
 def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
   config = workdir.read_config(directory)
   model = model_config(config)
   imported = (directory / 'weights.json').exists()
-  about = files.read_json(directory / 'weights.json') if imported else {}
-  heads = tuple(about.get('heads', ())) if imported else trained_heads(config)
+  about = _read_about(directory) if imported else {}
+  heads = tuple(about['heads']) if imported else trained_heads(config)
   mask = mask or config.mask
   network = make_network(model, mask=mask, packed=False, heads=heads)
   if imported:
@@ -166,6 +165,16 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     source=source,
     ahead=int(any('mntp' in cell.names for cell in cells)),
     ends=Ends(**about['ends']) if 'ends' in about else None,
+  )
+
+
+def _read_about(directory: Path) -> dict:
+  """What `save` wrote about imported weights."""
+  return json_file.read_object(
+    directory / 'weights.json',
+    dict(heads=list, framed=bool, source=str),
+    refuse=WeightsError,
+    todo='Import the weights again with tools.convert.',
   )
 
 

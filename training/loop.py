@@ -1,6 +1,5 @@
 """The loop: evaluate and save before the step, dispatch step n, then read the metrics of n - 1."""
 
-import json
 from typing import Any
 
 from etils import epath
@@ -174,8 +173,8 @@ def _note(experiment: Experiment, directory: epath.Path, mesh, console: Console)
   def note():
     workdir.check_fingerprint(directory, data)
     software.note_software(directory, machine, dict(mesh.shape), console.say)
-    prepared.tokenizer.save(directory / 'tokenizer.json')
-    (directory / 'data_report.json').write_text(json.dumps(prepared.report, indent=1))
+    storage.write(directory / 'tokenizer.json', prepared.tokenizer.plain_json())
+    storage.write_json(directory / 'data_report.json', prepared.report)
 
   distributed.from_first(note)
 

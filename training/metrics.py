@@ -5,23 +5,31 @@ n, then the update itself (train/...). The last row, at step = steps, has valida
 written once and in order, so `step` is strictly increasing. A resumed run first drops the rows that
 it will write again.
 
+A kill may cut off the last line, which no newline ends; that line counts as not written. Anything
+else that is no row is damage: whoever reads the log refuses it. A resumed run says so, keeps the
+damaged file as metrics.jsonl.damaged, and goes on with the rows that are whole.
+
 An object of an object store cannot be appended to. There the rows lie in metrics/STEP.jsonl, parts
 named by their first step. The newest part is rewritten as a whole every 30 seconds and before each
 checkpoint. TensorBoard's files can only be appended to, so on a store there are none.
 """
 
 from collections.abc import Iterable, Sequence
+import contextlib
 import hashlib
 import json
 import math
+import re
 import time
 
 from etils import epath
 import numpy as np
 
-from runtime import flaky, storage
+from runtime import flaky, json_file, storage
+from runtime.errors import StateError
 
 _FILE, _PARTS = 'metrics.jsonl', 'metrics'
+_PART = re.compile(r'\d+\.jsonl')
 # On a store: seconds between writes of the newest part, and bytes at which a part is full.
 _PART_EVERY_S, _PART_BYTES = 30, 1 << 20
 
@@ -33,11 +41,12 @@ class MetricsLog:
     directory: the workdir, on a disk or in an object store.
     resume_step: rows of this step and later ones are dropped first.
     tensorboard: whether to write TensorBoard events too; ignored on a store.
+    say: called with a line about each file of the log that is damaged.
   """
 
-  def __init__(self, directory: epath.PathLike, *, resume_step: int, tensorboard: bool):
+  def __init__(self, directory: epath.PathLike, *, resume_step: int, tensorboard: bool, say=print):
     remote = storage.remote(directory)
-    self._file = (_Parts if remote else _File)(epath.Path(directory), resume_step)
+    self._file = (_Parts if remote else _File)(epath.Path(directory), resume_step, say)
     self._board = None
     if tensorboard and not remote:
       # Imported here: the library imports torch where that is installed, which takes seconds.
@@ -66,10 +75,13 @@ class MetricsLog:
 class _File:
   """metrics.jsonl: one line per row, on disk as soon as it is written."""
 
-  def __init__(self, folder: epath.Path, resume_step: int):
+  def __init__(self, folder: epath.Path, resume_step: int, say):
     path = folder / _FILE
     if path.exists():  # replaced, not truncated: a kill in between would lose all rows
-      storage.write(path, _lines(row for row in read(folder) if row['step'] < resume_step))
+      rows, damage = _parse(path.read_bytes())
+      if damage:
+        _keep(path, damage, say)
+      storage.write(path, _lines(row for row in rows if row['step'] < resume_step))
     self._file = path.open('a')
     self.close = self._file.close
 
@@ -84,16 +96,19 @@ class _File:
 class _Parts:
   """The same lines as several objects of a store."""
 
-  def __init__(self, folder: epath.Path, resume_step: int):
+  def __init__(self, folder: epath.Path, resume_step: int, say):
     self._folder = folder / _PARTS
     self._rows: list[dict] = []
     for path in reversed(_parts(folder)):  # from the end: a kill in between leaves no gap
-      rows = _parse(path.read_text())
+      rows, damage = _parse(path.read_bytes())
       kept = [row for row in rows if row['step'] < resume_step]
-      if kept:
-        self._rows = kept if len(kept) < len(rows) else []  # that part is written again below
-        break
-      path.unlink()
+      if damage:
+        _keep(path, damage, say)
+        path.write_text(_lines(kept))
+      elif not kept:
+        path.unlink()
+      elif len(kept) < len(rows):
+        self._rows = kept  # that part is written again below
     self.flush()
 
   def write(self, row: dict):
@@ -115,34 +130,75 @@ class _Parts:
 
 
 def read(directory: epath.PathLike) -> list[dict]:
-  """Returns the rows of a run, oldest first, without a last line that was cut off; [] if none."""
-  directory = epath.Path(directory)
+  """Returns the rows of a run, oldest first, without a last line that was cut off; [] if none.
+
+  Raises:
+    StateError: a line is damaged.
+  """
+  found = []
+  for path in _paths(epath.Path(directory)):
+    rows, damage = _parse(path.read_bytes())
+    if damage:
+      raise StateError(
+        f'{path} is damaged: {damage}. Bring a copy back, or remove what is damaged: rows of the '
+        'log are then missing.'
+      )
+    found += rows
+  return found
+
+
+def there(directory: epath.PathLike) -> bool:
+  """Whether a run has written a row, damaged or not."""
+  return any(_parse(path.read_bytes()) != ([], '') for path in _paths(epath.Path(directory)))
+
+
+def _paths(directory: epath.Path) -> list[epath.Path]:
+  """The files of the log, in their order."""
   if storage.remote(directory):
-    return [row for path in _parts(directory) for row in _parse(path.read_text())]
-  path = directory / _FILE
-  return _parse(path.read_text()) if path.exists() else []
+    return _parts(directory)
+  return [path for path in [directory / _FILE] if path.exists()]
 
 
 def _parts(folder: epath.Path) -> list[epath.Path]:
   folder = folder / _PARTS
-  return sorted(folder.iterdir(), key=lambda path: int(path.stem)) if folder.exists() else []
+  if not folder.exists():
+    return []
+  found = [path for path in folder.iterdir() if _PART.fullmatch(path.name)]
+  return sorted(found, key=lambda path: int(path.stem))
+
+
+def _keep(path: epath.Path, damage: str, say):
+  """Copies a damaged file, says so, and leaves the file to be written anew."""
+  names = (f'{path.name}.damaged{suffix}' for suffix in ('', *map('-{}'.format, range(2, 1000))))
+  aside = next(name for name in names if not path.with_name(name).exists())
+  storage.write(path.with_name(aside), path.read_bytes())
+  say(f'WARNING: {path} is damaged: {damage}. It is kept as {aside}; its other rows stay.')
 
 
 def _lines(rows: Iterable[dict]) -> str:
   return ''.join(json.dumps(row) + '\n' for row in rows)
 
 
-def _parse(text: str) -> list[dict]:
-  rows = []
-  for line in text.splitlines():
+def _parse(content: bytes) -> tuple[list[dict], str]:
+  """Returns (the rows that are whole, what is wrong with the other lines)."""
+  *lines, last = content.split(b'\n')
+  rows, wrong = [], []
+  for number, line in enumerate(lines, start=1):
     try:
-      row = json.loads(line)
-    except ValueError:
-      break
-    if not isinstance(row, dict) or 'step' not in row:
-      break
-    rows.append(row)
-  return rows
+      rows.append(_row(line))
+    except ValueError as error:
+      wrong.append(f'line {number:,}: {error}')
+  with contextlib.suppress(ValueError):  # what no newline ends was cut off
+    rows.append(_row(last))
+  more = f', and {len(wrong) - 1:,} more lines' if len(wrong) > 1 else ''
+  return rows, wrong[0] + more if wrong else ''
+
+
+def _row(line: bytes) -> dict:
+  """Returns the row of a line; raises ValueError if it holds none."""
+  row = json_file.parse_object(line)
+  json_file.check_fields(row, dict(step=int))
+  return row
 
 
 # Names under which earlier versions hashed an array, so that hashes do not change.

@@ -1,7 +1,6 @@
 """Advice when a device runs out of memory: what takes it, and which flags would help."""
 
 import contextlib
-import json
 
 from etils import epath
 import jax
@@ -9,7 +8,7 @@ import jax
 from models.attention import KERNELS
 from parallel import sharding
 from runtime.errors import DeviceError
-from training import cost
+from training import cost, plan
 from training.experiment import Experiment, make_run_state
 
 
@@ -29,11 +28,8 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, error: str) -> 
   config = experiment.config
   state, *_ = make_run_state(config, experiment.network, mesh)
   params, optimizer = map(sharding.bytes_a_device, (state.params, state.opt_state))
-  plan = epath.Path(directory) / 'plan.json'
-  if plan.exists():
-    accumulate = json.loads(plan.read_text())['accumulate']
-  else:
-    accumulate = max(1, config.accumulate)
+  path = epath.Path(directory) / 'plan.json'
+  accumulate = plan.read_accumulate(path) if path.exists() else max(1, config.accumulate)
   rows = config.batch_size // accumulate // (mesh.shape['data'] * mesh.shape['fsdp'])
   activations = cost.activation_bytes(
     experiment.model,

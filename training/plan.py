@@ -1,14 +1,14 @@
 """The plan of a run: micro-batches, attention implementation, and expected time."""
 
 import dataclasses
-import json
 
 from etils import epath
 import jax
 
 from configs.schema import grid
 from models.attention import KERNELS
-from runtime import distributed
+from runtime import distributed, json_file, storage
+from runtime.errors import StateError
 from training import budget, cost
 from training.experiment import Experiment
 
@@ -55,6 +55,9 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
 
   Args:
     parameters: how many the network has.
+
+  Raises:
+    StateError: plan.json is damaged.
   """
   config, T = experiment.config, experiment.config.data.sequence_length
   attention = experiment.attention()
@@ -79,7 +82,7 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
         fused=attention in KERNELS,
         period=grid.period(config),
       )
-    path.write_text(json.dumps(dict(accumulate=chosen)))
+    storage.write_json(path, dict(accumulate=chosen))
     return chosen
 
   # The CPU devices of a process share its cores.
@@ -93,7 +96,24 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
 
 def _chosen_before(path: epath.Path) -> int:
   """Returns the number of micro-batches in plan.json; 0 if there is no such file."""
-  return json.loads(path.read_text())['accumulate'] if path.exists() else 0
+  return read_accumulate(path) if path.exists() else 0
+
+
+def read_accumulate(path: epath.Path) -> int:
+  """Returns the number of micro-batches in plan.json.
+
+  Raises:
+    StateError: the file is damaged.
+  """
+  plan = json_file.read_object(
+    path,
+    dict(accumulate=int),
+    refuse=StateError,
+    todo='Remove it: the micro-batches are then chosen anew, on the same machine as before.',
+  )
+  if plan['accumulate'] < 1:
+    raise StateError(f'{path}: accumulate is {plan["accumulate"]}. Remove the file.')
+  return plan['accumulate']
 
 
 def expected_speed(width: int) -> float:

@@ -1,14 +1,13 @@
 """What a run writes when it ends: its result, or the batch on which it became non-finite."""
 
 import io
-import json
 from typing import NoReturn
 
 from etils import epath
 import numpy as np
 
 from evaluation.validation import described_text
-from runtime import distributed
+from runtime import distributed, storage
 from runtime.errors import NumericalError
 from training import certificate, curves, metrics
 from training.certificate import RunDigest
@@ -43,7 +42,7 @@ def write_result(
   curves.draw(
     directory, metrics.read(directory), title=config.name, unigram_entropy=report['unigram_entropy']
   )
-  (directory / 'result.json').write_text(json.dumps(result, indent=1))
+  storage.write_json(directory / 'result.json', result)
   return result
 
 
@@ -62,7 +61,7 @@ def explain_nan(
   path = directory / f'nan_step_{step:08d}{distributed.suffix()}.npz'
   buffer = io.BytesIO()
   np.savez(buffer, **batch)
-  path.write_bytes(buffer.getvalue())
+  storage.write(path, buffer.getvalue())
   blocks = {
     name: np.asarray(norm).round(4).tolist()
     for name, norm in measured['block_gradient_norm'].items()

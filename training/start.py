@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 import dataclasses
-import json
 from typing import Any, NamedTuple
 
 import jax
 
 from runtime import distributed, faults
 from runtime.errors import StateError
-from training import checkpoint, describe, metrics, plan, saver, warm_start
+from training import certificate, checkpoint, describe, metrics, plan, saver, warm_start
 from training.certificate import RunDigest
 from training.experiment import make_run_state
 from training.session import Session
@@ -41,7 +40,8 @@ def start(session: Session) -> Started:
   """Restores the newest checkpoint, or makes the state of step 0.
 
   Raises:
-    StateError: the workdir has metrics and no checkpoint, or none that is whole.
+    StateError: the workdir has metrics and no checkpoint, or none that is whole; or plan.json is
+      damaged.
     OSError: the disk has no room for the checkpoints.
   """
   config, directory, experiment = session.config, session.directory, session.experiment
@@ -52,8 +52,10 @@ def start(session: Session) -> Started:
   needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
   distributed.from_first(lambda: checkpoint.preflight(folder, needed, config.checkpoint.keep))
 
+  if distributed.from_first(lambda: bool(checkpoint.available(folder))):
+    _check_initial(session, make)
   restored = checkpoint.restore_newest(folder, abstract, session.console.say)
-  if restored is None and distributed.from_first(lambda: bool(metrics.read(directory))):
+  if restored is None and distributed.from_first(lambda: metrics.there(directory)):
     raise StateError(
       f'{directory} holds metrics and no checkpoint to resume from. Pass --restart, which moves '
       'the old files aside, or name another --workdir.'
@@ -76,6 +78,28 @@ def start(session: Session) -> Started:
   )
 
 
+def _check_initial(session: Session, make: Callable[[], State]):
+  """Makes initial.json of a run that goes on anew, if it was lost; the certificate needs it.
+
+  Raises:
+    StateError: it was lost, and the run began with another run's parameters.
+  """
+  directory, config = session.directory, session.config
+
+  def problem() -> str:
+    try:
+      certificate.read_initial(directory)
+    except StateError as error:
+      return str(error)
+    return ''
+
+  if lost := distributed.from_first(problem):
+    if config.init_from:  # which may hold other parameters by now
+      raise StateError(lost)
+    session.console.say(f'WARNING: {lost.partition(". ")[0]}; computed anew from the seed.')
+    _new_state(session, make())
+
+
 def _new_state(session: Session, state: State) -> State:
   """The state of step 0, with another run's parameters where the config names one."""
   config = session.config
@@ -87,6 +111,6 @@ def _new_state(session: Session, state: State) -> State:
     state = dataclasses.replace(state, params=params, average=average)
   # What every objective has.
   common = {name: state.params[name] for name in ('embeddings', 'trunk')}
-  initial = json.dumps(dict(sha256=saver.digest(common)))
-  distributed.from_first(lambda: (session.directory / 'initial.json').write_text(initial))
+  sha256 = saver.digest(common)
+  distributed.from_first(lambda: certificate.write_initial(session.directory, sha256))
   return state

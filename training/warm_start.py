@@ -4,15 +4,13 @@ LLM2Vec turns a decoder into an encoder this way (BehnamGhader et al. 2024); it 
 a generator.
 """
 
-import json
-
 from etils import epath
 import jax
 from safetensors import numpy as safetensors
 
 from data.tokens import pretrained
 from models.network import by_path, from_paths, make_network
-from runtime import storage, workdir
+from runtime import records, storage, workdir
 from runtime.errors import StateError
 from training.experiment import Experiment, model_config, trained_heads
 from training.load import load_params
@@ -88,7 +86,7 @@ def _common(path: str) -> bool:
 def _same_tokenizer(folder: epath.Path, experiment: Experiment):
   """Raises StateError unless `folder` was trained with this run's tokenizer."""
   if (folder / 'data.json').exists():
-    theirs = json.loads((folder / 'data.json').read_text())['tokenizer']
+    theirs = records.read_fingerprint(folder / 'data.json')['tokenizer']
   elif (folder / 'tokenizer.json').exists():
     theirs = pretrained.load(
       folder / 'tokenizer.json', lowercase=experiment.config.data.lowercase

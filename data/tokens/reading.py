@@ -48,7 +48,10 @@ def load(path: str | Path, lowercase: bool) -> tokenizer_lib.Tokenizer:
   except DataError:
     raise
   except Exception as error:  # the library raises bare Exception for whatever it cannot parse
-    raise DataError(f'{path} is not a tokenizer this can read: {error}') from error
+    raise DataError(
+      f'{path} is not a tokenizer this can read: {str(error)[:300]}. Copy it again from where it '
+      'came from.'
+    ) from error
 
 
 def from_json(

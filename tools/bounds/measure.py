@@ -1,7 +1,6 @@
 """Measures runs on synthetic languages against the lowest loss that exact inference allows."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from data.corpora.synthetic import Language
 from evaluation.synthetic import bounds, exact
 from runtime import workdir
 from runtime.errors import StateError
+from tools.sweep import runs as sweep_runs
 from training import load as loading
 
 
@@ -61,7 +61,7 @@ def folders(directories: list[Path]) -> list[Path]:
   for directory in directories:
     manifest = directory / 'sweep.json'
     if manifest.is_file():
-      names = [run['folder'] for run in json.loads(manifest.read_text())['runs']]
+      names = [run['folder'] for run in sweep_runs.read_manifest(manifest)['runs']]
       found += [directory / name for name in names if (directory / name / 'result.json').is_file()]
     elif (directory / 'config.json').is_file():
       found.append(directory)

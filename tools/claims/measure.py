@@ -16,7 +16,7 @@ from configs.schema import check
 from models.config import ModelConfig
 from models.network import make_network, parameter_shapes
 from objectives.corrupt import Masking
-from runtime import storage, workdir
+from runtime import records, storage, workdir
 from runtime.console import Console
 from tools.claims import schema
 from tools.claims.evidence import (
@@ -30,7 +30,6 @@ from tools.claims.schema import Claim, ClaimError
 from tools.claims.verdict import Answer, cannot, conclude, judge, judge_sign, number
 from tools.report import anova, results
 from tools.report.records import FinishedRun
-from tools.sweep import evaluations
 from training import cost
 
 FOLDER = Path(__file__).resolve().parents[2] / 'claims'
@@ -188,7 +187,7 @@ def _task(claim: Claim, directory: str | None) -> Answer:
 
 
 def _evaluations(directory: str) -> dict[str, dict[str, Any]]:
-  return evaluations.read(storage.resolve_path(directory))
+  return records.read_evaluations(storage.resolve_path(directory))
 
 
 def _sign(claim: Claim, directory: str | None) -> Answer:
@@ -231,7 +230,7 @@ def _value(claim: Claim, directory: str, run: FinishedRun) -> float | None:
   value = run.validation.get(name)
   if value is not None:
     return value
-  entries = evaluations.read(storage.resolve_path(directory) / run.folder)
+  entries = records.read_evaluations(storage.resolve_path(directory) / run.folder)
   return value_in_unit(entries.get(name, {}), claim)
 
 

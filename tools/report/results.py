@@ -1,17 +1,19 @@
 """Reads a sweep's finished runs from its folder."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 from configs.schema import check
+from runtime import json_file, records
 from runtime.errors import StateError
 from tools.report.comparable import BUDGETS, differing
 from tools.report.records import FinishedRun, Sweep
-from tools.sweep import evaluations
-from training import metrics
+from tools.sweep import runs as sweep_runs
+from training import certificate, metrics
 
+# What a finished run has left.
+_FILES = ('result.json', 'config.json', 'data.json', 'initial.json')
 # The fields of certificate.json that a report needs, besides the count of the run's budget.
 _STORED = (
   'data',
@@ -41,7 +43,7 @@ def load(directory: Path) -> Sweep:
     raise StateError(
       f'{directory} has no sweep.json: run python -m tools.sweep FILE --workdir={directory} first.'
     )
-  manifest = json.loads(path.read_text())
+  manifest = sweep_runs.read_manifest(path)
   entries = manifest['runs']
   certified = all(_has_certificate(directory / entry['folder']) for entry in entries)
   runs = [_read_run(directory / entry['folder'], entry, certified) for entry in entries]
@@ -75,34 +77,35 @@ def _read_run(folder: Path, entry: dict[str, Any], certified: bool) -> FinishedR
     entry: of the run in sweep.json.
     certified: read its certificate.json instead of deriving the certificate from its logs.
   """
-  paths = [folder / f'{name}.json' for name in ('result', 'config', 'data', 'initial')]
-  if not all(path.is_file() for path in paths):
+  if not all((folder / name).is_file() for name in _FILES):
     return None
-  result, config, data, initial = (json.loads(path.read_text()) for path in paths)
+  result = records.read_result(folder / 'result.json', tokens=int, validation_sha256=str)
+  config = records.read_config(folder / 'config.json')
+  data = records.read_fingerprint(folder / 'data.json')
   if result['step'] != config['steps'] or check.config_hash(config) != entry['config_hash']:
     return None
   rows = metrics.read(folder)
   batches = {row['step']: row['batch_hash'] for row in rows if 'batch_hash' in row}
   if certified:
-    certificate = _read_certificate(folder)
+    said = _read_certificate(folder)
   else:
     logged = ' '.join(row['batch_hash'] for row in rows if 'batch_hash' in row)
-    certificate = dict(
+    said = dict(
       data=data['data'],
       tokenizer=data['tokenizer'],
       tokens=result['tokens'],
       validation_sha256=result['validation_sha256'],
       rows_sha256=hashlib.sha256(logged.encode()).hexdigest(),
-      initial_sha256=initial['sha256'],
+      initial_sha256=certificate.read_initial(folder),
       steps=result['step'],
     )
   return FinishedRun(
     folder=folder.name,
     changes=entry['changes'],
     validation=result['validation'],
-    certificate=certificate,
+    certificate=said,
     curve=[(row['tokens'], row['val/loss']) for row in rows if 'val/loss' in row],
-    evaluations=evaluations.read(folder),
+    evaluations=records.read_evaluations(folder),
     batches=batches,
   )
 
@@ -111,9 +114,14 @@ def _read_certificate(folder: Path) -> dict[str, Any]:
   """The fields of a run's certificate.json that a report compares.
 
   Raises:
-    StateError: a field is missing, or the budget is unknown.
+    StateError: the file is damaged, a field is missing, or the budget is unknown.
   """
-  stored = json.loads((folder / 'certificate.json').read_text())
+  stored = json_file.read_object(
+    folder / 'certificate.json',
+    dict(budget=str),
+    refuse=StateError,
+    todo='Remove it and result.json, and train the run again: it writes both from its checkpoint.',
+  )
   if stored.get('budget') not in BUDGETS:
     raise StateError(
       f'{folder}/certificate.json: budget {stored.get("budget")!r} is none of {", ".join(BUDGETS)}.'

@@ -202,14 +202,15 @@ def _execute(sweep, left, device_groups, task_data, console) -> list[str]:
 
 
 def _run_json(sweep, run) -> dict:
-  from tools.sweep import evaluations, runs
+  from runtime import records
+  from tools.sweep import runs
 
   return dict(
     title=run.title,
     folder=run.folder.name,
     state=run.state(),
     result=run.result(),
-    evaluations=evaluations.read(run.folder),
+    evaluations=records.read_evaluations(run.folder),
     unanswered=runs.unanswered(sweep, run),
   )
 

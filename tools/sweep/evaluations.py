@@ -2,16 +2,14 @@
 
 from collections.abc import Sequence
 import dataclasses
-import json
 from pathlib import Path
 import sys
 from typing import Any
 
 from configs.schema.check import ConfigError
-from runtime.errors import StateError
+from runtime import records
 
 ROOT = Path(__file__).resolve().parents[2]
-FILE = 'evaluations.json'
 # program: its command before the flags, and the flag or position of the run's folder.
 PROGRAMS = {
   'eval': ((str(ROOT / 'eval.py'),), '--workdir={}'),
@@ -53,7 +51,7 @@ class Evaluation:
 
     An answer is to the same flags: a task that was asked with other flags is another question.
     """
-    entries = read(folder)
+    entries = records.read_evaluations(folder)
     return tuple(
       task for task in self.tasks if entries.get(self.name(task), {}).get('asked') != self.flags
     )
@@ -111,24 +109,3 @@ def _parse_entry(entry: Any, here: str) -> Evaluation:
   if isinstance(tasks, str) or not tasks:
     raise ConfigError(f"{here}: tasks must be a tuple of names, as in ('blimp',).")
   return Evaluation(program, tuple(tasks), flags)
-
-
-def read(folder: Path) -> dict[str, dict[str, Any]]:
-  """{name: entry} of a run's evaluations.json; {} if there is no such file.
-
-  Raises:
-    StateError: the file is damaged, or the value of an entry is no number.
-  """
-  path = folder / FILE
-  if not path.is_file():
-    return {}
-  try:
-    entries = json.loads(path.read_text())
-  except ValueError as error:
-    raise StateError(f'{path} is damaged: {error}. Remove it, and evaluate again.') from error
-  if not isinstance(entries, dict):
-    raise StateError(f'{path} is damaged: it holds no JSON object. Remove it, and evaluate again.')
-  for name, entry in entries.items():
-    if not isinstance(entry, dict) or not isinstance(entry.get('value'), int | float):
-      raise StateError(f'{path}: {name} has no number as its value. Remove it, and evaluate again.')
-  return entries

@@ -9,7 +9,6 @@ import subprocess
 import threading
 
 from runtime import storage
-from tools.sweep import evaluations
 from tools.sweep.evaluations import Evaluation
 from tools.sweep.runs import ROOT, Run, Sweep
 
@@ -105,5 +104,5 @@ def _evaluate(processes: _Processes, run: Run, evaluation: Evaluation, task_data
   log_path = evaluation.log(run.folder)
   failed = processes.run(what, evaluation.command(run.folder, task_data), log_path)
   if not failed and evaluation.tasks_left(run.folder):
-    failed = [f'{what}: no answer in {evaluations.FILE}, see {log_path.name}']
+    failed = [f'{what}: no answer in evaluations.json, see {log_path.name}']
   return failed

@@ -10,7 +10,8 @@ from typing import Any
 
 from configs.schema import check
 from configs.schema.check import ConfigError
-from runtime import storage, workdir
+from runtime import json_file, storage, workdir
+from runtime.errors import StateError
 from tools.sweep import evaluations
 from tools.sweep.evaluations import Evaluation
 from training import budget, plan
@@ -163,7 +164,24 @@ def write_manifest(sweep: Sweep, directory: Path):
     runs=runs,
     evaluations=[one.name(task) for one in sweep.evaluations for task in one.tasks],
   )
-  (directory / 'sweep.json').write_text(json.dumps(manifest, indent=1))
+  storage.write_json(directory / 'sweep.json', manifest, racing=True)
+
+
+def read_manifest(path: Path) -> dict[str, Any]:
+  """What sweep.json says, as `write_manifest` wrote it.
+
+  Raises:
+    StateError: it is damaged.
+  """
+  advice = 'Give the command of the sweep again: it writes it anew.'
+  fields = dict(name=str, about=str, table=dict, runs=list)
+  manifest = json_file.read_object(path, fields, refuse=StateError, todo=advice)
+  for number, run in enumerate(manifest['runs'], start=1):
+    try:
+      json_file.check_fields(run, dict(changes=dict, folder=str, config_hash=str))
+    except ValueError as error:
+      raise StateError(f'{path} is damaged: run {number}: {error}. {advice}') from error
+  return manifest
 
 
 def predicted_seconds(runs: Sequence[Run]) -> list[float]:

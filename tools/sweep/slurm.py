@@ -21,6 +21,7 @@ from typing import Any
 from configs.schema.check import ConfigError
 from runtime.atomic import atomic_write
 from runtime.console import Console
+from tools.sweep import slurm_task
 from tools.sweep.runs import ROOT, Run, Sweep, write_manifest
 
 # Options of --slurm= and the parameters of submitit that they set. Values of the first are numbers.
@@ -176,7 +177,7 @@ def in_queue(folder: Path) -> set[str]:
   waiting = {*squeue.stdout.split()}  # JOB_TASK, as in 7_0
   found = set()
   for path in folder.glob('array_*.json'):
-    array = json.loads(path.read_text())
+    array = slurm_task.read(path)
     for number, task in enumerate(array['tasks']):
       if f'{array.get("job")}_{number}' in waiting:
         found.add(task['folder'])

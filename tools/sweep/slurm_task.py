@@ -8,12 +8,14 @@ this process asks SLURM to requeue the task, unless the job was cancelled or is 
 already.
 """
 
-import json
 import os
 from pathlib import Path
 import signal
 import subprocess
 import sys
+
+from runtime import json_file
+from runtime.errors import StateError
 
 _PREEMPTED = (
   143,
@@ -27,7 +29,11 @@ def main(path: str) -> int:
   Args:
     path: a JSON file {requeues: how often at most, tasks: [{folder, command, log}]}.
   """
-  array = json.loads(Path(path).read_text())
+  try:
+    array = read(Path(path))
+  except StateError as error:
+    print(f'slurm_task: {error}', file=sys.stderr)
+    return error.exit_code
   number, job = (int(os.environ[f'SLURM_ARRAY_{name}_ID']) for name in ('TASK', 'JOB'))
   task = array['tasks'][number]
   folder = task['folder']
@@ -46,6 +52,23 @@ def main(path: str) -> int:
       return subprocess.call(['scontrol', 'requeue', f'{job}_{number}'])
     _say(f'{folder}: was queued {restarts} times already; submit it again to go on')
   return code if code >= 0 else 128 - code  # as a shell says that a signal ended it
+
+
+def read(path: Path) -> dict:
+  """The tasks of a job array, as tools/sweep/slurm.py wrote them.
+
+  Raises:
+    StateError: the file is damaged.
+  """
+  advice = 'Remove it, and submit the sweep again when its jobs have left the queue.'
+  fields = dict(requeues=int, tasks=list)
+  array = json_file.read_object(path, fields, refuse=StateError, todo=advice)
+  for number, task in enumerate(array['tasks'], start=1):
+    try:
+      json_file.check_fields(task, dict(folder=str, command=list, log=str))
+    except ValueError as error:
+      raise StateError(f'{path} is damaged: task {number}: {error}. {advice}') from error
+  return array
 
 
 def _say(line: str):

@@ -1,0 +1,103 @@
+"""Reads JSON files, in one way: whole, of the shape that is expected, or refused in words.
+
+Standard library only, because data/ imports this too.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from runtime import flaky
+
+LARGEST = 16 << 20  # bytes; parsed, they may take thirty times as much memory
+
+
+def read_object(
+  path: Path,
+  fields: dict[str, type | tuple[type, ...]] | None = None,
+  *,
+  refuse: type[Exception],
+  todo: str,
+  largest: int = LARGEST,
+) -> dict[str, Any]:
+  """The JSON object in a file.
+
+  Args:
+    path: on a disk, or of etils on an object store.
+    fields: what it must hold, by name, with the types as `json` returns them; more may be there.
+    refuse: the error to raise, which says the exit code.
+    todo: what a person can do about a file that is refused, as a sentence.
+    largest: bytes that the file may have.
+
+  Raises:
+    refuse: the file is missing, too large, or does not hold this.
+    OSError: it cannot be read.
+  """
+
+  def read() -> bytes:
+    with path.open('rb') as file:
+      return file.read(largest + 1)
+
+  try:
+    content = flaky.insist(read)
+  except FileNotFoundError:
+    raise refuse(f'{path} is missing. {todo}') from None
+  except IsADirectoryError:
+    raise refuse(f'{path} is a folder, and should be a file. {todo}') from None
+  try:
+    if len(content) > largest:
+      raise ValueError(f'it has more than {largest:,} bytes')
+    value = parse_object(content)
+    check_fields(value, fields or {})
+  except ValueError as error:
+    raise refuse(f'{path} is damaged: {error}. {todo}') from error
+  return value
+
+
+def peek(path: Path) -> dict[str, Any] | None:
+  """The JSON object in a file that others may be writing; None where there is none."""
+  try:
+    return parse_object(path.read_bytes())
+  except (FileNotFoundError, ValueError):
+    return None
+
+
+def parse_object(content: bytes) -> dict[str, Any]:
+  """The JSON object in some bytes.
+
+  Raises:
+    ValueError: there is none; the text says what is wrong.
+  """
+  if not content.strip():
+    raise ValueError('it is empty')
+  try:
+    value = json.loads(content.decode('utf-8'))
+  except UnicodeDecodeError as error:
+    raise ValueError(f'byte {error.start:,} is not UTF-8') from error
+  except RecursionError as error:
+    raise ValueError('it is no JSON (nested too deep)') from error
+  except json.JSONDecodeError as error:
+    where = f'line {error.lineno:,} column {error.colno:,}'
+    raise ValueError(f'it is no JSON ({where}: {error.msg})') from error
+  check_fields(value, {})
+  return value
+
+
+def check_fields(value: Any, fields: dict[str, type | tuple[type, ...]]):
+  """Raises ValueError unless a value is an object with fields of these types; a bool is no int."""
+  if not isinstance(value, dict):
+    raise ValueError(f'it is no JSON object but {_name(type(value))}')
+  for name, types in fields.items():
+    types = types if isinstance(types, tuple) else (types,)
+    if name not in value:
+      raise ValueError(f'it has no {name!r}')
+    if type(value[name]) not in types:
+      wanted = ' or '.join(map(_name, types))
+      raise ValueError(f'{name!r} is {_name(type(value[name]))}, and should be {wanted}')
+
+
+def _name(kind: type) -> str:
+  """What JSON calls a type of Python."""
+  names = {dict: 'an object', list: 'a list', str: 'a text', int: 'a whole number'}
+  names |= {float: 'a number', bool: 'true or false', type(None): 'null'}
+  return names[kind]
