@@ -59,6 +59,9 @@ def _named(name: str, classes: dict[frozenset[str], str]) -> dict[frozenset[str]
 CLASSES: dict[str, dict[frozenset[str], str]] = dict(
   bert=_named('Bert', _ENCODERS | _SENTENCE_PAIRS),
   roberta=_named('Roberta', _ENCODERS),
+  jina_embeddings_v3=_named(
+    'JinaEmbeddingsV3', _ENCODERS | {frozenset({'mlm', 'nsp'}): '%sForMaskedLM'}
+  ),
   distilbert=_named('DistilBert', _WITHOUT_POOLER),
   albert=_named('Albert', _ENCODERS),
   gpt2={frozenset({'clm'}): 'GPT2LMHeadModel'},
@@ -108,6 +111,27 @@ def describe(
     f'{", ".join(heads) or "none"}), so it is not exported:\n'
     + '\n'.join(f'  {reason}' for reason in reasons)
   )
+
+
+def stock_class(
+  fields: dict[str, Any], defaults: dict[str, Any], mask: str, heads: tuple[str, ...], ahead: bool
+) -> str:
+  """Returns, for people, which class of transformers a network exports to, or why there is none.
+
+  Args:
+    fields, defaults, mask, heads: as `describe` takes them.
+    ahead: it was trained with mntp, which no class fills blanks with.
+  """
+  if ahead:
+    return 'nothing; no class fills a blank from the position before, as mntp does'
+  try:
+    family, theirs = describe(fields, defaults, mask, heads, {})
+  except WeightsError as error:
+    differs = [line.strip() for line in str(error).splitlines() if ' would be ' in line]
+    nearest = min(differs, key=lambda line: line.count(' would be '), default='no class is near')
+    return f'nothing; {nearest}'
+  lost = [head for head in heads if head in family.left_out]
+  return ', without '.join([theirs['architectures'][0], *lost])
 
 
 def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]:

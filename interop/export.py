@@ -6,6 +6,7 @@ The classes are those of the libraries; no code of ours is needed to load it.
 import json
 from pathlib import Path
 from typing import Any
+import warnings
 
 import jax
 import numpy as np
@@ -61,6 +62,10 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   family, theirs = describe(
     vars(model.config), base.get_config().model.to_dict(), model.mask, heads, ids
   )
+  lost = [head for head in heads if head in family.left_out]
+  if lost:
+    warnings.warn(f'{theirs["architectures"][0]} has no head {lost[0]}: left out', stacklevel=2)
+  params = {path: x for path, x in params.items() if path.split('/')[0] not in lost}
   tensors = huggingface.export_parameters(family, params)
   to.mkdir(parents=True, exist_ok=True)
   _write(to / 'config.json', theirs)

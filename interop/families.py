@@ -41,6 +41,7 @@ class Family:
     table: our parameter paths -> their names (interop/names.py).
     prefix: what the trunk's names begin with in a model with a head.
     aliases: other names of keys that transformers takes -> their key.
+    left_out: heads without a place in the family's classes, which an export leaves out.
     conv: kernels are stored input x output (GPT-2's Conv1D), not output x input (torch's Linear).
   """
 
@@ -52,6 +53,7 @@ class Family:
   table: dict[str, str]
   prefix: str
   aliases: dict[str, str] = dataclasses.field(default_factory=dict)
+  left_out: tuple[str, ...] = ()
   conv: bool = False
 
 
@@ -82,6 +84,8 @@ _ABSOLUTE = dict(
   position_embedding_type=('absolute',),
   is_decoder=(False,),
 )
+# The head of MLM has this activation, whatever the layers have.
+_GELU_HEAD = dict(hidden_act=('gelu', 'gelu_python'))
 
 FAMILIES: dict[str, Family] = dict(
   bert=Family(
@@ -101,8 +105,29 @@ FAMILIES: dict[str, Family] = dict(
     table=names.ROBERTA,
     prefix='roberta.',
     read=_BERT | dict(vocab_size=('vocab_size', 50265), norm_epsilon=('layer_norm_eps', 1e-12)),
-    must=_ABSOLUTE | dict(pad_token_id=(1,)),  # positions begin after it
+    must=_ABSOLUTE | _GELU_HEAD | dict(pad_token_id=(1,)),  # positions begin after it
     heads=dict(mlm='lm_head.bias', pool='pooler.dense.weight'),
+  ),
+  jina_embeddings_v3=Family(
+    mask='bidirectional',
+    fixed=_ENCODER | dict(positions='rotary'),
+    table=names.ROTARY_ROBERTA,
+    prefix='roberta.',
+    read=_BERT
+    | dict(
+      vocab_size=('vocab_size', 250002),
+      layers=('num_hidden_layers', 24),
+      width=('hidden_size', 1024),
+      heads=('num_attention_heads', 16),
+      feed_forward=('intermediate_size', 4096),
+      max_length=('max_position_embeddings', 8194),
+      segment_types=('type_vocab_size', 1),
+      norm_epsilon=('layer_norm_eps', 1e-5),
+      rotary_base=('rope_theta', 2e4),
+    ),
+    must=_GELU_HEAD,
+    heads=dict(mlm='lm_head.bias', pool='pooler.dense.weight'),
+    left_out=('nsp',),
   ),
   distilbert=Family(
     mask='bidirectional',
@@ -244,7 +269,9 @@ def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
     )
   family = FAMILIES[kind]
   theirs = keys.rename(theirs, family.aliases, where)
-  theirs = keys.rotary(theirs, where) if family.fixed['positions'] == 'rotary' else theirs
+  if family.fixed['positions'] == 'rotary':
+    _, base = family.read['rotary_base']
+    theirs = keys.rotary(theirs, base, where)
   read = {'transformers_weights', *(key for key, _ in family.read.values())}
   keys.check(theirs, family.must, read, where)
   fields = dict(family.fixed)

@@ -131,11 +131,14 @@ def rename(theirs: dict[str, Any], aliases: dict[str, str], where: str) -> dict[
   return renamed
 
 
-def rotary(theirs: dict[str, Any], where: str) -> dict[str, Any]:
+def rotary(theirs: dict[str, Any], default: float, where: str) -> dict[str, Any]:
   """Returns a config.json whose one key of rotary positions is `rope_theta`.
 
   As transformers 5 does it: `rope_scaling`, if there is one, stands in for `rope_parameters`, and a
   base in there goes before the one beside it (`convert_rope_params_to_dict`).
+
+  Args:
+    default: the base where none is named.
 
   Raises:
     WeightsError: the positions are scaled, or partly rotary.
@@ -161,7 +164,7 @@ def rotary(theirs: dict[str, Any], where: str) -> dict[str, Any]:
         f'{where} has {name}partial_rotary_factor={share!r}; this network rotates whole heads only.'
       )
   rest.pop('partial_rotary_factor', None)
-  base = rope.get('rope_theta', rest.get('rope_theta', 1e4))
+  base = rope.get('rope_theta', rest.get('rope_theta', default))
   return rest | dict(rope_theta=base)
 
 

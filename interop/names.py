@@ -6,6 +6,8 @@ equal parts of one stored tensor, as in GPT-2's fused query, key and value. A pa
 the same array on both sides.
 """
 
+_HEADS = ('mlm/', 'pool/', 'sequence/', 'tokens/', 'span/')
+
 BERT = {
   'embeddings/token': 'embeddings.word_embeddings.weight',
   'embeddings/position': 'embeddings.position_embeddings.weight',
@@ -40,6 +42,22 @@ ROBERTA = BERT | {
   'mlm/bias': 'lm_head.bias',
   'mlm/kernel': 'lm_head.decoder.weight',
 }
+
+# RoBERTa with rotary positions. These are the names in its files, which transformers renames.
+_ROTARY_LAYER = 'encoder.layers.{}'
+ROTARY_ROBERTA = {
+  'embeddings/token': 'embeddings.word_embeddings.weight',
+  'embeddings/type': 'embeddings.token_type_embeddings.weight',
+  'embeddings/norm/*': 'emb_ln',
+  'trunk/blocks/attention/query/*': f'{_ROTARY_LAYER}.mixer.Wqkv@0/3',
+  'trunk/blocks/attention/key/*': f'{_ROTARY_LAYER}.mixer.Wqkv@1/3',
+  'trunk/blocks/attention/value/*': f'{_ROTARY_LAYER}.mixer.Wqkv@2/3',
+  'trunk/blocks/attention/output/*': f'{_ROTARY_LAYER}.mixer.out_proj',
+  'trunk/blocks/attention_norm/*': f'{_ROTARY_LAYER}.norm1',
+  'trunk/blocks/feed_forward/up/*': f'{_ROTARY_LAYER}.mlp.fc1',
+  'trunk/blocks/feed_forward/down/*': f'{_ROTARY_LAYER}.mlp.fc2',
+  'trunk/blocks/feed_forward_norm/*': f'{_ROTARY_LAYER}.norm2',
+} | {path: name for path, name in ROBERTA.items() if path.startswith(_HEADS)}
 
 DISTILBERT = {
   'embeddings/token': 'embeddings.word_embeddings.weight',

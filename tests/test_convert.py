@@ -59,6 +59,20 @@ CASES = {
     dict(shared_layers=True, embedding_width=16),
     'AlbertForMaskedLM',
   ),
+  'rotary': (
+    'bert_base',
+    'bidirectional',
+    ('mlm',),
+    dict(positions='rotary', rotary_base=300.0),
+    'JinaEmbeddingsV3ForMaskedLM',
+  ),
+  'rotary-sequence': (
+    'bert_base',
+    'bidirectional',
+    ('sequence',),
+    dict(positions='rotary', classes=3),
+    'JinaEmbeddingsV3ForSequenceClassification',
+  ),
   'gpt2': ('gpt2_small', 'causal', ('clm',), {}, 'GPT2LMHeadModel'),
   'gpt2-relu2': (
     'gpt2_small',
@@ -131,7 +145,7 @@ def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
 @pytest.mark.parametrize(
   'mask, heads, changes, words',
   [
-    ('bidirectional', ('mlm',), dict(positions='rotary'), 'positions would be'),
+    ('bidirectional', ('mlm',), dict(positions='none'), 'positions would be'),
     ('causal', ('mlm',), {}, 'bert: its mask is bidirectional'),
     ('bidirectional', ('mlm',), dict(norm='rms'), 'norm would be'),
     ('bidirectional', ('mlm',), dict(qk_norm=True), 'bert: qk_norm would be False, and is True'),
@@ -142,6 +156,19 @@ def test_what_no_stock_class_computes_is_refused_with_the_reason(mask, heads, ch
   fields = vars(small.model('bert_base', **changes))
   with pytest.raises(WeightsError, match=words):
     describe(fields, base.get_config().model.to_dict(), mask, heads, dict(pad_token_id=0))
+
+
+def test_a_head_without_a_place_is_left_out_and_said(tmp_path):
+  both = ('mlm', 'nsp')
+  network, params = small.network('bert_base', heads=both, positions='rotary', packed=False)
+  config = small.model('bert_base', positions='rotary')
+  weights = random_weights('bert')._replace(network=network, params=params, config=config)
+  with pytest.warns(UserWarning, match='no head nsp'):
+    export(weights, tmp_path, tmp_path / 'out')
+  back = loading.load(tmp_path / 'out')
+  assert back.heads == ('mlm',)
+  kept = {path: x for path, x in by_path(params).items() if not path.startswith('nsp/')}
+  jax.tree.map(np.testing.assert_array_equal, by_path(back.params), kept)
 
 
 def test_nothing_is_written_over(tmp_path):

@@ -47,7 +47,7 @@ def facts(name: str) -> dict:
   from configs.schema import grid
   from models.network import parameter_shapes
   from objectives.term import Vocabulary
-  from training import budget
+  from training import budget, describe
   from training.experiment import build
 
   module = importlib.import_module(f'configs.{name}')
@@ -66,7 +66,7 @@ def facts(name: str) -> dict:
     corpus=config.data.corpus,
     expected=entry(name, 'Expected'),
     time=entry(name, 'Time'),
-    exports=exports(experiment),
+    exports=describe.stock_class(experiment),
   )
 
 
@@ -76,28 +76,6 @@ def entry(name: str, title: str) -> str:
   docstring = ast.get_docstring(ast.parse(source)) or ''
   found = re.search(rf'^{title}:\s*(.*(?:\n[ \t]+\S.*)*)', docstring, re.MULTILINE)
   return ' '.join(found[1].split()) if found else ''
-
-
-def exports(experiment) -> str:
-  """The stock class that computes a config's network, or why there is none."""
-  from configs import base
-  from interop.describe import describe
-  from runtime.errors import WeightsError
-
-  defaults = base.get_config().model.to_dict()
-  heads = experiment.cells[experiment.main].objective.heads
-  ids = dict(pad_token_id=0, bos_token_id=1, eos_token_id=2)
-  try:
-    _, theirs = describe(vars(experiment.model), defaults, experiment.config.mask, heads, ids)
-  except WeightsError as error:
-    return f'nothing; {_nearest(str(error))}'
-  return theirs['architectures'][0]
-
-
-def _nearest(reasons: str) -> str:
-  """Of the reasons for each family, that of the one with the most in common."""
-  differs = [line.strip() for line in reasons.splitlines() if ' would be ' in line]
-  return min(differs, key=lambda line: line.count(' would be ')) if differs else 'no class is near'
 
 
 def markdown(rows: list[dict]) -> str:

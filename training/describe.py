@@ -5,11 +5,13 @@ import math
 from etils import epath
 import jax
 
+from configs import base
 from configs.schema import check
+from interop import describe
 from runtime import workdir
 from runtime.console import duration
 from training import certificate
-from training.experiment import Experiment
+from training.experiment import Experiment, fills_ahead, trained_heads
 from training.plan import Plan
 
 # Seconds of expected time from which a smaller config is suggested: a day, a choice.
@@ -50,6 +52,7 @@ def start_rows(
     'work': f'{steps:,} steps, {flops} FLOPs a token',
     'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, steps))} a step), '
     'before it is measured',
+    'exports to': stock_class(experiment),
     'workdir': str(directory),
   }
   if seconds > _PATIENCE_S:
@@ -66,6 +69,18 @@ def start_rows(
       f'corpus={corpus} (docs/data.md says how to prepare it)'
     )
   return rows
+
+
+def stock_class(experiment: Experiment) -> str:
+  """Returns the class of transformers that the result exports to, or why there is none."""
+  config = experiment.config
+  return describe.stock_class(
+    vars(experiment.model),
+    base.get_config().model.to_dict(),
+    config.mask,
+    trained_heads(config),
+    ahead=fills_ahead(config),
+  )
 
 
 def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, str]:

@@ -232,6 +232,11 @@ def trained_heads(config) -> tuple[str, ...]:
   return heads_of({name for cell in cells for name in cell.names})
 
 
+def fills_ahead(config) -> bool:
+  """Whether some cell trains with mntp: a blank is then filled from the position before."""
+  return any('mntp' in cell.names for cell in (*grid.trained(config), grid.main_cell(config)))
+
+
 def make_run_state(config, network: Network, mesh):
   """(abstract state, function that makes it, transformation, schedule) of a config's run."""
   tx, schedule = make_optimizer(config.optimizer, config.steps)

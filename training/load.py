@@ -7,7 +7,7 @@ from etils import epath
 import jax
 
 from configs import base
-from configs.schema import check, grid
+from configs.schema import check
 from data.tokens import pretrained
 from data.tokens.tokenizer import Tokenizer
 from inference.ends import Ends
@@ -20,7 +20,7 @@ from runtime import json_file, storage, workdir
 from runtime.cli import FLAGS
 from runtime.errors import StateError, WeightsError
 from training import checkpoint
-from training.experiment import make_run_state, model_config, trained_heads
+from training.experiment import fills_ahead, make_run_state, model_config, trained_heads
 from training.state import scored_params
 
 
@@ -153,7 +153,6 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     with jax.set_mesh(mesh):
       params, step = load_params(config, network, directory, mesh, step=step)
     source = f'{directory}, step {step:,}'
-  cells = (*grid.trained(config), grid.main_cell(config))
   return Model(
     model,
     mask,
@@ -163,7 +162,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     _tokenizer(directory, model, {}),
     add_bos=bool(about.get('framed', config.data.split == 'hash')),
     source=source,
-    ahead=int(any('mntp' in cell.names for cell in cells)),
+    ahead=int(fills_ahead(config)),
     ends=Ends(**about['ends']) if 'ends' in about else None,
   )
 
