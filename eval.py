@@ -7,6 +7,11 @@ DIR/evaluations.json. With --tasks, DIR may also hold a model without a run: a H
 directory, or what tools.convert wrote.
 """
 
+if __name__ == '__main__':  # before the imports below, which take a second
+  from runtime import interrupt
+
+  interrupt.guard()
+
 import json
 from os import PathLike
 from pathlib import Path

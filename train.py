@@ -1,10 +1,16 @@
 """Pre-trains what a config says: python train.py --config=configs/bert_tiny.py [--workdir=DIR]."""
 
+if __name__ == '__main__':  # before the imports below, which take a second
+  from runtime import allocator, interrupt
+
+  interrupt.guard()
+  allocator.reexec_with_huge_pages()
+
 import os
 
 from configs.schema import check
 from data import checks
-from runtime import allocator, cli, storage, workdir
+from runtime import cli, storage, workdir
 from runtime.console import Console
 from runtime.signals import Stop
 
@@ -60,6 +66,8 @@ def main():
   if config.platform != 'auto':
     os.environ.setdefault('JAX_PLATFORMS', dict(gpu='cuda').get(config.platform, config.platform))
 
+  from runtime import allocator
+
   allocator.disable_malloc_trim()
   from runtime import compiler, distributed, membership
   from training import describe, loop
@@ -91,5 +99,4 @@ def main():
 
 
 if __name__ == '__main__':
-  allocator.reexec_with_huge_pages()
   cli.run(main)

@@ -1,7 +1,7 @@
 """The command line of every program here: flags, one clear line for an error, and the exit code.
 
   0 done   2 config or usage   3 state refused   4 data
-  5 numerical failure   6 environment   143 preempted
+  5 numerical failure   6 environment   130 interrupted   143 preempted
 
 An exception says its own code in `exit_code`; an OSError is the environment's. `--debug` shows
 tracebacks. A flag that several programs have is defined here, so that it has one name everywhere.
@@ -17,7 +17,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from configs.schema.check import ConfigError, check
-from runtime import config_flag, help_page
+from runtime import config_flag, help_page, interrupt
 from runtime.words import message
 
 FLAGS = flags.FLAGS
@@ -88,7 +88,18 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
     positional: the flag that an argument without a flag sets.
   """
   argv = [_underscored(arg) for arg in (sys.argv if argv is None else argv)]
-  code, usage = 0, True  # until the config is there and checked, every error is one of usage
+  with interrupt.Raised() as interruption:
+    code = _code_of(main, argv, positional, interruption)
+  interrupt.guard(code or interrupt.CODE)
+  help_page.titles.clear()
+  sys.stdout.flush()
+  sys.stderr.flush()
+  sys.exit(code)
+
+
+def _code_of(main, argv: list[str], positional: str | None, interruption) -> int:
+  """Runs the program; returns its exit code, and has said why where it is not 0."""
+  usage = True  # until the config is there and checked, every error is one of usage
   try:
     if {'--help', '-h', '-help'} & set(argv):
       print(help_page.page(sys.modules['__main__'].__doc__ or '', sys.argv[0]))
@@ -96,19 +107,20 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
       _parse(argv, positional)
       usage = False
       main()
+    return 0
   except KeyboardInterrupt:
-    code = 130
-    print(f'{_name(argv[0])}: interrupted.', file=sys.stderr)
+    interrupt.say()
+    return interrupt.CODE
   except Exception as error:  # the outermost frame: everything becomes a message and a code
+    if interruption.asked:  # a library made this of it
+      interrupt.say()
+      return interrupt.CODE
     code = 2 if usage else exit_code(error)
     if code == 1 or '--debug' in argv:
       traceback.print_exc()
     else:
       print(f'{_name(argv[0])}: {message(error)}', file=sys.stderr)
-  help_page.titles.clear()
-  sys.stdout.flush()
-  sys.stderr.flush()
-  sys.exit(code)
+    return code
 
 
 def _parse(argv: list[str], positional: str | None):

@@ -1,4 +1,7 @@
-"""SIGTERM, SIGINT and SIGUSR1: stop soon, lose nothing, return 143. A second one stops at once."""
+"""SIGTERM, SIGINT and SIGUSR1: stop soon, lose nothing, return 143. A second one stops at once.
+
+Where nothing is saved SIGINT, which a person sends, returns 130, as in every program.
+"""
 
 from collections.abc import Callable
 import contextlib
@@ -7,6 +10,8 @@ import signal
 import socket
 import sys
 import threading
+
+from runtime import interrupt
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 
@@ -17,8 +22,8 @@ class Stop:
   Python signal handlers run only when the main thread leaves C++; compilation can hold it for a
   minute. So a thread reads the byte that the C-level handler writes to a socket at once.
 
-  Before `defer` is called, a signal ends the process with code 143. After it, the first signal sets
-  `requested` and the second one ends the process.
+  Before `defer` is called, a signal ends the process with code 143, SIGINT with 130. After it, the
+  first signal sets `requested` and the second one ends the process.
 
   Attributes:
     requested: an Event, which the training loop reads between steps.
@@ -59,7 +64,7 @@ class Stop:
       for cleanup in self._cleanups:
         cleanup()
     finally:
-      os._exit(143)
+      os._exit(interrupt.CODE if name == 'SIGINT' else 143)
 
 
 def _say(text: str):

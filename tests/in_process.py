@@ -7,6 +7,7 @@ import contextlib
 import io
 import os
 import runpy
+import signal
 import sys
 from typing import NamedTuple
 
@@ -28,6 +29,7 @@ def call(name: str, *arguments: str) -> Answer:
   os.environ.setdefault('GLIBC_TUNABLES', '')  # or train.py would begin this process anew
   for flag in _flags_of_programs():  # of programs that another test of this process imported
     delattr(cli.FLAGS, flag)
+  hooks = sys.excepthook, sys.unraisablehook, signal.getsignal(signal.SIGINT)
   out, err = io.StringIO(), io.StringIO()
   sys.argv = [name, *arguments]
   try:
@@ -39,6 +41,8 @@ def call(name: str, *arguments: str) -> Answer:
     for flag in _flags_of_programs():
       delattr(cli.FLAGS, flag)
     sys.argv = argv
+    sys.excepthook, sys.unraisablehook, sigint = hooks
+    signal.signal(signal.SIGINT, sigint)
     cli.FLAGS.unparse_flags()
   raise AssertionError(f'{name} returned without an exit code')
 

@@ -64,6 +64,8 @@ ALLOWED = {
   'tools/sweep/slurm_task.py: Path(path)': 'the same',
   "runtime/allocator.py: Path('/sys/kernel/mm/transparent_hugepage/enabled')": 'a switch of this '
   'machine',
+  'runtime/help_page.py: shutil': 'the width of the terminal',
+  'runtime/interrupt.py: Path(sys.argv[0])': 'the name of the program',
   'runtime/config_flag.py: Path(name)': 'a config is code of this machine',
   "runtime/config_flag.py: (_ROOT / 'configs').rglob('*.py')": 'the configs of this tree',
   'runtime/compiler.py: Path(folder)': 'compiled programs of this machine',

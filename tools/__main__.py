@@ -9,6 +9,8 @@ from pathlib import Path
 import runpy
 import sys
 
+from runtime import interrupt
+
 _ROOT = Path(__file__).resolve().parents[1]
 GROUPS = {
   'Train': ('prepare', 'train', 'finetune', 'sweep'),
@@ -22,6 +24,7 @@ PROGRAMS = tuple(name for names in GROUPS.values() for name in names)
 
 def main():
   """Ends with the program's exit code; with 2 where there is no program of that name."""
+  interrupt.guard()
   name, *arguments = sys.argv[1:] or ['--help']
   if name in ('--help', '-h'):
     print(listing())

@@ -15,6 +15,7 @@ import multiprocessing
 import os
 from pathlib import Path
 import shutil
+import signal
 import threading
 import time
 
@@ -108,18 +109,41 @@ def _tokenise(
   )
   with _watched(console, job, len(there)):
     if flags.runner == 'processes':
-      # New processes, not copies of this one: it has threads
-      # of jax, which a copy may wait for in vain.
-      with ProcessPoolExecutor(
-        flags.workers, mp_context=multiprocessing.get_context('spawn')
-      ) as pool:
-        for _ in pool.map(functools.partial(shards.work, job=job), left):
-          pass
+      _run_processes(functools.partial(shards.work, job=job), left, flags.workers)
     elif left:
       _run_beam(flags, job, left)
   counted = shards.merge(job, folder, tokenizer.size, progress)
   shutil.rmtree(job['folder'])
   return counted
+
+
+def _run_processes(work, left: list[int], workers: int):
+  """Calls `work` with each of `left`, in processes that do not outlive this one."""
+  # New processes, not copies of this one: it has threads of jax, which a copy may wait for in vain.
+  context = multiprocessing.get_context('spawn')
+  with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    # Ctrl-C in a terminal goes to every process: theirs never see it, and this one ends them.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    results = pool.map(work, left)
+    try:
+      signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+      for _ in results:
+        pass
+    except BaseException:
+      for process in multiprocessing.active_children():
+        process.terminate()
+      raise
+
+
+def _end_with_parent():
+  """In a worker: ends it when the process that started it has ended, however it did."""
+  parent = multiprocessing.parent_process()
+
+  def wait():
+    parent.join()
+    os._exit(1)
+
+  threading.Thread(target=wait, daemon=True).start()
 
 
 def _run_beam(flags, job: dict, left: list[int]):

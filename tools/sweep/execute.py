@@ -80,7 +80,14 @@ class _Processes:
     visible = {} if group is None else dict.fromkeys(_VISIBLE, group)
     with storage.appending(log_path) as log:
       process = subprocess.Popen(
-        command, cwd=ROOT, stdout=log, stderr=log, env=os.environ | visible
+        command,
+        cwd=ROOT,
+        stdout=log,
+        stderr=log,
+        env=os.environ | visible,
+        # Ctrl-C in a terminal goes to its whole group. Ours stops the trainers once, so that they
+        # save: a second signal would end them at once.
+        process_group=0,
       )
       self._started.append(process)
       code = process.wait()
