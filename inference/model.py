@@ -45,7 +45,8 @@ class Model(NamedTuple):
     """
     if self.tokenizer is None:
       raise WeightsError(
-        f'{self.source} has no tokenizer.json and no vocab.txt: put the one of the model there.'
+        f'{self.source} has no tokenizer.json and no vocab.txt: put the one of the model there. A '
+        'tokenizer.model or spiece.model is not read; transformers writes a tokenizer.json of it.'
       )
     return self.tokenizer
 

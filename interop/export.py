@@ -107,7 +107,7 @@ def _tokenizer(tokenizer, to: Path, model: Model, *, add_eos: bool):
       clean_up_tokenization_spaces=False,
     ),
   )
-  if model.tokenizer.wordpiece:
+  if model.tokenizer.wordpiece and model.tokenizer.named_V.all():  # a line an id
     words = '\n'.join(tokenizer.token(index) for index in range(tokenizer.size))
     (to / 'vocab.txt').write_text(words + '\n', encoding='utf-8')
 

@@ -75,7 +75,8 @@ def test_switches_beside_a_vocabulary_are_the_normalizers(tmp_path):
       handle_chinese_chars=bool(chinese),
     )
     made.encode_special_tokens = True
-    ours = pretrained.load(tmp_path / 'vocab.txt', lowercase=not lowercase)
+    with pytest.warns(UserWarning, match='do_lower_case.*they decide'):
+      ours = pretrained.load(tmp_path / 'vocab.txt', lowercase=not lowercase)
     for text, ids in zip(folders.TEXTS, ours.encode(folders.TEXTS)):
       assert ids.tolist() == made.encode(text, add_special_tokens=False).ids, (switches, text)
 
@@ -118,6 +119,38 @@ def test_a_damaged_file_is_named(tmp_path, name, content):
     return  # text is a vocabulary
   with pytest.raises(DataError, match=name):
     pretrained.read(tmp_path, 'bert')
+
+
+def test_a_folder_is_a_tokenizer_too(tmp_path):
+  with pytest.raises(DataError, match='holds none of tokenizer.json'):
+    pretrained.load(tmp_path, lowercase=True)
+  folders.write_vocabulary(tmp_path, folders.byte_level(), 'merges')
+  with pytest.raises(DataError, match='tokenizer_class'):
+    pretrained.load(tmp_path, lowercase=True)
+  folders.write(tmp_path / 'tokenizer_config.json', dict(tokenizer_class='GPT2Tokenizer'))
+  whole, named = (pretrained.load(path, True) for path in (tmp_path, tmp_path / 'vocab.json'))
+  assert whole.sha256 == named.sha256 and whole.token(whole.eos) == '<|endoftext|>'
+
+
+def test_a_model_for_sentences_may_ask_for_lower_case(tmp_path):
+  made = folders.byte_level()
+  folders.write_vocabulary(tmp_path, made, 'json')
+  folders.write(tmp_path / 'sentence_bert_config.json', dict(do_lower_case=True))
+  with pytest.warns(UserWarning, match='sentence-transformers'):
+    ours = pretrained.read(tmp_path)
+  expected = [made.encode(text.lower()).ids for text in folders.TEXTS]
+  assert [ids.tolist() for ids in ours.encode(folders.TEXTS)] == expected
+
+
+def test_what_has_no_effect_is_said(tmp_path):
+  folders.write_vocabulary(tmp_path, folders.wordpiece(lowercase=False, prefix='@@'), 'json')
+  switches = dict(never_split=['a'], do_basic_tokenize=False, tokenizer_class='BertTokenizer')
+  folders.write(tmp_path / 'tokenizer_config.json', switches)
+  with pytest.warns(UserWarning) as found:
+    pretrained.read(tmp_path)
+  said = ' '.join(str(warning.message) for warning in found)
+  for key in ('never_split', 'do_basic_tokenize', 'normalizer', 'continuing_subword_prefix'):
+    assert key in said
 
 
 def test_names_that_nobody_knows_survive_saving(tmp_path):

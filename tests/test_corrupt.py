@@ -14,10 +14,12 @@ from objectives.term import Setup, Vocabulary
 V, MASK = 200, 4
 SPECIAL = np.arange(V) < 5
 WORD_START = np.arange(V) < 120
+WORD_END = np.arange(V) % 3 == 0
+NO_START = jnp.asarray(SPECIAL)
 ROWS, T = 400, 64
 
 
-def setup(**changes) -> Setup:
+def setup(ends=None, **changes) -> Setup:
   masking = dict(
     rate=0.15,
     final_rate=0.0,
@@ -29,8 +31,9 @@ def setup(**changes) -> Setup:
     span_max=4,
     random_from_specials=True,
   )
+  vocabulary = Vocabulary(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK)
   return Setup(
-    Vocabulary(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK),
+    vocabulary if ends is None else vocabulary._replace(word_start_V=NO_START, word_end_V=ends),
     Masking(**masking | changes),
     64,
     rate=(masking | changes)['rate'],
@@ -125,14 +128,20 @@ def test_random_tokens_come_from_the_whole_vocabulary_only_if_asked():
   assert SPECIAL[shown[0]].any() and not SPECIAL[shown[1]].any()
 
 
-def test_whole_words_are_hidden_whole_or_not_at_all():
-  out, token, length = corrupted(unit='word')
+@pytest.mark.parametrize('marked', ['starts', 'ends'])
+def test_whole_words_are_hidden_whole_or_not_at_all(marked):
+  ends = jnp.asarray(WORD_END) if marked == 'ends' else None
+  out, token, length = corrupted(unit='word', ends=ends)
+  short = 0
   for b, positions in enumerate(predicted(out)):
-    starts = WORD_START[token[b]] | (np.arange(T) <= 1)
+    starts = WORD_START[token[b]] if marked == 'starts' else np.roll(WORD_END[token[b]], 1)
+    starts |= np.arange(T) <= 1
     word = np.cumsum(starts)
     whole = [t for t in range(1, length[b] - 1) if word[t] in set(word[positions])]
     if len(whole) <= 10:  # a word longer than P is cut, there is no room for it
       assert positions == whole
+      short += 1
+  assert short > 0.9 * ROWS
 
 
 def test_spans_are_runs_of_words_no_longer_than_the_limit():

@@ -12,14 +12,15 @@ import warnings
 
 from etils import epath
 import tokenizers
-from tokenizers import AddedToken, processors
+from tokenizers import AddedToken, normalizers, processors
 
 from data.errors import DataError
-from data.tokens import reading, side_files, vocabulary_files
+from data.tokens import notes, reading, side_files, vocabulary_files
 from data.tokens import tokenizer as tokenizer_lib
 from data.tokens.kinds import KINDS, Kind, Parts
 from data.tokens.side_files import SideFiles, text_of
 
+_SENTENCES = 'sentence_bert_config.json'
 SIDE = (side_files.CONFIG, side_files.SPECIAL, side_files.ADDED)
 # classes that take a tokenizer.json as it is
 _AS_IT_IS = ('PreTrainedTokenizer', 'TokenizersBackend', 'PythonBackend')
@@ -30,22 +31,6 @@ _OF_MODEL = dict(
   roberta='RobertaTokenizer',
   albert='AlbertTokenizer',
   gpt2='GPT2Tokenizer',
-)
-# a switch, and the values that change nothing where a class does not obey it
-_NEUTRAL = dict(
-  do_lower_case=(None, False),
-  strip_accents=(None, False),
-  tokenize_chinese_chars=(None, True),
-  do_basic_tokenize=(None, True),
-  never_split=(None, []),
-  add_prefix_space=(None, False),
-)
-# the same switches in the rule of a tokenizer.json
-_IN_RULE = dict(
-  do_lower_case='lowercase',
-  strip_accents='strip_accents',
-  tokenize_chinese_chars='handle_chinese_chars',
-  add_prefix_space='add_prefix_space',
 )
 
 
@@ -67,7 +52,7 @@ def read(
 
 
 def load(path: str | Path, lowercase: bool) -> tokenizer_lib.Tokenizer:
-  """A tokenizer from a file, with the side files of its folder where there are any.
+  """A tokenizer from a file, with the side files of its folder; or from a folder.
 
   Args:
     lowercase: for a `vocab.txt` without side files; otherwise they say it.
@@ -76,12 +61,21 @@ def load(path: str | Path, lowercase: bool) -> tokenizer_lib.Tokenizer:
     DataError: as `read`, or there is no such file.
   """
   path = epath.Path(path).expanduser()
+  if path.is_dir():
+    tokenizer = read(path, *vocabulary_files.described(path))
+    if tokenizer is None:
+      raise DataError(f'{path} holds none of {", ".join(vocabulary_files.NAMES)}')
+    return tokenizer
   model_type, class_name = vocabulary_files.described(path.parent)
   alone = model_type is None and not any((path.parent / name).exists() for name in SIDE)
   if alone or not path.exists() or path.name not in vocabulary_files.NAMES:
     return reading.load(path, lowercase)
   there = {'vocab.json', 'merges.txt'} if path.name == 'vocab.json' else {path.name}
-  return _read(path.parent, there, model_type, class_name)
+  tokenizer = _read(path.parent, there, model_type, class_name)
+  if path.name == 'vocab.txt' and lowercase != ('in lower case' in tokenizer.normalised):
+    message = f'{path}: the files beside it say do_lower_case={not lowercase}, and they decide'
+    warnings.warn(message, stacklevel=2)
+  return tokenizer
 
 
 def _read(
@@ -105,7 +99,8 @@ def _read(
     raise
   except Exception as error:  # the library raises bare Exception for whatever it cannot parse
     raise DataError(f'{where}: not a tokenizer that this can read: {error}') from error
-  for note in side.notes + _ignored(side, kind, made) + _replaced(name, rule, made):
+  _lower_case(folder, made)
+  for note in side.notes + notes.ignored(side, kind, made) + notes.replaced(name, rule, made):
     warnings.warn(f'{where}: {note}, as in transformers 5', stacklevel=4)
   return tokenizer_lib.Tokenizer(made, _roles(names, kind))
 
@@ -121,10 +116,12 @@ def _class(where: str, declared: Any, model_type: str | None, there: set[str]) -
   """The class in `KINDS` that transformers takes; None: tokenizer.json as it is."""
   if declared is not None and not isinstance(declared, str):
     raise DataError(f'{where}: tokenizer_class is {declared!r:.80}, and must be a name')
-  name = (declared or '').removesuffix('Fast') or _OF_MODEL.get(model_type)
+  name = (declared or '').removesuffix('Fast')
+  if not name and isinstance(model_type, str):
+    name = _OF_MODEL.get(model_type)
   if name in KINDS:
     return name
-  if name is not None and name not in _AS_IT_IS:
+  if name and name not in _AS_IT_IS:
     raise DataError(
       f'{where}: tokenizer_class {declared!r} is not known here; known are '
       f'{", ".join(sorted(KINDS))} and PreTrainedTokenizerFast. Where tokenizer.json is the whole '
@@ -132,7 +129,7 @@ def _class(where: str, declared: Any, model_type: str | None, there: set[str]) -
     )
   if 'tokenizer.json' in there:
     return None
-  if name is None and model_type is None and 'vocab.txt' in there:
+  if not name and model_type is None and 'vocab.txt' in there:
     return 'BertTokenizer'
   raise DataError(
     f'{where}: {", ".join(sorted(there))} without tokenizer.json: tokenizer_class in '
@@ -167,6 +164,17 @@ def _make(folder: epath.Path, name: str | None, side: SideFiles, names: dict, ru
   else:
     _add_bos_and_eos(made, side, texts)
   return made
+
+
+def _lower_case(folder: epath.Path, made: tokenizers.Tokenizer):
+  """Obeys `do_lower_case` of a folder of sentence-transformers, as its class Transformer does."""
+  path, rule = folder / _SENTENCES, made.normalizer
+  if not path.exists() or not side_files.parse(_text(path), str(path)).get('do_lower_case'):
+    return
+  if rule is None or rule.normalize_str('A') != 'a':
+    made.normalizer = normalizers.Sequence([normalizers.Lowercase(), *([rule] if rule else [])])
+    message = f'{path}: do_lower_case puts texts into lower case, as in sentence-transformers'
+    warnings.warn(message, stacklevel=4)
 
 
 def _switches(side: SideFiles, kind: Kind) -> dict[str, Any]:
@@ -229,47 +237,3 @@ def _roles(names: dict, kind: Kind | None) -> dict[str, str | None]:
   if kind is None:
     return {role: name for role, name in roles.items() if name is not None}
   return roles
-
-
-def _ignored(side: SideFiles, kind: Kind | None, made: tokenizers.Tokenizer) -> list[str]:
-  """Switches that would change tokens, and that the class does not obey."""
-  rule = json.loads(made.to_str())
-  steps = [part for part in (rule['normalizer'], rule['pre_tokenizer']) if part]
-  notes = []
-  for key, neutral in _NEUTRAL.items():
-    if key not in side.switches or (kind and key in kind.switches):
-      continue
-    value, name = side.switches[key], _IN_RULE.get(key)
-    said = [step[name] for step in steps if name in step]
-    if value not in (said or neutral):
-      notes.append(f'{key}={value!r:.80} of {side_files.CONFIG} has no effect')
-  return notes
-
-
-def _replaced(name: str | None, rule: dict | None, made: tokenizers.Tokenizer) -> list[str]:
-  """Parts of tokenizer.json that the class does not take."""
-  if name is None or rule is None:
-    return []
-  built, held = json.loads(made.to_str()), dict(rule)
-  # in the spelling of this version of the library, without what takes long
-  small = dict(rule['model'])
-  if small.get('type') in ('BPE', 'WordPiece', 'WordLevel'):
-    small |= dict(vocab={}, merges=[]) if small['type'] == 'BPE' else dict(vocab={})
-  try:
-    held = json.loads(
-      tokenizers.Tokenizer.from_str(
-        json.dumps(rule | dict(model=small, added_tokens=[], post_processor=None))
-      ).to_str()
-    )
-  except Exception:  # parts that this version cannot read are not taken either
-    held = dict(rule)
-  notes = [
-    f'{part} of tokenizer.json is not taken: a {name} has its own, set by {side_files.CONFIG}'
-    for part in ('normalizer', 'pre_tokenizer')
-    if held.get(part) != built[part]
-  ]
-  keys = ('continuing_subword_prefix', 'max_input_chars_per_word', 'end_of_word_suffix')
-  for key in (*keys, 'byte_fallback', 'dropout', 'ignore_merges', 'unk_id'):
-    if (held['model'].get(key) or None) != (built['model'].get(key) or None):
-      notes.append(f'{key} of tokenizer.json is not taken: a {name} has its own')
-  return notes
