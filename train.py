@@ -48,6 +48,10 @@ cli.flags.DEFINE_string(
 def main():
   flags = cli.FLAGS
   config = flags.config
+  if config.data.task:
+    from training import adopt
+
+    config = adopt.settle(config)
   if config.budget != 'steps':
     from training import budget
 

@@ -23,16 +23,29 @@ def get_config() -> ml_collections.ConfigDict:
   config.platform = 'auto'  # auto | cpu | gpu | tpu; a run refuses to start on another than named
 
   # The cell that the run is for: a mask, and the weight of each objective in the loss.
-  # bidirectional | causal | prefix: a random share of each document is read bidirectionally.
+  # bidirectional | causal | prefix: a random share of each document is read bidirectionally. With
+  # data.task a whole text is prefix, and `same` is the mask of init_from.
   config.mask = 'bidirectional'
-  config.objectives = dict(mlm=1.0)  # of mlm, mntp, clm, nsp, sop
+  # of mlm, mntp, clm, nsp, sop; with data.task classify or tag, and beside it mlm, mntp or clm
+  config.objectives = dict(mlm=1.0)
   # Trains other cells than that one: in stages, as shares of the steps ('1 causal+clm, 3
   # bidirectional+mlm'), or side by side, as shares of every batch ('1 causal+clm & 7
   # bidirectional+mntp'). '' = that cell throughout.
   config.schedule = ''
-  config.init_from = ''  # workdir of a run whose parameters this one starts with; '' = random
+  # Workdir of a run, an import, or with data.task a Hugging Face directory, whose parameters this
+  # run starts with; '' = random. With data.task its network and tokenizer are taken, too.
+  config.init_from = ''
   config.negative_control = False  # train a cell that sees its targets; its loss must collapse
   config.loss_chunk = 2_048  # predictions whose V-wide logits exist at once, on each device
+
+  # How a labelled task is learned.
+  config.finetune = dict(
+    # What a classifier of texts reads: the first token (BERT), the last (GPT), or the mean of all.
+    # auto: the first, or under a causal mask, where it has seen nothing, the last.
+    pooling='auto',
+    label_smoothing=0.0,  # share of the probability that is asked of all classes alike
+    class_weights='equal',  # equal | balanced: as rare as a class is, so much it counts
+  )
 
   config.mlm = dict(
     rate=0.15,  # share of a row's tokens to predict, special tokens counted (as published)
@@ -73,6 +86,12 @@ def get_config() -> ml_collections.ConfigDict:
     split='hash',
     validation_share=0.05,  # of the documents, or of the characters of the one text
     max_unknown_share=0.05,  # [UNK] above this share is an error: a tokenizer of another script
+    # Labelled texts, in place of the corpus: csv:PATH, tsv:PATH or jsonl:PATH, where PATH is a
+    # file, a folder with a file a split, or train=FILE,test=FILE; or a set of data/tasks/.
+    task='',
+    task_files='',  # the folder with the files of a set of data/tasks/, or tfds
+    columns='',  # text=NAME,label=NAME or text_a=NAME,text_b=NAME,label=NAME; '' = by their names
+    labels='auto',  # what they are: class (one a text) | several | number; auto: as they look
   )
 
   config.model = dict(
@@ -132,6 +151,7 @@ def get_config() -> ml_collections.ConfigDict:
     muon_beta=0.95,  # muon: decay of its momentum
     schedule='linear',  # after warm-up: linear | cosine | wsd | constant
     warmup_steps=100,  # updates of linear warm-up
+    warmup_share=0.0,  # or this share of the steps; 0 = warmup_steps
     decay_share=0.2,  # wsd: last share of the steps, in which the rate falls
     final_share=0.0,  # learning rate of the last update / peak; 0 is reached one step after it
     beta1=0.9,  # Adam: decay of the mean of the gradient

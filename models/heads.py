@@ -80,27 +80,28 @@ class PoolHead(nn.Module):
 
 
 class SequenceHead(nn.Module):
-  """A classifier of whole rows: dense and activation on one vector, then C classes.
+  """A classifier of texts: dense and activation on one vector, then C classes.
 
-  The vector is the first token's, or, where the batch has `pool` (BxT, shares that add up to 1 a
-  row), that mean over the tokens.
+  Each of the S texts of a row has a vector: the state at `pool_at` (BxS), or, where the batch has
+  `pool` (BxSxT, shares that add up to 1 a text), that mean over the tokens. Without either, a row
+  is one text and its first token is read.
   """
 
   config: ModelConfig
 
   @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
-    """float32 logits_BxC."""
+  def __call__(self, hidden_BxPxD, batch, token_VxE) -> jax.Array:
+    """float32 logits_BxSxC."""
     config = self.config
     D, C = config.width, config.classes
-    read_Bx1xD = hidden_BxTxD  # T is 1
+    read_BxSxD = hidden_BxPxD  # P is S
     if 'pool' in batch:
-      share_BxT = batch['pool'].astype(hidden_BxTxD.dtype)
-      read_Bx1xD = jnp.einsum('BT,BTD->BD', share_BxT, hidden_BxTxD)[:, None]
-    pooled_Bx1xD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_Bx1xD)
-    pooled_Bx1xD = ACTIVATIONS[config.classifier_activation](pooled_Bx1xD)
-    logits_Bx1xC = Linear(config, 'D', 'C', (D, C), name='classifier')(pooled_Bx1xD)
-    return logits_Bx1xC[:, 0].astype(jnp.float32)
+      share_BxSxT = batch['pool'].astype(hidden_BxPxD.dtype)
+      read_BxSxD = jnp.einsum('BST,BTD->BSD', share_BxSxT, hidden_BxPxD)
+    pooled_BxSxD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_BxSxD)
+    pooled_BxSxD = ACTIVATIONS[config.classifier_activation](pooled_BxSxD)
+    logits_BxSxC = Linear(config, 'D', 'C', (D, C), name='classifier')(pooled_BxSxD)
+    return logits_BxSxC.astype(jnp.float32)
 
 
 class TokenHead(nn.Module):
@@ -180,7 +181,10 @@ def _predicted(batch) -> jax.Array | None:
 
 
 def _pooled(batch) -> jax.Array | None:
-  return None if 'pool' in batch else _first(batch)
+  """The positions that a classifier of texts reads, BxS; every one where it takes means."""
+  if 'pool' in batch:
+    return None
+  return batch['pool_at'] if 'pool_at' in batch else _first(batch)
 
 
 def _mlm_products(config: ModelConfig, positions: float) -> float:

@@ -16,16 +16,19 @@ and, where it needs them,
   WHOLE_BATCH  its terms need the heads' outputs for every row of the batch at once, not of some
   NEEDS        of the tokenizer: mask_token
   DRAWS        names of arrays of the prepared batch that say what was drawn of a row
+  TASKS        kinds of labelled task that it can train on, of data.tasks.labelled
   WRONG_PAIRS  random | swapped: how half of the sentence pairs are wrong
   BLIND        masks under which it cannot see what it asks about: refused
   ANSWERS_SEEN masks that show it its answers: refused, except as a negative control
   ALONE        no other objective may read the same rows
   CHANCE       nats of a guess, drawn beside its loss
   scores       as terms, with more kinds, for evaluation: no gradient is taken
+  answers      (outputs, batch, setup) -> {name: array}: what it says of each example, for scores
+               that need a whole split
   targets      (batch) -> (position_BxP, token_BxP, weight_BxP): what is predicted, for people
 
-HEADS, ROWS, WRONG_PAIRS, BLIND, ANSWERS_SEEN and ALONE are literals: configs.schema.names reads
-them without running the module.
+HEADS, ROWS, TASKS, WRONG_PAIRS, BLIND, ANSWERS_SEEN and ALONE are literals: configs.schema.names
+reads them without running the module.
 """
 
 from collections.abc import Callable, Iterable
@@ -54,6 +57,7 @@ class Objective(NamedTuple):
     whole: those of the objectives whose terms need the outputs of the whole batch at once.
     terms: (outputs, batch, names=all) -> {name: {'loss': Term, 'accuracy': Term}}.
     scores: the same for evaluation, where an objective may have more to say.
+    answers: (outputs, batch) -> {name: array}, of the objective that reads labels; else nothing.
   """
 
   weights: dict[str, float]
@@ -66,6 +70,7 @@ class Objective(NamedTuple):
   whole: tuple[str, ...]
   terms: Callable[..., dict[str, dict[str, Term]]]
   scores: Callable[..., dict[str, dict[str, Term]]]
+  answers: Callable[..., dict[str, jax.Array]]
 
 
 def module_of(name: str) -> ModuleType:
@@ -116,6 +121,12 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
       for name, module in modules.items()
     }
 
+  def answers(outputs, batch):
+    said = {}
+    for name in modules:
+      said |= optional(name, 'answers', _silent)(outputs, batch, setup)
+    return said
+
   draws = {drawn for name in modules for drawn in optional(name, 'DRAWS', ())}
   return Objective(
     weights=dict(weights),
@@ -130,7 +141,12 @@ def make_objective(weights: dict[str, float], setup: Setup) -> Objective:
     whole=tuple(name for name in modules if optional(name, 'WHOLE_BATCH', False)),
     terms=terms,
     scores=scores,
+    answers=answers,
   )
+
+
+def _silent(outputs, batch, setup) -> dict[str, jax.Array]:
+  return {}
 
 
 def _row_keys(key, index_B):

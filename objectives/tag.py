@@ -7,27 +7,39 @@ import jax
 import jax.numpy as jnp
 
 from objectives import classify
-from objectives.term import Setup, Term, cross_entropy
+from objectives.term import Setup, Term
 
 HEADS = ('tokens',)
 ROWS = 'labelled'
+TASKS = ('words',)
 PREDICTS = 'rows'
 UNITS = dict(loss='nats a word', accuracy='of words')
 
-predictions, prepare = classify.predictions, classify.prepare
+predictions, weight = classify.predictions, classify.weight
 
 
-def tag(logits_BxTxC, label_BxT) -> dict[str, Term]:
-  """Cross-entropy (nats) over the classes, and accuracy, of the tokens that have a label."""
-  weight_BxT = (label_BxT >= 0).astype(jnp.float32)
-  return cross_entropy(logits_BxTxC, jnp.maximum(label_BxT, 0), weight_BxT)
-
-
-def weight(batch) -> jax.Array:
-  """How many words are tagged."""
-  return (batch['label'] >= 0).sum()
+def prepare(key_B, batch, setup: Setup):
+  """Adds how much each token counts: as its class does, or not at all."""
+  weight_BxT = (batch['label'] >= 0).astype(jnp.float32)
+  if setup.labels.class_weight_C is not None:
+    weight_BxT *= setup.labels.class_weight_C[jnp.maximum(batch['label'], 0)]
+  return batch | dict(label=jnp.maximum(batch['label'], 0), label_weight=weight_BxT)
 
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
   """Loss (nats) and accuracy over the words."""
-  return tag(outputs['tokens'], batch['label'])
+  labels = setup.labels
+  return classify.classify(
+    outputs['tokens'],
+    batch['label'],
+    batch['label_weight'],
+    labels.smoothing,
+    labels.class_weight_C,
+  )
+
+
+def answers(outputs, batch, setup: Setup) -> dict[str, jax.Array]:
+  """The most likely class of each token and its probability, BxT both."""
+  probability_BxTxC = jax.nn.softmax(outputs['tokens'], axis=-1)
+  best_BxT = probability_BxTxC.argmax(axis=-1).astype(jnp.int32)
+  return dict(best=best_BxT, probability=probability_BxTxC.max(axis=-1))

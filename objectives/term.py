@@ -61,6 +61,22 @@ class VectorLoss(NamedTuple):
   dimensions: tuple[tuple[int, float], ...] = ()
 
 
+class Labels(NamedTuple):
+  """What objectives know of a labelled task.
+
+  Attributes:
+    kind: class | several | number: what a label is, as in `data.tasks.labelled.Task`.
+    pooling: first | last | mean: which states a classifier of texts reads.
+    smoothing: share of the probability that is asked of all classes alike.
+    class_weight_C: how much each class counts; None: all the same.
+  """
+
+  kind: str = 'class'
+  pooling: str = 'first'
+  smoothing: float = 0.0
+  class_weight_C: jax.Array | None = None
+
+
 class Setup(NamedTuple):
   """What an objective knows besides the batch.
 
@@ -70,6 +86,7 @@ class Setup(NamedTuple):
     prefix: rows have a prefix that is read from both sides.
     rate: share of a row that MLM masks now; `Objective.prepare` sets it.
     vectors: how sentence vectors are scored.
+    labels: of the labelled task; None where rows have no labels.
   """
 
   vocabulary: Vocabulary | None
@@ -78,6 +95,7 @@ class Setup(NamedTuple):
   prefix: bool = False
   rate: float | jax.Array = 0.0
   vectors: VectorLoss = VectorLoss()
+  labels: Labels | None = None
 
 
 def cross_entropy(logits_BxPxC, target_BxP, weight_BxP) -> dict[str, Term]:

@@ -116,6 +116,11 @@ def batch_sharding(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec(ROWS))
 
 
+def row_parts(mesh: Mesh) -> int:
+  """Into how many parts the rows of a batch are split."""
+  return mesh.shape['data'] * mesh.shape['fsdp']
+
+
 def rows_here(mesh: Mesh, B: int) -> np.ndarray:
   """Which rows of a batch of B the devices of this process hold, in order."""
   parts = batch_sharding(mesh).addressable_devices_indices_map((B,)).values()
@@ -138,7 +143,7 @@ def shard_batch(batch, mesh: Mesh):
   tensor, it would have to be told which rows these are.
   """
   sharding = batch_sharding(mesh)
-  parts = mesh.shape['data'] * mesh.shape['fsdp']
+  parts = row_parts(mesh)
   parts_here_R = rows_here(mesh, parts)
 
   def put(x_Bx):

@@ -54,6 +54,20 @@ def read_fingerprint(path: epath.Path) -> dict:
   )
 
 
+def read_labels(path: epath.Path) -> dict:
+  """What a fine-tuned run's labels.json says (`data.tasks.prepared.describe`).
+
+  Raises:
+    StateError: it is missing or damaged.
+  """
+  return json_file.read_object(
+    path,
+    dict(objective=str, kind=str, labels=str, classes=list, pooling=str, max_length=int),
+    refuse=StateError,
+    todo='Bring a copy back: without it no output of the head has a name.',
+  )
+
+
 def note_evaluations(directory: epath.PathLike, results: dict[str, dict]):
   """Merges what evaluations found into evaluations.json: these names are replaced, others stay.
 

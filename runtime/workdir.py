@@ -220,7 +220,7 @@ def check_init_from(source: str):
     raise StateError(f'config.init_from={source}: no such folder.')
   if not (folder / 'config.json').exists():
     raise StateError(
-      f'config.init_from={source} is not the folder of a run: it has no config.json.'
+      f'config.init_from={source} is not the folder of a run or a model: it has no config.json.'
     )
 
 

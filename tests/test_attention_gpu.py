@@ -14,7 +14,7 @@ from configs import base
 from models.attention import attend, chosen
 from models.masks import Mask
 from parallel import sharding
-from training.experiment import build_step
+from training.bare_step import build_step
 
 pytestmark = pytest.mark.skipif(
   jax.default_backend() != 'gpu', reason='cuDNN attention needs an NVIDIA GPU'

@@ -9,7 +9,7 @@ import pytest
 
 from configs import base
 from parallel import sharding
-from training.experiment import build_step
+from training.bare_step import build_step
 
 
 def config_of(**changes):

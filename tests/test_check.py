@@ -208,8 +208,8 @@ def test_a_knob_that_a_version_brings_renames_no_run_that_does_not_use_it(name):
   resolved = check.resolve(base.get_config())
   group, _, leaf = name.rpartition('.')
   older, using = copy.deepcopy(resolved), copy.deepcopy(resolved)
-  del older[group][leaf]
-  using[group][leaf] += 1
+  del (older[group] if group else older)[leaf]
+  (using[group] if group else using)[leaf] = 'another'
   assert check.config_hash(older) == check.config_hash(resolved) != check.config_hash(using)
 
 

@@ -158,7 +158,7 @@ def test_first_token_under_a_causal_mask_is_refused_because_it_has_seen_nothing(
   seen = {}
   for pooling in finetune.POOLINGS:
     pooled = batch | dict(
-      pool=jnp.asarray(finetune.pool_shares(np.asarray(batch['segment']), pooling))
+      pool=jnp.asarray(finetune.pool_shares(np.asarray(batch['segment']), pooling))[:, None]
     )
     other = pooled | dict(token=batch['token'].at[0, 3].add(1))
     seen[pooling] = (
@@ -175,7 +175,7 @@ def test_first_token_under_a_causal_mask_is_refused_because_it_has_seen_nothing(
 def test_a_pool_of_the_first_token_is_the_published_head():
   network, params = small.network('bert_base', packed=False, heads=('sequence',))
   batch = small.batch(small.tokens(2, 6))
-  first = batch | dict(pool=jnp.asarray(finetune.pool_shares(np.ones((2, 6)), 'first')))
+  first = batch | dict(pool=jnp.asarray(finetune.pool_shares(np.ones((2, 6)), 'first'))[:, None])
   pooled, published = (network.apply(params, each)['sequence'] for each in (first, batch))
   np.testing.assert_allclose(pooled, published, atol=1e-6)
 

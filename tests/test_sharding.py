@@ -9,7 +9,7 @@ import pytest
 
 from configs import base
 from parallel import sharding
-from training.experiment import build_step
+from training.bare_step import build_step
 
 B, T, V, D = 32, 64, 4_096, 128
 

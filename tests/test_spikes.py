@@ -12,7 +12,7 @@ import runs
 from configs import base
 from parallel import sharding
 from training import spikes
-from training.experiment import build_step
+from training.bare_step import build_step
 
 KNOBS = dict(skip_sigmas=6.0, skip_window=128, skip_limit=8)
 

@@ -33,11 +33,11 @@ _COLUMNS = dict(
 
 
 def names() -> list[str]:
-  """The configs of configs/, as NAME; those in folders as FOLDER.NAME."""
+  """The configs of configs/ with a network of their own, as NAME; in folders as FOLDER.NAME."""
   found = []
   for path in sorted((ROOT / 'configs').rglob('*.py')):
     inside = path.relative_to(ROOT / 'configs').with_suffix('')
-    if inside.parts[0] not in ('schema', 'sweeps') and path.stem not in _NO_CONFIG:
+    if inside.parts[0] not in ('schema', 'sweeps', 'finetune') and path.stem not in _NO_CONFIG:
       found.append('.'.join(inside.parts))
   return found
 

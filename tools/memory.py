@@ -22,7 +22,7 @@ def main():
   import jax
 
   from parallel import sharding
-  from training.experiment import build_step
+  from training.bare_step import build_step
 
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):

@@ -66,7 +66,8 @@ def write(
     budget=config.budget,
     steps=config.steps,
     tokens=trail.tokens,
-    flops=planned['flops'],
+    # of labelled texts the rows are not full, and what is in them is known
+    flops=_flops(config, trail.tokens) if config.data.task else planned['flops'],
     predictions=trail.predictions,
     planned_predictions=planned['predictions'],
   )
@@ -92,6 +93,11 @@ def read_initial(directory: epath.Path) -> str:
     todo='Bring a copy back: it was written at step 0.',
   )
   return initial['sha256']
+
+
+def _flops(config, tokens: int) -> float:
+  """Of so many tokens without padding."""
+  return tokens * budget.mean_flops_per_token(config, config.data.sequence_length)
 
 
 def rows(certificate: dict) -> dict[str, str]:

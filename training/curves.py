@@ -16,12 +16,13 @@ _OTHER, _RATE, _NORM = '#d9822b', '#4a8f4a', '#8a5aa8'
 _TOKENS = ('#1f6fb4', '#c8452d', '#2a9d8f', '#b8860b', '#5f6b7a')
 
 
-def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float):
+def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float | None):
   """Writes curves.png: losses, learning rate and gradient norm, over training tokens.
 
   Args:
     rows: as `metrics.read` returns them.
-    unigram_entropy: nats per token; drawn as a level beside the losses of predicted tokens.
+    unigram_entropy: nats per token; drawn as a level beside the losses of predicted tokens. None:
+      there is none, the rows are labelled.
   """
   columns = {name for row in rows for name in row}
   with figures.drawn_as_written([title, *columns]) as shown:
@@ -54,7 +55,8 @@ def _figure(rows: list[dict], columns: set[str], title: str, unigram_entropy: fl
     objectives = list(dict.fromkeys(map(_objective, tokens)))
     for name in tokens:
       _losses(losses[0], rows, name, _TOKENS[objectives.index(_objective(name)) % len(_TOKENS)])
-    _line(losses[0], f'{unigram_entropy:.2f}  word frequencies alone', unigram_entropy)
+    if unigram_entropy is not None:
+      _line(losses[0], f'{unigram_entropy:.2f}  word frequencies alone', unigram_entropy)
     if losses[0].get_legend_handles_labels()[0]:
       losses[0].legend(frameon=False, loc='upper right')
     losses[0].set_ylabel('loss\n(nats a prediction)')

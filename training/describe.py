@@ -40,13 +40,17 @@ def start_rows(
   seconds = plan.seconds(experiment.phases, step, config.steps)
   cell = str(experiment.main).replace('+', ', ', 1).replace('+', ' + ')
   layout = 'sentence pairs' if experiment.pairs else 'packed rows'
+  corpus, sequences = config.data.corpus, 'sequences'
+  if experiment.labelled:
+    corpus, layout, sequences = config.data.task, 'several examples a row', 'examples'
+    T = experiment.prepared.T
   rows = {
     'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {cell}',
     **({'schedule': config.schedule} if config.schedule else {}),
     'parameters': f'{parameters:,}',
-    'data': f'{config.data.corpus}, {layout} of {T} tokens',
+    'data': f'{corpus}, {layout} of {T} tokens',
     'devices': _devices(mesh),
-    'global batch': f'{config.batch_size:,} sequences = {plan.accumulate} micro-batches x '
+    'global batch': f'{config.batch_size:,} {sequences} = {plan.accumulate} micro-batches x '
     f'{config.batch_size // plan.accumulate:,}',
     'attention': f'{plan.attention}, in {model.dtype}',
     'work': f'{steps:,} steps, {flops} FLOPs a token',
@@ -89,15 +93,21 @@ def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, st
   Args:
     result: as `result.write_result` returns it.
   """
-  rows = {
-    name: f'{value:.4f}' if isinstance(value, float) else value[:16]
-    for name, value in result['validation'].items()
-  }
+  rows = (
+    _scores(result)
+    if 'test' in result or 'majority' in result
+    else {
+      name: f'{value:.4f}' if isinstance(value, float) else value[:16]
+      for name, value in result['validation'].items()
+    }
+  )
+  if 'unigram_entropy' in result:
+    rows['unigram entropy'] = (
+      f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone would give'
+    )
   if 'bits_per_byte' in result['validation']:
     rows['bits per byte of'] = f'text {result["text"]}'
   rows |= {
-    'unigram entropy': f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone '
-    'would give',
     'validation set': f'{result["validation_rows"]:,} rows, sha256 '
     f'{result["validation_sha256"][:16]}',
     'trained': f'{result["step"]:,} steps, {result["tokens"]:,} tokens',
@@ -108,6 +118,18 @@ def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, st
     rows['go on'] = (
       f'the same command with more steps: --config.steps={2 * result["step"]} --allow_change=steps'
     )
+  return rows
+
+
+def _scores(result: dict) -> dict[str, str]:
+  """The scores of a labelled task, a row a split, that of the task first."""
+  metric, rows = result['metric'], {}
+  for split, majority in result['majority'].items():
+    found = result[split]
+    others = [f'{name} {value:.4f}' for name, value in found.items() if name != metric]
+    if metric in found:
+      others.insert(0, f'majority baseline {majority[metric]:.4f}')
+      rows[f'{split} {metric}'] = f'{found[metric]:.4f}  {", ".join(others)}'
   return rows
 
 

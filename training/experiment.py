@@ -1,6 +1,6 @@
 """From a config to everything a step needs: network, objectives, data. The one way there is."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
@@ -11,17 +11,22 @@ from configs.schema import check, grid
 from configs.schema.grid import Cell
 from data import pipeline
 from data.rows import documents
+from data.tasks import prepared as tasks
+from data.tasks.prepared import PreparedTask
 from data.tokens.tokenizer import Tokenizer
 from models.config import ModelConfig
 from models.masks import KINDS
 from models.network import Network, attention_in_use, example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import Objective, heads_of, make_objective, needs_mask_token
-from objectives.term import Setup, Vocabulary
+from objectives.term import Labels, Setup, Vocabulary
 from training import spikes
 from training.gradient import CellStep
 from training.optimizer import make_optimizer
-from training.step import jit_step, make_state, make_train_step
+from training.step import make_state, make_train_step
+
+# rows of a global batch -> those of them that belong to this process
+RowsOf = Callable[[int], Sequence[int]]
 
 
 class BuiltCell(NamedTuple):
@@ -46,7 +51,8 @@ class Experiment:
     cells: every cell that trains or is scored.
     main: the cell that the run is for.
     phases: (first step, T) of each stretch of steps with one sequence length.
-    prepared: the rows; None where there is no corpus, as for planning.
+    prepared: the rows, of a corpus or of a labelled task; None where there are none, as for
+      planning.
   """
 
   config: Any
@@ -55,7 +61,12 @@ class Experiment:
   cells: dict[Cell, BuiltCell]
   main: Cell
   phases: tuple[tuple[int, int], ...]
-  prepared: pipeline.Prepared | None = None
+  prepared: pipeline.Prepared | PreparedTask | None = None
+
+  @property
+  def labelled(self) -> bool:
+    """Whether the rows are those of a labelled task."""
+    return isinstance(self.prepared, PreparedTask)
 
   @property
   def objective(self) -> Objective:
@@ -74,6 +85,16 @@ class Experiment:
   def pairs(self) -> str | None:
     """How sentence pairs are wrong, if rows are sentence pairs."""
     return grid.wrong_pairs(self.config)
+
+  def describe_labels(self) -> dict:
+    """What labels.json says: what the outputs of a head of the run mean."""
+    config = self.config
+    return tasks.describe(
+      self.prepared,
+      config.data,
+      pooling=config.finetune.pooling,
+      objective=' '.join(grid.labelled(config)),
+    )
 
   def attention(self) -> str:
     """The implementation of attention that reads full rows on the mesh in context."""
@@ -110,9 +131,22 @@ class Experiment:
       tick=tick,
     )
 
-  def batches(self, T: int, **where):
-    """Training batches of T tokens by step; `where` says which rows belong to this process."""
+  def batches(self, T: int, *, rows_of: RowsOf | None = None, multiple: int = 1):
+    """Training batches of T tokens by step.
+
+    Args:
+      rows_of: rows of a global batch -> those that belong to this process; all by default.
+      multiple: the rows of a batch of labelled texts are a multiple of it.
+    """
     config = self.config
+    if self.labelled:
+      return self.prepared.batches(
+        'train',
+        batch_size=config.batch_size,
+        seed=config.seed,
+        multiple=multiple,
+        local_rows=rows_of,
+      )
     return pipeline.batches(
       self.prepared,
       split='train',
@@ -120,24 +154,39 @@ class Experiment:
       pairs=self.pairs,
       batch_size=config.batch_size,
       seed=config.seed,
-      **where,
+      local_rows=rows_of and rows_of(config.batch_size),
     )
 
-  def validation(self, batch_size: int, **where):
-    """The whole validation set, in order."""
+  def validation(
+    self,
+    batch_size: int,
+    *,
+    rows_of: RowsOf | None = None,
+    multiple: int = 1,
+    split: str = 'validation',
+  ):
+    """The whole validation set, or another split of a labelled task, in order."""
     config = self.config
+    if self.labelled:
+      return self.prepared.batches(
+        split, batch_size=batch_size, seed=0, multiple=multiple, local_rows=rows_of, shuffled=False
+      )
     return pipeline.batches(
       self.prepared,
-      split='validation',
+      split=split,
       sequence_length=config.data.sequence_length,
       pairs=self.pairs,
       batch_size=batch_size,
       seed=config.validation.seed,
-      **where,
+      local_rows=rows_of and rows_of(batch_size),
     )
 
 
-def build(config, vocabulary: Vocabulary, prepared: pipeline.Prepared | None = None) -> Experiment:
+def build(
+  config,
+  vocabulary: Vocabulary,
+  prepared: pipeline.Prepared | PreparedTask | None = None,
+) -> Experiment:
   """Network and objectives of a config, around a vocabulary.
 
   Args:
@@ -146,11 +195,14 @@ def build(config, vocabulary: Vocabulary, prepared: pipeline.Prepared | None = N
   """
   model = model_config(config)
   packed, heads = not grid.paired(config), trained_heads(config)
+  labels = labels_of(config, prepared) if config.data.task else None
 
   def objective_of(cell: Cell, masking: Masking) -> Objective:
-    prefix = KINDS[cell.mask].prefix
+    # of a labelled text all is prefix: no part of it is drawn
+    prefix = KINDS[cell.mask].prefix and labels is None
     return make_objective(
-      dict(cell.weights), Setup(vocabulary, masking, config.loss_chunk, prefix=prefix)
+      dict(cell.weights),
+      Setup(vocabulary, masking, config.loss_chunk, prefix=prefix, labels=labels),
     )
 
   def built(cell: Cell) -> BuiltCell:
@@ -192,8 +244,10 @@ def build_experiment(config, progress=pipeline.silent) -> Experiment:
 
 def prepare_data(
   config, progress=pipeline.silent, tokenise=documents.tokenise
-) -> pipeline.Prepared:
+) -> pipeline.Prepared | PreparedTask:
   """The rows that a config trains on; `tokenise` as in `pipeline.prepare`."""
+  if config.data.task:
+    return tasks.prepare(config.data, vocab_size=config.model.vocab_size, progress=progress)
   lengths = {T for _, T in grid.phases(config)} | {config.data.sequence_length}
   return pipeline.prepare(
     config.data,
@@ -213,6 +267,21 @@ def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
     mask_id=-1 if tokenizer.mask is None else tokenizer.mask,
     unknown_id=-1 if tokenizer.unknown is None else tokenizer.unknown,
     word_end_V=None if tokenizer.words.end_V is None else jnp.asarray(tokenizer.words.end_V),
+  )
+
+
+def labels_of(config, prepared: PreparedTask | None) -> Labels:
+  """What the objectives need to know of a labelled task; without its rows, as for planning."""
+  finetune = config.finetune
+  weight_C = None
+  if finetune.class_weights == 'balanced' and prepared is not None:
+    count_C = np.array([*prepared.task.counts('train').values()], np.float32)
+    weight_C = jnp.asarray(count_C.sum() / (len(count_C) * np.maximum(count_C, 1)), jnp.float32)
+  return Labels(
+    kind='class' if prepared is None else prepared.task.labels,
+    pooling=finetune.pooling,
+    smoothing=finetune.label_smoothing,
+    class_weight_C=weight_C,
   )
 
 
@@ -251,47 +320,6 @@ def make_run_state(config, network: Network, mesh):
     batch=example_batch(1, T, masking_of(config).predictions(T)),
   )
   return abstract, make, tx, schedule
-
-
-class BareStep(NamedTuple):
-  """What `train.py` would jit, with nothing read from a disk: for planning and timing.
-
-  Attributes:
-    abstract: the state at step 0 as ShapeDtypeStructs with shardings.
-    make: makes that state.
-    step: jitted and donating, (state, batch) -> (state, metrics).
-    batch: one global batch of random ordinary tokens, no padding, as numpy arrays.
-  """
-
-  abstract: Any
-  make: Callable[[], Any]
-  step: Callable
-  batch: dict[str, np.ndarray]
-
-
-def build_step(config, mesh) -> BareStep:
-  """The first stage of a config's run at its full sequence length, without its corpus.
-
-  Args:
-    config: checked by `configs.schema.check`; `accumulate` 0 counts as 1.
-    mesh: its devices need not be there (jax.experimental.topologies), unless something is made or
-      run.
-  """
-  B, T, V = config.batch_size, config.data.sequence_length, config.model.vocab_size
-  experiment = build(config, Vocabulary.any_of(V))
-  abstract, make, tx, schedule = make_run_state(config, experiment.network, mesh)
-  step = experiment.train_step(
-    grid.stages(config)[0], tx, schedule, accumulate=max(1, config.accumulate)
-  )
-  batch = dict(
-    token=np.random.default_rng(0).integers(0, V, (B, T), np.int32),
-    segment=np.ones((B, T), np.int32),
-    type=np.zeros((B, T), np.int32),
-    label=np.zeros(B, np.int32),
-    id=np.arange(B, dtype=np.int32),
-    epoch=np.zeros(B, np.int32),
-  )
-  return BareStep(abstract, make, jit_step(step, mesh), batch)
 
 
 def _validation_masking(config) -> Masking:

@@ -26,7 +26,7 @@ from models.config import ModelConfig
 from models.heads import HEADS
 from models.network import Network, make_network, make_params
 from objectives.mix import make_objective
-from objectives.term import Setup
+from objectives.term import Labels, Setup
 from training.gradient import CellStep
 from training.optimizer import make_optimizer
 from training.state import State
@@ -194,9 +194,11 @@ def summarise(
 
 def _device_data(batch: dict[str, np.ndarray], pooling: str, words: bool) -> dict[str, jax.Array]:
   """Puts all rows of a split on the device; adds `pool` (NxT) for a classifier of rows."""
-  data = dict(batch)
+  data = dict(batch, id=np.arange(len(batch['label'])))
   if not words:
-    data['pool'] = pool_shares(batch['segment'], pooling)
+    data['label'] = batch['label'][:, None]
+    data['pool'] = pool_shares(batch['segment'], pooling)[:, None]
+    data['example'] = data['id'][:, None]
   return {name: jnp.asarray(x) for name, x in data.items()}
 
 
@@ -244,7 +246,9 @@ def _train(
   steps = recipe.updates(examples)
   tx, schedule = make_optimizer(_optimizer(recipe, steps), steps)
   name = {'sequence': 'classify', 'tokens': 'tag'}[head]
-  objective = make_objective({name: 1.0}, Setup(None, None, 0))
+  objective = make_objective(
+    {name: 1.0}, Setup(None, None, 0, labels=Labels(pooling=recipe.pooling))
+  )
   whole_batch = grid.BatchShare(grid.Cell(recipe.mask, ((name, 1.0),)), first=0, share=1, period=1)
   cell = CellStep(whole_batch, network.apply, objective)
   trunk = {part: jax.tree.map(np.asarray, params[part]) for part in params if part not in HEADS}
@@ -299,7 +303,8 @@ def _predict(
   count = len(data['label'])
 
   def predict(params, batch):
-    return network.apply(params, batch)[head].argmax(axis=-1).astype(jnp.int32)
+    best = network.apply(params, batch)[head].argmax(axis=-1).astype(jnp.int32)
+    return best if head == 'tokens' else best[:, 0]
 
   predict_all = jax.jit(jax.vmap(predict, in_axes=(0, None)))
   found = []

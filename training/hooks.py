@@ -13,6 +13,7 @@ from parallel import sharding
 from runtime import distributed, faults, flaky
 from training import metrics, result
 from training.certificate import RunDigest
+from training.examine import Examine
 from training.saver import Saver
 from training.session import Session
 from training.start import Started
@@ -41,9 +42,11 @@ class Validate:
   """Scores the whole validation set under every cell that is asked for."""
 
   def __init__(self, session: Session):
-    self._session = session
+    self._session, self._examine = session, Examine(session)
     config, cells = session.config, session.experiment.cells
     wanted = dict.fromkeys((session.experiment.main, *grid.extra_cells(config)))
+    if session.experiment.labelled:
+      wanted = {}
     self._evaluators = {
       cell: make_evaluator(
         cells[cell].apply,
@@ -68,6 +71,9 @@ class Validate:
     faults.mark(session.directory, 'eval')
     with session.clock.set_aside():
       row = {}
+      if session.experiment.labelled:
+        found = self._examine.scores('validation', state)
+        row = {f'val/{name}': value for name, value in found.items()}
       for cell, evaluate in self._evaluators.items():
         main = cell == session.experiment.main
         what = '' if main else f', {cell}'
@@ -85,8 +91,9 @@ class Validate:
     """The validation set, until a stop is requested."""
     session = self._session
     size = sharding.round_up(session.config.validation.batch_size, session.mesh)
-    local_rows = sharding.rows_here(session.mesh, size)
-    batches = session.experiment.validation(size, local_rows=local_rows)
+    batches = session.experiment.validation(
+      size, rows_of=lambda rows: sharding.rows_here(session.mesh, rows)
+    )
     of = len(batches)
     for index in range(of):
       compiling = index == 0
@@ -226,8 +233,8 @@ class Log:
       tokens / seconds,
     )
 
-  def result(self, row: dict) -> dict:
-    """The last row, curves.png and result.json."""
+  def result(self, row: dict, more: dict) -> dict:
+    """The last row, curves.png and result.json, with `more` in it."""
     session = self._session
     session.watchdog.now('writing the result', patient=True)
     self._log.write(row | self._common())
@@ -239,6 +246,7 @@ class Log:
         row,
         self.digest,
         time.monotonic() - session.console.started,
+        more,
       )
     )
     faults.mark(session.directory, 'done')

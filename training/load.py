@@ -1,6 +1,7 @@
 """Loads a model from a Hugging Face directory, a run's workdir, or weights that were imported."""
 
 from pathlib import Path
+from typing import NamedTuple
 import warnings
 
 from etils import epath
@@ -64,6 +65,42 @@ def load(directory: Path, *, step: int | None = None, mask: str | None = None) -
   return _load_workdir(directory, step, mask)
 
 
+class Described(NamedTuple):
+  """A Hugging Face directory, its weights not yet read.
+
+  Attributes:
+    theirs: its config.json.
+    tensors: by their names, without what begins the names of the trunk.
+    notes: what its user should know.
+  """
+
+  theirs: dict
+  family: families.Family
+  config: ModelConfig
+  heads: tuple[str, ...]
+  tensors: dict[str, files.Tensor]
+  notes: tuple[str, ...]
+
+
+def describe_huggingface(directory: Path) -> Described:
+  """What a Hugging Face directory holds; no weights are read.
+
+  Raises:
+    WeightsError: as `load_huggingface`.
+  """
+  theirs = files.read_json(directory / 'config.json')
+  family, fields = families.read(theirs, str(directory / 'config.json'))
+  opened = files.open_tensors(storage.local(directory), theirs.get('transformers_weights'))
+  plain = huggingface.plain_names(family, opened, str(directory))
+  tensors, tie, notes = ties.resolve(family, plain, fields['tie_embeddings'])
+  classes = theirs.get('architectures')
+  architecture = str(classes[0]) if isinstance(classes, list) and classes else ''
+  heads = huggingface.heads_in(family, tensors, architecture)
+  fields |= huggingface.classes_in(family, tensors, heads) | dict(tie_embeddings=tie)
+  config = ModelConfig(**base.get_config().model.to_dict() | fields)
+  return Described(theirs, family, config, heads, tensors, tuple(notes))
+
+
 def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
   """Loads a Hugging Face directory: config.json, safetensors, and tokenizer.json or vocab.txt.
 
@@ -73,22 +110,16 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
   Raises:
     WeightsError: the directory is damaged or unsafe, or this network cannot compute the model.
   """
-  theirs = files.read_json(directory / 'config.json')
-  family, fields = families.read(theirs, str(directory / 'config.json'))
-  opened = files.open_tensors(storage.local(directory), theirs.get('transformers_weights'))
-  plain = huggingface.plain_names(family, opened, str(directory))
-  tensors, tie, notes = ties.resolve(family, plain, fields['tie_embeddings'])
-  for note in notes:
+  described = describe_huggingface(directory)
+  family, config, heads = described.family, described.config, described.heads
+  for note in described.notes:
     warnings.warn(f'{directory}: {note}', stacklevel=2)
-  classes = theirs.get('architectures')
-  architecture = str(classes[0]) if isinstance(classes, list) and classes else ''
-  heads = huggingface.heads_in(family, tensors, architecture)
-  fields |= huggingface.classes_in(family, tensors, heads) | dict(tie_embeddings=tie)
-  config = ModelConfig(**base.get_config().model.to_dict() | fields)
   mask = mask or family.mask
   network = make_network(config, mask=mask, packed=False, heads=heads)
-  flat = huggingface.import_parameters(family, parameter_shapes(network), tensors, str(directory))
-  tokenizer = _tokenizer(directory, config, theirs)
+  flat = huggingface.import_parameters(
+    family, parameter_shapes(network), described.tensors, str(directory)
+  )
+  tokenizer = _tokenizer(directory, config, described.theirs)
   adds_special_tokens = tokenizer is not None and tokenizer.adds_special_tokens
   return Model(
     config,
@@ -99,7 +130,7 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
     tokenizer,
     add_bos=family.mask == 'bidirectional' or adds_special_tokens,
     source=str(directory),
-    ends=generation.read(directory, theirs) if family.mask == 'causal' else None,
+    ends=generation.read(directory, described.theirs) if family.mask == 'causal' else None,
   )
 
 

@@ -7,6 +7,7 @@ import jax
 
 from configs.schema import check, grid, meshes
 from data.report import format_report
+from data.tasks import prepared as tasks
 from evaluation import mask_check
 from parallel import sharding
 from runtime import distributed, faults, lock, software, storage, workdir
@@ -15,6 +16,7 @@ from runtime.errors import Preempted
 from runtime.signals import Stop
 from runtime.watchdog import Watchdog
 from training import out_of_memory
+from training.examine import Examine
 from training.experiment import Experiment, build_experiment
 from training.hooks import Log, Pending, Save, Validate
 from training.prefetch import Prefetcher
@@ -60,7 +62,8 @@ def train(
     faults.mark(directory, 'data')
     experiment = distributed.first_then_others(lambda: build_experiment(config, console.stage))
     mesh = sharding.make_mesh(config.mesh)
-    console.say(format_report(experiment.prepared.report))
+    formatted = tasks.format_report if experiment.labelled else format_report
+    console.say(formatted(experiment.prepared.report))
     faults.mark(directory, 'proof')
     _prove_masks(experiment, console)
     distributed.from_first(
@@ -81,8 +84,9 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
   """
   config, console, consensus = session.config, session.console, session.consensus
   validate, save, log = Validate(session), Save(session, started), Log(session, started)
+  examine = Examine(session)
   programs = _Programs(session, started)
-  batches = Prefetcher(session.experiment, session.mesh)
+  batches = Prefetcher(session.experiment, session.mesh, started.plan.accumulate)
   state, pending = started.state, None
   console.begin(started.first, config.steps, started.predict)
   try:
@@ -106,12 +110,12 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
         )
       if last:
         save.finish(step, state, log.digest)
-        return log.result(row)
+        return log.result(row, examine(state) if session.experiment.labelled else {})
       _provoke_faults(session, step, save)
       session.watchdog.now(f'reading the batch of step {step:,}')
       faults.maybe_sleep(step)
       batch, batch_hash = batches[step]
-      train_step, new = programs.at(step)
+      train_step, new = programs.at(step, len(batch['token']))
       session.watchdog.now('compiling' if new else f'waiting for step {step - 1:,}', patient=new)
       if new:
         console.status('compiling the training step')
@@ -140,14 +144,20 @@ class _Programs:
     self._session, self._started = session, started
     self._stages = grid.stages(session.config)
     self._compiled: dict[Any, Any] = {}
+    self._seen: set[Any] = set()
 
-  def at(self, step: int):
-    """(the training step of the stage that a step belongs to, whether it is yet to be compiled)."""
+  def at(self, step: int, rows: int):
+    """(the training step of the stage that a step belongs to, whether it is yet to be compiled).
+
+    Args:
+      rows: of the batch on this process; each number of rows is a program.
+    """
     experiment, started = self._session.experiment, self._started
     stage = grid.stage_at(self._stages, step)
     key = stage.shares, experiment.length_at(step)
-    new = key not in self._compiled
-    if new:
+    new = (*key, rows) not in self._seen
+    self._seen.add((*key, rows))
+    if key not in self._compiled:
       train_step = experiment.train_step(
         stage,
         started.tx,
@@ -175,6 +185,8 @@ def _note(experiment: Experiment, directory: epath.Path, mesh, console: Console)
     software.note_software(directory, machine, dict(mesh.shape), console.say)
     storage.write(directory / 'tokenizer.json', prepared.tokenizer.plain_json())
     storage.write_json(directory / 'data_report.json', prepared.report)
+    if experiment.labelled:
+      storage.write_json(directory / 'labels.json', experiment.describe_labels())
 
   distributed.from_first(note)
 

@@ -108,7 +108,8 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
   Raises:
     ValueError: on the first call, for an unknown `config.schedule`.
   """
-  peak, warmup, final = config.learning_rate, config.warmup_steps, config.final_share
+  peak, final = config.learning_rate, config.final_share
+  warmup = config.warmup_steps or round(config.warmup_share * steps)
   end = steps - 1 if final else steps
 
   def schedule(step):

@@ -1,6 +1,7 @@
 """Prefetching of batches: the next one is read while the device computes."""
 
 from concurrent.futures import ThreadPoolExecutor
+import functools
 
 import numpy as np
 
@@ -16,12 +17,14 @@ class Prefetcher:
   hashes of all processes add up to the hash of the global batch.
   """
 
-  def __init__(self, experiment: Experiment, mesh):
+  def __init__(self, experiment: Experiment, mesh, accumulate: int):
     self._length_at, self._steps = experiment.length_at, experiment.config.steps
-    local_rows = sharding.rows_here(mesh, experiment.config.batch_size)
-    counted = sharding.rows_counted(mesh, experiment.config.batch_size)
-    self._batches = {T: experiment.batches(T, local_rows=local_rows) for _, T in experiment.phases}
-    self._is_counted, self._counted_rows = np.isin(local_rows, counted), counted
+    self._mesh = mesh
+    rows_of = functools.partial(sharding.rows_here, mesh)
+    multiple = accumulate * sharding.row_parts(mesh)
+    self._batches = {
+      T: experiment.batches(T, rows_of=rows_of, multiple=multiple) for _, T in experiment.phases
+    }
     self._pool = ThreadPoolExecutor(1)
     self._next: tuple[int, object] | None = None
 
@@ -36,8 +39,20 @@ class Prefetcher:
 
   def _read(self, step: int):
     batch = self._batches[self._length_at(step)][step]
-    counted = {name: x_Bx[self._is_counted] for name, x_Bx in batch.items()}
-    return batch, metrics.batch_hash(counted, local_rows=self._counted_rows)
+    counted, numbers = self._counted(batch)
+    return batch, metrics.batch_hash(counted, local_rows=numbers)
+
+  def _counted(self, batch: dict[str, np.ndarray]) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(the rows that this process answers for, their numbers in the global batch).
+
+    Rows without a text are left out: how many there are depends on the devices.
+    """
+    parts = sharding.row_parts(self._mesh)
+    here = len(sharding.rows_here(self._mesh, parts))
+    B = len(batch['id']) * parts // here
+    local = sharding.rows_here(self._mesh, B)
+    counts = np.isin(local, sharding.rows_counted(self._mesh, B)) & (batch['id'] >= 0)
+    return {name: x_Bx[counts] for name, x_Bx in batch.items()}, local[counts]
 
   def close(self):
     """Stops the thread, without waiting for it."""

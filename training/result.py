@@ -15,7 +15,12 @@ from training.experiment import Experiment
 
 
 def write_result(
-  directory: epath.Path, experiment: Experiment, row: dict, trail: RunDigest, seconds: float
+  directory: epath.Path,
+  experiment: Experiment,
+  row: dict,
+  trail: RunDigest,
+  seconds: float,
+  more: dict,
 ) -> dict:
   """Writes certificate.json, curves.png and result.json; returns the content of result.json.
 
@@ -23,6 +28,7 @@ def write_result(
     row: the metrics of the last step, with its validation.
     trail: what the whole run has read and spent.
     seconds: since the run, or its resumption, started.
+    more: of a labelled task, as `training.examine.Examine` returns it.
   """
   config, report = experiment.config, experiment.prepared.report
   validation = {name[4:]: value for name, value in row.items() if name.startswith('val/')}
@@ -32,18 +38,32 @@ def write_result(
     tokens=trail.tokens,
     certificate=certificate.write(directory, config, trail, validation, validation_sha256),
     validation=validation,
-    text=described_text(report['normalised'], report['validation']['lost_bytes']),
-    unigram_entropy=report['unigram_entropy'],
+    **_of_text(experiment),
     validation_sha256=validation_sha256,
     config_hash=experiment.config_hash,
     validation_rows=experiment.validation(1).rows,
     seconds=seconds,
   )
+  result |= more
   curves.draw(
-    directory, metrics.read(directory), title=config.name, unigram_entropy=report['unigram_entropy']
+    directory,
+    metrics.read(directory),
+    title=config.name,
+    unigram_entropy=report.get('unigram_entropy'),
   )
   storage.write_json(directory / 'result.json', result)
   return result
+
+
+def _of_text(experiment: Experiment) -> dict:
+  """What is known of the text of a corpus; nothing of labelled texts."""
+  report = experiment.prepared.report
+  if experiment.labelled:
+    return {}
+  return dict(
+    text=described_text(report['normalised'], report['validation']['lost_bytes']),
+    unigram_entropy=report['unigram_entropy'],
+  )
 
 
 def explain_nan(

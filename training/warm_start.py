@@ -4,16 +4,19 @@ LLM2Vec turns a decoder into an encoder this way (BehnamGhader et al. 2024); it 
 a generator.
 """
 
+from typing import Any
+
 from etils import epath
 import jax
 from safetensors import numpy as safetensors
 
 from data.tokens import pretrained
+from data.tokens.vocabulary_files import NAMES
 from models.network import by_path, from_paths, make_network
-from runtime import records, storage, workdir
+from runtime import json_file, records, storage, workdir
 from runtime.errors import StateError
 from training.experiment import Experiment, model_config, trained_heads
-from training.load import load_params
+from training.load import load_huggingface, load_params
 
 _SHOWN = 6  # parameters that an error names
 
@@ -24,7 +27,8 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   Embeddings and trunk must all be in `source`; a head that it lacks keeps its initial parameters.
 
   Args:
-    source: workdir of a run, or of weights that tools.convert imported.
+    source: workdir of a run, or of weights that tools.convert imported, or a Hugging Face
+      directory.
     params: initial parameters; their shardings are kept.
     say: called with a summary of what was taken, re-initialised and left out.
 
@@ -34,20 +38,9 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   workdir.check_init_from(source)
   folder = epath.Path(storage.resolve_path(source, 'config.init_from'))
   _same_tokenizer(folder, experiment)
-  config = workdir.read_config(source)
-  if (folder / 'model.safetensors').exists():
-    theirs, origin = safetensors.load((folder / 'model.safetensors').read_bytes()), str(folder)
-  else:
-    network = make_network(
-      model_config(config),
-      mask=config.mask,
-      packed=False,
-      heads=trained_heads(config),
-    )
-    config.mesh.update(**experiment.config.mesh.to_dict())
-    found, step = load_params(config, network, source, mesh, step=None)
-    theirs, origin = by_path(found), f'{folder} at step {step:,}'
+  theirs, origin = _parameters(folder, experiment, mesh)
   ours = by_path(params)
+  theirs, renewed = _with_a_fitting_head(theirs, ours, folder, experiment)
   differ = [
     f'{path} is {tuple(theirs[path].shape)} there and {tuple(ours[path].shape)} here'
     for path in sorted(ours.keys() & theirs.keys())
@@ -65,17 +58,70 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   kept = {
     path: jax.device_put(theirs[path], ours[path].sharding) for path in ours if path in theirs
   }
-  new = sorted({path.partition('/')[0] for path in ours.keys() - theirs.keys()})
-  unused = sorted({path.partition('/')[0] for path in theirs.keys() - ours.keys()})
-  before = '+'.join((config.mask, *sorted(config.objectives)))
+  new = sorted({path.partition('/')[0] for path in ours.keys() - theirs.keys()} | renewed)
+  unused = sorted({path.partition('/')[0] for path in theirs.keys() - ours.keys()} - renewed)
   say(
-    f'begins with {origin} ({before}), now {experiment.main}: {len(kept)} of {len(ours)} '
+    f'begins with {origin}, now {experiment.main}: {len(kept)} of {len(ours)} '
     'parameters kept'
     + (f'; re-initialised: {", ".join(new)}' if new else '')
     + (f'; left behind: {", ".join(unused)}' if unused else '')
     + '; the optimiser begins anew'
   )
   return from_paths(ours | kept)
+
+
+def _parameters(folder: epath.Path, experiment: Experiment, mesh) -> tuple[dict[str, Any], str]:
+  """({path: array}, where they are from) of a folder with a model."""
+  if 'model_type' in (json_file.peek(folder / 'config.json') or {}):
+    model = load_huggingface(folder)
+    return by_path(model.params), f'{folder} ({model.mask})'
+  config = workdir.read_config(folder)
+  before = '+'.join((config.mask, *sorted(config.objectives)))
+  if (folder / 'model.safetensors').exists():
+    theirs = safetensors.load((folder / 'model.safetensors').read_bytes())
+    return theirs, f'{folder} ({before})'
+  network = make_network(
+    model_config(config), mask=config.mask, packed=False, heads=trained_heads(config)
+  )
+  config.mesh.update(**experiment.config.mesh.to_dict())
+  found, step = load_params(config, network, folder, mesh, step=None)
+  return by_path(found), f'{folder} at step {step:,} ({before})'
+
+
+# Where a classifier of texts finds a pooler that was trained before, as BERT's was with NSP.
+_POOLERS = ('nsp/pooler/', 'pool/dense/')
+_CLASSIFIERS = ('sequence/classifier/', 'tokens/classifier/')
+
+
+def _with_a_fitting_head(
+  theirs: dict[str, Any], ours: dict[str, Any], folder: epath.Path, experiment: Experiment
+) -> tuple[dict[str, Any], set[str]]:
+  """(parameters with what a head for labels can take from them, heads of which a part is new).
+
+  The pooler of a model that was trained with sentence pairs is that of the classifier, as in
+  transformers. A classifier of other labels is left behind.
+  """
+  theirs = dict(theirs)
+  for path in [path for path in ours if path.startswith('sequence/pooler/')]:
+    for before in _POOLERS:
+      other = before + path.removeprefix('sequence/pooler/')
+      if path not in theirs and other in theirs:
+        theirs[path] = theirs.pop(other)
+  renewed = set()
+  if experiment.labelled and not _same_labels(folder, experiment):
+    for path in [path for path in theirs if path.startswith(_CLASSIFIERS)]:
+      del theirs[path]
+      renewed.add(path.partition('/')[0])
+  return theirs, renewed & {path.partition('/')[0] for path in ours}
+
+
+def _same_labels(folder: epath.Path, experiment: Experiment) -> bool:
+  """Whether a folder's classifier was trained on labels of the same names."""
+  if not (folder / 'labels.json').exists():
+    return False
+  known = records.read_labels(folder / 'labels.json')
+  task = experiment.prepared.task
+  return known['classes'] == list(task.classes) and known['labels'] == task.labels
 
 
 def _common(path: str) -> bool:
@@ -85,12 +131,12 @@ def _common(path: str) -> bool:
 
 def _same_tokenizer(folder: epath.Path, experiment: Experiment):
   """Raises StateError unless `folder` was trained with this run's tokenizer."""
+  found = [name for name in NAMES if (folder / name).exists()]
   if (folder / 'data.json').exists():
     theirs = records.read_fingerprint(folder / 'data.json')['tokenizer']
-  elif (folder / 'tokenizer.json').exists():
-    theirs = pretrained.load(
-      folder / 'tokenizer.json', lowercase=experiment.config.data.lowercase
-    ).sha256
+  elif found:
+    lowercase = experiment.config.data.lowercase
+    theirs = pretrained.load(folder / found[0], lowercase=lowercase).sha256
   else:
     raise StateError(
       f'config.init_from={folder} has no tokenizer.json: what its embeddings stand '

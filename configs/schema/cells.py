@@ -7,6 +7,7 @@ from configs.schema.grid import (
   Cell,
   answers_seen,
   extra_cells,
+  labelled,
   main_cell,
   period,
   trained,
@@ -41,6 +42,7 @@ def _problems(config, every: tuple[Cell, ...]) -> Iterator[str]:
       f'config.objectives: {main_cell(config)} is also in config.schedule or '
       'config.validation.extra_cells, where each objective counts 1: give them weight 1 here, too.'
     )
+  yield from _problems_of_task(config, every)
   yield from _problems_of_rows(config, every)
   yield from _problems_of_heads(config)
   if config.batch_size % period(config):
@@ -75,10 +77,41 @@ def _problems_of_cell(cell: Cell, negative_control: bool) -> Iterator[str]:
       )
 
 
+def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
+  read, task = labelled(config), config.data.task
+  if read and not task:
+    yield (
+      f'config.objectives: {" and ".join(read)} read labelled texts: name them, as in '
+      '--config.data.task=csv:PATH.'
+    )
+  if task and not read:
+    known = [name for name, fact in names.objectives().items() if fact.ROWS == 'labelled']
+    yield (
+      f'config.data.task={task!r} has labels that no objective reads: use one of '
+      f'{", ".join(known)}, as configs/finetune/ do.'
+    )
+  if len(read) > 1:
+    yield f'config.objectives: {" and ".join(read)} read different labels: name one of them.'
+  if config.mask == 'same' and not (task and config.init_from):
+    yield "config.mask='same' is the mask of config.init_from, in fine-tuning: name it, or a mask."
+  if read and len(every) > 1:
+    yield 'config.schedule and config.validation.extra_cells: a labelled task has one cell.'
+  if read and (config.data.short_length or config.mlm.fixed_maskings):
+    yield (
+      'config.data.short_length and config.mlm.fixed_maskings are for a corpus: with '
+      'config.data.task both are 0.'
+    )
+
+
 def _problems_of_rows(config, every: tuple[Cell, ...]) -> Iterator[str]:
   facts = names.objectives()
   wrong = {name: facts[name].WRONG_PAIRS for cell in every for name in cell.names}
   paired = sorted(name for name, kind in wrong.items() if kind)
+  if paired and config.data.task:
+    yield (
+      f'config.objectives: {" and ".join(paired)} draw sentence pairs from a corpus, and '
+      'config.data.task has none.'
+    )
   if len({bool({*paired} & {*cell.names}) for cell in every}) > 1:
     yield (
       f'config.schedule={config.schedule!r}: {" and ".join(paired)} need rows that are sentence '

@@ -167,11 +167,11 @@ def _meant(name: str) -> str:
 
 def _objective_names(named: list[str]):
   """Checks that there is an objective, and that train.py can train each of them."""
-  known = ', '.join(names.pretraining())
+  facts, known = names.trainable(), ', '.join(names.pretraining())
   _require(bool(named), 'objectives', {}, f'name at least one of {known}')
   for name in named:
-    if name not in names.pretraining():
-      close = difflib.get_close_matches(name, names.pretraining(), 1, 0.3)
+    if name not in facts:
+      close = difflib.get_close_matches(name, facts, 1, 0.3)
       hint = f' Did you mean {close[0]}?' if close else ''
       raise ConfigError(f'config.objectives: {name!r} is none of {known}.{hint}')
 
@@ -285,6 +285,12 @@ def _schedules(config):
     'budget_amount',
     config.budget_amount,
     f"how much of budget={config.budget!r} is spent; 0 with 'steps'",
+  )
+  _require(
+    not (optimizer.warmup_share and optimizer.warmup_steps),
+    'optimizer.warmup_share',
+    optimizer.warmup_share,
+    f'0, or warmup_steps=0 in place of {optimizer.warmup_steps}',
   )
   _require(
     optimizer.warmup_steps < config.steps,

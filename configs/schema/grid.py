@@ -136,6 +136,13 @@ def wrong_pairs(config) -> str | None:
   return next(iter(sorted(kinds - {None})), None)
 
 
+def labelled(config) -> list[str]:
+  """The objectives of a config that read the labels of a task."""
+  facts = names.objectives()
+  every = {name for cell in wanted(config) for name in cell.names}
+  return sorted(name for name in every if facts[name].ROWS == 'labelled')
+
+
 def phases(config) -> tuple[tuple[int, int], ...]:
   """(first step, T) of each phase: BERT trains at a short length before the full one."""
   switch = round(config.data.short_share * config.steps) if config.data.short_length else 0

@@ -17,6 +17,7 @@ class Facts(NamedTuple):
 
   HEADS: tuple[str, ...]
   ROWS: str
+  TASKS: tuple[str, ...] = ()
   WRONG_PAIRS: str | None = None
   BLIND: tuple[str, ...] = ()
   ANSWERS_SEEN: tuple[str, ...] = ()
@@ -36,13 +37,19 @@ def objectives() -> dict[str, Facts]:
   return found
 
 
-# Rows that train.py can read; other objectives are for fine-tuning.
+# Rows that a corpus is made into.
 _PRETRAINING_ROWS = ('packed', 'sentence_pairs')
 
 
 def pretraining() -> dict[str, Facts]:
-  """The objectives that `config.objectives` may name."""
+  """The objectives that read a corpus."""
   return {name: fact for name, fact in objectives().items() if fact.ROWS in _PRETRAINING_ROWS}
+
+
+def trainable() -> dict[str, Facts]:
+  """The objectives that `config.objectives` may name: these, and those that read labelled texts."""
+  rows = (*_PRETRAINING_ROWS, 'labelled')
+  return {name: fact for name, fact in objectives().items() if fact.ROWS in rows}
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from configs.schema import names
 
 CHOICES = {
   'platform': ('auto', 'cpu', 'gpu', 'tpu'),
-  'mask': names.masks(),
+  'mask': (*names.masks(), 'same'),
   'budget': ('steps', 'tokens', 'flops', 'predictions'),
   'data.split': ('hash', 'tail'),
   'mlm.unit': ('token', 'word', 'span'),
@@ -21,6 +21,9 @@ CHOICES = {
   'model.dtype': ('float32', 'bfloat16'),
   'model.last_layer': ('whole', 'read'),
   'model.remat': ('none', 'dots', 'full'),
+  'data.labels': ('auto', 'class', 'several', 'number'),
+  'finetune.pooling': ('auto', 'first', 'last', 'mean'),
+  'finetune.class_weights': ('equal', 'balanced'),
   'optimizer.name': ('adamw', 'muon'),
   'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
 }
@@ -45,6 +48,7 @@ RANGES = {
   'data.short_pair_share': (0, 1),
   'data.validation_share': (1e-6, 0.5),
   'data.max_unknown_share': (0, 1),
+  'finetune.label_smoothing': (0, 0.999),
   'model.vocab_size': (8, None),
   'model.layers': (1, None),
   'model.width': (1, None),
@@ -68,6 +72,7 @@ RANGES = {
   'optimizer.muon_beta': (0, 0.9999999),
   'optimizer.learning_rate': (0, None),
   'optimizer.warmup_steps': (0, None),
+  'optimizer.warmup_share': (0, 0.999),
   'optimizer.decay_share': (0, 1),
   'optimizer.final_share': (0, 1),
   'optimizer.beta1': (0, 0.9999999),

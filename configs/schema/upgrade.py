@@ -28,6 +28,12 @@ ADDED = {
     margin=5.0,
     dimensions='',
   ),
+  'data.task': '',
+  'data.task_files': '',
+  'data.columns': '',
+  'data.labels': 'auto',
+  'finetune': dict(pooling='auto', label_smoothing=0.0, class_weights='equal'),
+  'optimizer.warmup_share': 0.0,
 }
 
 

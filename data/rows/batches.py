@@ -24,6 +24,26 @@ def in_batches(rows: int, size: int) -> Iterator[tuple[np.ndarray, int]]:
     yield np.minimum(index_B, rows - 1), min(size, rows - start)
 
 
+class Order:
+  """Which of N things stand at positions of a run: an endless sequence of epochs, or one in order.
+
+  Each epoch is shuffled in an order of its own.
+  """
+
+  def __init__(self, count: int, *, shuffled: bool, seed: int):
+    order = grain.MapDataset.range(count)
+    self._order = order.seed(seed).shuffle().repeat() if shuffled else order
+    self._shuffled, self._count = shuffled, count
+
+  def ids(self, position: np.ndarray) -> np.ndarray:
+    """Their numbers (int32); -1 behind the end of things in order."""
+    ids = np.full(len(position), -1, np.int32)
+    for index, each in enumerate(position.tolist()):
+      if self._shuffled or each < self._count:
+        ids[index] = self._order[each]
+    return ids
+
+
 class Batches:
   """`batches[step]` is the global batch of that step, or the part of it that this process reads.
 
@@ -57,8 +77,7 @@ class Batches:
     self._batch_size = batch_size
     self._local_rows = np.arange(batch_size) if local_rows is None else np.asarray(local_rows)
     self.rows = len(source)
-    order = grain.MapDataset.range(self.rows)
-    self._order = order.seed(seed).shuffle().repeat() if shuffled else order
+    self._order = Order(self.rows, shuffled=shuffled, seed=seed)
     self._shuffled = shuffled
 
   def __len__(self) -> int:
@@ -67,7 +86,7 @@ class Batches:
 
   def ids(self, step: int) -> np.ndarray:
     """Row ids of the whole global batch (int32), without reading the rows."""
-    return self._ids(step * self._batch_size + np.arange(self._batch_size))
+    return self._order.ids(step * self._batch_size + np.arange(self._batch_size))
 
   def __getitem__(self, step: int) -> dict[str, np.ndarray]:
     """The batch of a step, as data/pipeline.py describes it.
@@ -80,7 +99,7 @@ class Batches:
       raise IndexError(f'step {step} of {len(self)}')
     # What is drawn for a row depends on its position in the run, not on which process reads it.
     position = step * self._batch_size + self._local_rows
-    ids = self._ids(position)
+    ids = self._order.ids(position)
     epoch = (position // self.rows).astype(np.int32)
     batch = self._source.read(ids, position) | dict(epoch=epoch)
     largest = int(batch['token'].max())
@@ -90,11 +109,3 @@ class Batches:
         'cached rows are damaged; delete the cache and run again'
       )
     return batch
-
-  def _ids(self, position: np.ndarray) -> np.ndarray:
-    """Row ids at positions of the run; -1 behind the end of rows in order."""
-    ids = np.full(len(position), -1, np.int32)
-    for index, each in enumerate(position.tolist()):
-      if self._shuffled or each < self.rows:
-        ids[index] = self._order[each]
-    return ids

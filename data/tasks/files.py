@@ -12,13 +12,14 @@ class Example(NamedTuple):
   """One labelled text, pair of texts, or sentence of labelled words.
 
   Attributes:
-    texts: one text, two, or for chunking the words.
-    label: index of a class; for chunking a tuple of them, one a word.
+    texts: one text, two, or the words of a sentence.
+    label: index of a class; a tuple of them, one a word or where a text may have several; a number
+      where the task is one of degree; None where it is not known.
     score: SICK's relatedness, 1 to 5.
   """
 
   texts: tuple[str, ...]
-  label: int | tuple[int, ...]
+  label: int | float | tuple[int, ...] | None
   score: float | None = None
 
 

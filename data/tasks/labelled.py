@@ -11,6 +11,7 @@ Datasets. Where a task has no validation file, every tenth training example is s
 never trained on.
 """
 
+from collections import Counter
 import dataclasses
 import importlib
 from pathlib import Path
@@ -33,14 +34,18 @@ class Task:
 
   Attributes:
     kind: 'text', 'pair' or 'words'.
-    classes: names of the labels, by index.
-    splits: 'train' and 'validation', and 'test' where its labels are public.
+    classes: names of the labels, by index; none where they are numbers.
+    splits: 'train' and 'validation', and 'test' where there is one.
+    labels: 'class': an example, or a word, has one; 'several': any number; 'number': a degree.
+    notes: what people should know of how it was read.
   """
 
   name: str
   kind: str
   classes: tuple[str, ...]
   splits: dict[str, list[Example]]
+  labels: str = 'class'
+  notes: tuple[str, ...] = ()
 
   def limited(self, limit: int, seed: int = 0) -> 'Task':
     """The same task with at most `limit` examples a split, drawn once by the seed; 0 = all."""
@@ -48,6 +53,14 @@ class Task:
       return self
     splits = {split: _draw(examples, limit, seed) for split, examples in self.splits.items()}
     return dataclasses.replace(self, splits=splits)
+
+  def counts(self, split: str) -> dict[str, int]:
+    """How many examples of a split, or of their words, have each class: {class: count}."""
+    found: Counter = Counter()
+    for example in self.splits[split]:
+      label = example.label
+      found.update(label if isinstance(label, tuple) else [] if label is None else [label])
+    return {name: found[index] for index, name in enumerate(self.classes)}
 
 
 def _draw(examples: list[Example], limit: int, seed: int) -> list[Example]:

@@ -17,15 +17,32 @@ NOT_SCORED = -1
 _ROUND = 16  # lengths are rounded up to this, so that splits of a task share programs
 
 
+class Framed(NamedTuple):
+  """Examples of a split as token ids in their frame, in their order.
+
+  Attributes:
+    parts: of each example its one or two texts (ids), without the frame.
+    cut: examples that lost tokens to `max_length`.
+    word_start: for words: where the first token of each word of each example is, counted from its
+      bos; 0 where it has none, or was cut off.
+  """
+
+  parts: list[list[np.ndarray]]
+  cut: int
+  word_start: list[np.ndarray] | None
+
+  def lengths(self) -> np.ndarray:
+    """Tokens of each example, with its frame."""
+    return np.array([_tokens(part) + 1 + len(part) for part in self.parts], np.int64)
+
+
 class Encoded(NamedTuple):
-  """Examples of a split, in their order.
+  """Examples of a split, a row each.
 
   Attributes:
     batch: token, segment and type (NxT), and label: N, or for words NxT, which is the word's label
       at its first token and NOT_SCORED elsewhere.
-    cut: rows that lost tokens to `max_length`.
-    word_start: for words: where the first token of each word of each row is; 0 where it has none,
-      or was cut off.
+    cut, word_start: as in Framed.
   """
 
   batch: dict[str, np.ndarray]
@@ -33,8 +50,8 @@ class Encoded(NamedTuple):
   word_start: list[np.ndarray] | None
 
 
-def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_length: int) -> Encoded:
-  """Rows as long as the longest example, and at most `max_length`.
+def frame(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_length: int) -> Framed:
+  """Token ids of examples, at most `max_length` each: bos A eos [B eos].
 
   Of a pair, the longer text loses tokens first, at its end. A word that is cut off is not scored.
 
@@ -45,8 +62,7 @@ def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_leng
     DataError: `max_length` has no room for a token of each text.
   """
   texts = 2 if kind == 'pair' else 1
-  frame = 1 + texts  # bos, and an eos after each text
-  room = max_length - frame
+  room = max_length - (1 + texts)  # bos, and an eos after each text
   if room < texts:
     raise DataError(
       f'rows of {max_length} tokens have no room for {"a pair" if texts == 2 else "a text"}'
@@ -55,18 +71,23 @@ def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_leng
     parts, word_start = _words(examples, tokenizer)
   else:
     parts, word_start = _texts(examples, tokenizer), None
-
-  longest = max(_tokens(part) for part in parts) + frame
-  T = min(max_length, next_multiple(longest, _ROUND))
   kept = [_fit(part, room) for part in parts]
   cut = sum(_tokens(short) < _tokens(part) for short, part in zip(kept, parts))
-  batch = _fill(kept, T, tokenizer)
-  if word_start is None:
+  if word_start is not None:
+    word_start = [np.where(start < max_length - 1, start, 0) for start in word_start]
+  return Framed(kept, cut, word_start)
+
+
+def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_length: int) -> Encoded:
+  """Rows as long as the longest example, and at most `max_length`: `frame`, a row an example."""
+  framed = frame(kind, examples, tokenizer, max_length=max_length)
+  T = min(max_length, next_multiple(int(framed.lengths().max()), _ROUND))
+  batch = _fill(framed.parts, T, tokenizer)
+  if framed.word_start is None:
     batch['label'] = np.array([example.label for example in examples], np.int32)
   else:
-    word_start = [np.where(start < T - 1, start, 0) for start in word_start]
-    batch['label'] = _label_words(examples, word_start, T)
-  return Encoded(batch, cut, word_start)
+    batch['label'] = _label_words(examples, framed.word_start, T)
+  return Encoded(batch, framed.cut, framed.word_start)
 
 
 def _texts(examples: list[Example], tokenizer: Tokenizer) -> list[list[np.ndarray]]:
@@ -84,16 +105,34 @@ def _fill(parts: list[list[np.ndarray]], T: int, tokenizer: Tokenizer) -> dict[s
   batch = packed.empty_batch(np.arange(len(parts)), T, tokenizer.pad or 0)
   del batch['id']
   for row, part in enumerate(parts):
-    batch['token'][row, 0] = tokenizer.bos
-    position = 1
-    for number, ids in enumerate(part):
-      stop = position + len(ids)
-      batch['token'][row, position:stop] = ids
-      batch['token'][row, stop] = tokenizer.eos
-      batch['type'][row, position : stop + 1] = number
-      position = stop + 1
-    batch['segment'][row, :position] = 1
+    lay(batch, row, 0, 1, part, tokenizer)
   return batch
+
+
+def lay(
+  batch: dict[str, np.ndarray],
+  row: int,
+  position: int,
+  segment: int,
+  part: list[np.ndarray],
+  tokenizer: Tokenizer,
+) -> int:
+  """Writes an example into token, type and segment of a row; returns where the next may begin.
+
+  Args:
+    part: its one or two texts, as in Framed.
+  """
+  first = position
+  batch['token'][row, position] = tokenizer.bos
+  position += 1
+  for number, ids in enumerate(part):
+    stop = position + len(ids)
+    batch['token'][row, position:stop] = ids
+    batch['token'][row, stop] = tokenizer.eos
+    batch['type'][row, position : stop + 1] = number
+    position = stop + 1
+  batch['segment'][row, first:position] = segment
+  return position
 
 
 def _label_words(examples: list[Example], word_start: list[np.ndarray], T: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from parallel import sharding
 from tools.bench.cases import CASES, Feed, Tokenise
 from tools.bench.train import CACHE, config_of, documents_of
 from tools.bench.worker import serve
-from training.experiment import build_step
+from training.bare_step import build_step
 
 _BATCHES = 200  # read in a round
 _TRAINED = 20  # steps of a round of the other side

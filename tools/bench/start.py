@@ -14,7 +14,7 @@ from parallel import sharding
 from tools.bench.cases import CASES, Depth, Start
 from tools.bench.train import CACHE, config_of
 from tools.bench.worker import serve
-from training.experiment import build_step
+from training.bare_step import build_step
 
 ROOT = Path(__file__).resolve().parents[2]
 _PATIENCE_S = 120  # for the first step

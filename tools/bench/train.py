@@ -23,7 +23,7 @@ from runtime.errors import DeviceError
 from tools.bench.cases import CASES, STATED_PEAKS, Train
 from tools.bench.worker import serve
 from training import cost
-from training.experiment import build_step
+from training.bare_step import build_step
 
 CACHE = Path.home() / '.cache' / 'onemask'
 

@@ -17,7 +17,7 @@ from parallel import sharding
 from tools.plan.collectives import Collective, collectives
 from tools.plan.hlo import Program
 from tools.plan.traffic import memory_traffic
-from training.experiment import build_step
+from training.bare_step import build_step
 
 ONE_AXIS = base.get_config().mesh  # all devices along data
 

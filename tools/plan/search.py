@@ -13,7 +13,7 @@ from parallel import sharding
 from tools.plan.chips import Topology
 from tools.plan.compile import ONE_AXIS
 from training import budget, cost
-from training.experiment import build_step
+from training.bare_step import build_step
 
 # The share of the forward pass that each remat policy repeats in the backward pass.
 _REPEATED = dict(none=0.0, dots=0.05, full=1.0)

@@ -1,0 +1,41 @@
+"""The labelled task that `config.data.task` names: a file of one's own, or a published set."""
+
+import functools
+from pathlib import Path
+
+from data.errors import DataError
+from data.tasks import labelled, own
+from data.tasks.labelled import Task
+
+
+def load(data) -> Task:
+  """The task of `config.data`.
+
+  Raises:
+    DataError: there is no such task, or its files cannot be read.
+  """
+  return _load(data.task, data.task_files, data.columns, data.labels, data.validation_share)
+
+
+@functools.lru_cache(2)  # the number of classes is asked for before the examples are
+def _load(name: str, folder: str, columns: str, labels: str, share: float) -> Task:
+  kind, colon, where = name.partition(':')
+  if not colon:
+    return _published(name, folder)
+  if kind in own.KINDS:
+    return own.load(kind, where, columns=columns, labels=labels, share=share)
+  raise DataError(f'data.task={name!r}: {kind!r} is none of {", ".join(own.KINDS)}')
+
+
+def _published(name: str, folder: str) -> Task:
+  if name not in labelled.TASKS:
+    raise DataError(
+      f'data.task={name!r} is none of {", ".join(labelled.TASKS)}; own files are named as '
+      'csv:PATH, tsv:PATH or jsonl:PATH'
+    )
+  if not folder:
+    raise DataError(
+      f'data.task={name}: where are its files? --config.data.task_files=FOLDER names the folder '
+      f'that holds {name}/, and tfds takes those of GLUE from TensorFlow Datasets'
+    )
+  return labelled.load(name, folder if folder == 'tfds' else Path(folder))

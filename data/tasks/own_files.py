@@ -1,0 +1,75 @@
+"""Which files are the splits of a task of one's own: a file, a folder, or a file a split."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data import compressed
+from data.errors import DataError
+
+# What files of each split are called, before the ending.
+_NAMES = dict(
+  train=('train', 'training'), validation=('validation', 'valid', 'val', 'dev'), test=('test',)
+)
+SPLITS = tuple(_NAMES)
+_PACKED = ('', *compressed.ENDINGS.values())
+
+
+def find(kind: str, where: str, endings: Sequence[str]) -> dict[str, Path]:
+  """{split: file}, `train` among them.
+
+  Args:
+    kind: what stands before the colon of config.data.task, for messages.
+    where: the path of a file to train on; of a folder that holds a file a split, as train.csv and
+      test.csv; or files by split, as train=a.csv,test=b.csv.
+    endings: of the file names in a folder, each also with that of a compression behind it.
+
+  Raises:
+    DataError: a file is not there, or nothing is there to train on.
+  """
+  if '=' in where:
+    files = _named(kind, where)
+  else:
+    path = Path(where).expanduser()
+    files = _in_folder(kind, path, endings) if path.is_dir() else dict(train=path)
+  for split, path in files.items():
+    if not path.is_file():
+      raise DataError(f'data.task={kind}:{where}: {path}, the {split} split, is no file')
+  if 'train' not in files:
+    raise DataError(
+      f'data.task={kind}:{where}: nothing to train on, only {", ".join(files)}. Name a file, a '
+      f'folder with train{endings[0]}, or train=FILE,validation=FILE,test=FILE'
+    )
+  return {split: files[split] for split in SPLITS if split in files}
+
+
+def _named(kind: str, where: str) -> dict[str, Path]:
+  files = {}
+  for part in where.split(','):
+    split, equals, path = part.partition('=')
+    if not equals or split not in SPLITS or not path or split in files:
+      raise DataError(
+        f'data.task={kind}:{where}: {part!r} is not one of train=FILE, validation=FILE, test=FILE, '
+        'each once'
+      )
+    files[split] = Path(path).expanduser()
+  return files
+
+
+def _in_folder(kind: str, folder: Path, endings: Sequence[str]) -> dict[str, Path]:
+  files = {}
+  for split, names in _NAMES.items():
+    wanted = {f'{name}{end}{packed}' for name in names for end in endings for packed in _PACKED}
+    found = [path for path in sorted(folder.iterdir()) if path.name.lower() in wanted]
+    if len(found) > 1:
+      raise DataError(
+        f'data.task={kind}:{folder}: {" and ".join(path.name for path in found)} could both be the '
+        f'{split} split: move one away, or name the files: {kind}:train=FILE,{split}=FILE'
+      )
+    if found:
+      files[split] = found[0]
+  if not files:
+    there = ', '.join(sorted(path.name for path in folder.iterdir())[:8]) or 'nothing'
+    raise DataError(
+      f'data.task={kind}:{folder}: no train{endings[0]} in this folder; it holds {there}'
+    )
+  return files

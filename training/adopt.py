@@ -1,0 +1,140 @@
+"""What fine-tuning takes from `config.init_from` and from the task: network, tokenizer, classes."""
+
+from typing import Any, NamedTuple
+
+from configs import base
+from configs.schema import check, grid
+from configs.schema.check import ConfigError
+from data.tasks import open_task
+from data.tokens.vocabulary_files import NAMES
+from interop import files
+from models.masks import KINDS
+from objectives.mix import module_of
+from runtime import storage, workdir
+from runtime.errors import StateError
+from training import load
+
+# Fields of config.model that are a run's own: they change no parameter and what a text means.
+_OWN = {
+  'dropout',
+  'attention_dropout',
+  'attention',
+  'dtype',
+  'scan',
+  'last_layer',
+  'remat',
+  'classes',
+}
+
+
+class Origin(NamedTuple):
+  """What a folder says of the model in it.
+
+  Attributes:
+    model: fields of its ModelConfig.
+    tokenizer: path of its file; '' where there is none.
+    lowercase: for a vocab.txt.
+  """
+
+  model: dict[str, Any]
+  mask: str
+  tokenizer: str
+  lowercase: bool
+
+
+def settle(config):
+  """The config of a fine-tuning run with what its task and its `init_from` say, checked, locked.
+
+  A config without a task is returned as it is.
+
+  Raises:
+    ConfigError: a field contradicts them.
+    DataError: the task cannot be read.
+    StateError, WeightsError: `init_from` holds no model.
+  """
+  if not config.data.task:
+    return config
+  settled = config.copy_and_resolve_references()
+  with settled.unlocked():
+    if config.init_from:
+      _take(settled, origin_of(config.init_from))
+    task = open_task.load(config.data)
+    _fits(settled, task)
+    _set(settled, 'classes', max(1, len(task.classes)), f'data.task={config.data.task}')
+    if settled.finetune.pooling == 'auto':
+      settled.finetune.pooling = 'last' if settled.mask == 'causal' else 'first'
+  _check_pooling(settled)
+  check.check(settled)
+  return settled.lock()
+
+
+def origin_of(source: str) -> Origin:
+  """What a run's workdir, an import or a Hugging Face directory says of its model."""
+  workdir.check_init_from(source)
+  folder = storage.resolve_path(source, 'config.init_from')
+  found = [name for name in NAMES if (folder / name).exists()]
+  tokenizer = str(folder / found[0]) if found else ''
+  if 'model_type' in files.read_json(folder / 'config.json'):
+    described = load.describe_huggingface(folder)
+    return Origin(vars(described.config), described.family.mask, tokenizer, lowercase=True)
+  config = workdir.read_config(folder)
+  return Origin(config.model.to_dict(), config.mask, tokenizer, config.data.lowercase)
+
+
+def _take(config, origin: Origin):
+  """Writes into the config what it has of its origin."""
+  where = f'init_from={config.init_from}'
+  for name, value in origin.model.items():
+    if name not in _OWN:
+      _set(config, name, value, where)
+  if config.mask == 'same':
+    config.mask = origin.mask
+  default = base.get_config().data.tokenizer
+  if not origin.tokenizer:
+    raise StateError(
+      f'config.init_from={config.init_from} has no tokenizer.json: what its embeddings stand for '
+      'is not known.'
+    )
+  if config.data.tokenizer == default:
+    config.data.tokenizer = origin.tokenizer
+    config.data.lowercase = origin.lowercase
+  context = origin.model['max_length'] - origin.model['position_offset']
+  config.data.sequence_length = min(config.data.sequence_length, context)
+
+
+def _set(config, name: str, value, where: str):
+  """Sets a field of config.model, unless somebody asked for another value."""
+  asked = config.model[name]
+  if asked not in (value, base.get_config().model[name]):
+    raise ConfigError(f'config.model.{name}={asked!r}: it is {value!r} in config.{where}.')
+  config.model[name] = value
+
+
+def _fits(config, task):
+  """Raises ConfigError unless the objective can learn the labels of the task."""
+  for name in grid.labelled(config):
+    if task.kind not in module_of(name).TASKS:
+      raise ConfigError(
+        f'config.data.task={config.data.task}: its examples are {task.kind}, and {name} is for '
+        f'{" and ".join(module_of(name).TASKS)}.'
+      )
+  if config.finetune.class_weights == 'balanced' and task.labels != 'class':
+    raise ConfigError(
+      "config.finetune.class_weights='balanced' is for tasks with one class an example; the labels "
+      f'of {config.data.task} are of the kind {task.labels!r}.'
+    )
+
+
+def _check_pooling(config):
+  """Raises ConfigError if the state that stands for a text has not seen it."""
+  reads_texts = any('sequence' in module_of(name).HEADS for name in grid.labelled(config))
+  if reads_texts and config.finetune.pooling == 'first' and not _first_sees(config.mask):
+    raise ConfigError(
+      "config.finetune.pooling='first' under a causal mask reads a token that has seen nothing of "
+      "the text: use 'last' or 'mean', or config.mask='bidirectional'."
+    )
+
+
+def _first_sees(mask: str) -> bool:
+  """Whether the first token sees the second one, where the whole text is prefix."""
+  return KINDS[mask].rule(0, 1, True)

@@ -1,0 +1,91 @@
+"""The examples of a labelled task under a run's parameters: scores, and what is said of each."""
+
+from collections.abc import Iterator
+
+from configs.schema import grid
+from evaluation import examples
+from parallel import sharding
+from runtime import distributed, storage
+from training.session import Session
+from training.state import State, scored_params
+
+
+class Examine:
+  """Scores splits of the task; called at the end, also leaves what is said of every example."""
+
+  def __init__(self, session: Session):
+    self._session = session
+    if session.experiment.labelled:
+      cell = session.experiment.cells[session.experiment.main]
+      self._examine = examples.make_examiner(
+        cell.apply,
+        cell.held_out,
+        shard=lambda batch: sharding.shard_batch(batch, session.mesh),
+        to_host=sharding.to_host,
+      )
+
+  def scores(self, split: str, state: State) -> dict[str, float]:
+    """{name: score} of a split, with the losses; nothing if a stop is requested in between."""
+    stopping = self._session.consensus.ask
+    said = self._said(state, split, stopping)
+    return {} if self._session.consensus.stopping else self._scores(split, said)
+
+  def _said(self, state: State, split: str, stopping=lambda: False) -> examples.Said:
+    prepared = self._session.experiment.prepared
+    return self._examine(scored_params(state), self._batches(split, stopping), prepared, split)
+
+  def _scores(self, split: str, said: examples.Said) -> dict[str, float]:
+    found = examples.score(self._session.experiment.prepared.task, split, said.predicted)
+    return dict(loss=said.loss) | _of_others(self._session, said) | found
+
+  def __call__(self, state: State) -> dict:
+    """What result.json has of the task: scores of the splits, and baselines.
+
+    predictions_SPLIT.jsonl has a line an example.
+    """
+    session, task = self._session, self._session.experiment.prepared.task
+    with session.clock.set_aside():
+      scored, baselines = {}, {}
+      for split in [name for name in ('validation', 'test') if name in task.splits]:
+        session.console.status(f'scoring the {split} split')
+        said = self._said(state, split)
+        scored[split] = self._scores(split, said)
+        baselines[split] = examples.baseline(task, split)
+        lines = ''.join(examples.json_lines(task, split, said))
+        path = session.directory / f'predictions_{split}.jsonl'
+        distributed.from_first(lambda path=path, lines=lines: storage.write(path, lines))
+    return dict(
+      **scored,
+      metric=examples.headline(task),
+      majority=baselines,
+      classes=list(task.classes),
+      cut_examples={split: session.experiment.prepared.report[split]['cut'] for split in scored},
+    )
+
+  def _batches(self, split: str, stopping) -> Iterator[dict]:
+    """The whole split, until a stop is requested."""
+    session = self._session
+    size = sharding.round_up(session.config.validation.batch_size, session.mesh)
+    batches = session.experiment.validation(
+      size,
+      rows_of=lambda rows: sharding.rows_here(session.mesh, rows),
+      multiple=sharding.row_parts(session.mesh),
+      split=split,
+    )
+    for index in range(len(batches)):
+      session.watchdog.now(f'scoring {split}, batch {index + 1:,}', patient=True)
+      if stopping():
+        return
+      session.console.substep(index + 1, len(batches), f'batches of the {split} split')
+      yield batches[index]
+
+
+def _of_others(session: Session, said: examples.Said) -> dict[str, float]:
+  """The losses of the objectives one by one, where there are several."""
+  names = session.experiment.main.names
+  own = grid.labelled(session.config)
+  return {
+    name: value
+    for name, value in said.terms.items()
+    if len(names) > 1 and name.rpartition('_')[0] not in own
+  }
