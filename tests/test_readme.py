@@ -16,6 +16,7 @@ PAGES = (
   'README.md',
   'SECURITY.md',
   'CONTRIBUTING.md',
+  'CHANGELOG.md',
   *(f'docs/{path.name}' for path in sorted((ROOT / 'docs').glob('*.md'))),
 )
 FOLDERS = (
@@ -36,6 +37,9 @@ FOLDERS = (
   'tools',
   'training',
 )
+HISTORY = ('docs/LOG.md', 'CHANGELOG.md')  # they name things as they were
+NEWCOMERS = ('lines.txt',)  # files that a reader writes
+SPAN = r'`((?:\.venv/bin/)?python [^`\n]+)`'  # a command within a sentence
 A_RUN_LEAVES = (
   'config.json',
   'metrics.jsonl',
@@ -65,7 +69,7 @@ def commands() -> list[tuple[str, str]]:
 
 def programs() -> list[tuple[str, list[str]]]:
   """(program, its arguments) of every call of ours: train.py, eval.py and `-m tools.NAME`."""
-  spans = [span for page in PAGES for span in re.findall(r'`(python [^`\n]+)`', text(page))]
+  spans = [span for page in PAGES for span in re.findall(SPAN, text(page))]
   found = []
   for line in [line for _, line in commands()] + spans:
     for part in line.split('&&'):
@@ -134,6 +138,16 @@ def defined_flags(program: str) -> set[str]:
   return found
 
 
+def choices(program: str) -> dict[str, list[str]]:
+  """The values of each flag of a program that takes one of a list."""
+  found = {}
+  for node in ast.walk(ast.parse(text(source_of(program)))):
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+      if node.func.attr == 'DEFINE_enum' and isinstance(node.args[2], ast.List):
+        found[ast.literal_eval(node.args[0])] = ast.literal_eval(node.args[2])
+  return found
+
+
 def test_a_flag_belongs_to_the_programs_that_define_it():
   assert {'weights', 'workdir', 'step', 'json', 'text'} <= defined_flags('tools.attention')
   assert 'workdir' in defined_flags('train.py') and 'weights' not in defined_flags('train.py')
@@ -144,7 +158,31 @@ def test_every_flag_that_is_named_exists(program, arguments):
   for argument in arguments:
     name = argument.removeprefix('--').partition('=')[0]
     if argument.startswith('--') and not name.startswith('config.'):
-      assert name in defined_flags(program), f'{program} {argument}'
+      names = {name, name.removeprefix('no')}  # --nospecial switches --special off
+      assert names & defined_flags(program), f'{program} {argument}'
+
+
+@pytest.mark.parametrize('program, arguments', programs())
+def test_every_value_that_is_named_is_a_choice(program, arguments):
+  for argument in arguments:
+    name, _, value = argument.removeprefix('--').partition('=')
+    assert value in choices(program).get(name, [value]), f'{program} {argument}'
+
+
+@pytest.mark.parametrize('page, command', commands())
+def test_every_file_of_ours_in_a_command_exists(page, command):
+  for word in re.findall(r'[\w./-]+\.(?:py|sh|txt|sbatch)\b', command):
+    ours = word.split('/')[0] in FOLDERS or '/' not in word.removeprefix('./')
+    if ours and word not in NEWCOMERS and 'NAME' not in word:
+      assert (ROOT / word).exists(), f'{page}: {word}'
+
+
+@pytest.mark.parametrize('page', [page for page in PAGES if page not in HISTORY])
+def test_every_knob_in_a_sentence_exists(page):
+  known = check.flatten(importlib.import_module('configs.base').get_config())
+  groups = {name.rpartition('.')[0] for name in known}
+  for name in re.findall(r'--config\.([a-z_.]+[a-z_])', text(page)):
+    assert name in known or name in groups or name.startswith(('objectives', 'mesh')), name
 
 
 @pytest.mark.parametrize('program, arguments', programs())
@@ -161,7 +199,7 @@ def paths() -> list[tuple[str, str]]:
   """Words in back quotes and targets of links that look like a file of the repository."""
   found = []
   for page in PAGES:
-    if page == 'docs/LOG.md':  # a log names files as they were
+    if page in HISTORY:
       continue
     for word in re.findall(r'`([\w./-]+)`', text(page)) + re.findall(r'\]\(([^)]+)\)', text(page)):
       inside = word.split('/')[0] in FOLDERS

@@ -65,13 +65,13 @@ ALLOWED = {
   "runtime/allocator.py: Path('/sys/kernel/mm/transparent_hugepage/enabled')": 'a switch of this '
   'machine',
   'runtime/help_page.py: shutil': 'the width of the terminal',
-  'runtime/interrupt.py: Path(sys.argv[0])': 'the name of the program',
+  'runtime/interrupt.py': 'the name of the program',
   'runtime/config_flag.py: Path(name)': 'a config is code of this machine',
   "runtime/config_flag.py: (_ROOT / 'configs').rglob('*.py')": 'the configs of this tree',
   'runtime/compiler.py: Path(folder)': 'compiled programs of this machine',
   **{
     f'tools/bench/{name}.py': 'a benchmark is of this machine, in scratch folders'
-    for name in ('__main__', 'generate', 'input', 'pairs', 'peer', 'start', 'train', 'worker')
+    for name in ('generate', 'input', 'pairs', 'peer', 'start', 'train', 'worker')
   },
 }
 _OS = (
