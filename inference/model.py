@@ -24,6 +24,7 @@ class Model(NamedTuple):
     ahead: how many positions before a blank the output stands that fills it: 1 after mntp.
     ends: where texts begin and end, as published files say it; None: with the tokenizer's bos and
       eos.
+    step: of the run that trained it; None where it was not trained here.
   """
 
   config: ModelConfig
@@ -36,6 +37,7 @@ class Model(NamedTuple):
   source: str
   ahead: int = 0
   ends: Ends | None = None
+  step: int | None = None
 
   def need_tokenizer(self) -> Tokenizer:
     """The tokenizer.

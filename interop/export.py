@@ -13,8 +13,8 @@ import numpy as np
 
 from configs import base
 from configs.schema import check
-from inference.model import Model
-from interop import files, generation, huggingface
+from inference.model import Model, Tokenizer
+from interop import card, files, generation, huggingface
 from interop.describe import describe
 from models.network import by_path
 from runtime.errors import WeightsError
@@ -67,49 +67,52 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
     warnings.warn(f'{theirs["architectures"][0]} has no head {lost[0]}: left out', stacklevel=2)
   params = {path: x for path, x in params.items() if path.split('/')[0] not in lost}
   tensors = huggingface.export_parameters(family, params)
+  texts = _tokenizer(tokenizer, model, add_eos=encoder)
   to.mkdir(parents=True, exist_ok=True)
   _write(to / 'config.json', theirs)
   if not encoder:
     _write(to / generation.NAME, ids | rules)
   files.save_tensors(tensors, to / 'model.safetensors')
-  _tokenizer(tokenizer, to, model, add_eos=encoder)
+  for name, text in texts.items():
+    (to / name).write_text(text, encoding='utf-8')
   if sentences:
     _sentence_transformers(to, model)
   manifest = _manifest(model, workdir)
   _write(to / 'training_manifest.json', manifest)
-  (to / 'README.md').write_text(
-    _card(model, theirs['architectures'][0], manifest, sentences), encoding='utf-8'
-  )
+  text = card.write(model, theirs['architectures'][0], manifest, sentences=sentences)
+  (to / 'README.md').write_text(text, encoding='utf-8')
 
 
-def _tokenizer(tokenizer, to: Path, model: Model, *, add_eos: bool):
-  """Writes tokenizer.json and the files about it that transformers reads.
+def _tokenizer(tokenizer: Tokenizer, model: Model, *, add_eos: bool) -> dict[str, str]:
+  """Returns tokenizer.json and the files about it that transformers reads, by name.
 
   Args:
     add_eos: an encoder, which frames each text with [CLS] and [SEP]; else only bos is added.
   """
   text = tokenizer.framed_json(add_eos=add_eos) if model.add_bos else tokenizer.plain_json()
-  (to / 'tokenizer.json').write_text(text, encoding='utf-8')
   ids = dict(pad_token=tokenizer.pad, mask_token=tokenizer.mask, unk_token=tokenizer.unknown)
   if add_eos:
     ids |= dict(cls_token=tokenizer.bos, sep_token=tokenizer.eos)
   else:
     ids |= dict(bos_token=tokenizer.bos, eos_token=tokenizer.eos)
   specials = {role: tokenizer.token(id_) for role, id_ in ids.items() if id_ is not None}
-  _write(to / 'special_tokens_map.json', specials)
   # Not TokenizersBackend, the class of transformers 5: older versions and vLLM do not have it.
-  _write(
-    to / 'tokenizer_config.json',
-    specials
-    | dict(
-      tokenizer_class='PreTrainedTokenizerFast',
-      model_max_length=model.context,
-      clean_up_tokenization_spaces=False,
-    ),
+  settings = specials | dict(
+    tokenizer_class='PreTrainedTokenizerFast',
+    model_max_length=model.context,
+    clean_up_tokenization_spaces=False,
   )
-  if model.tokenizer.wordpiece and model.tokenizer.named_V.all():  # a line an id
-    words = '\n'.join(tokenizer.token(index) for index in range(tokenizer.size))
-    (to / 'vocab.txt').write_text(words + '\n', encoding='utf-8')
+  texts = {
+    'tokenizer.json': text,
+    'special_tokens_map.json': _json(specials),
+    'tokenizer_config.json': _json(settings),
+  }
+  words = [tokenizer.token(index) for index in range(tokenizer.size)]
+  # A line is an id: there is no line for an id without a token, nor for a token with a line break.
+  lines = '\n'.join(words) + '\n'
+  if tokenizer.wordpiece and tokenizer.named_V.all() and lines.splitlines() == words:
+    texts['vocab.txt'] = lines
+  return texts
 
 
 def _sentence_transformers(to: Path, model: Model):
@@ -143,61 +146,29 @@ def _sentence_transformers(to: Path, model: Model):
 
 
 def _manifest(model: Model, workdir: Path) -> dict[str, Any]:
-  """Returns the workdir's records of the training: config and its hash, data, results, software."""
-  known: dict[str, Any] = dict(source=model.source)
+  """Returns the records of the training: config and its hash, data, results, software.
+
+  Weights that came from elsewhere have none: the config.json beside them describes no training.
+  """
+  name = workdir.resolve().name
+  if model.step is None:
+    about = workdir / 'weights.json'
+    source = files.read_json(about).get('source') if about.exists() else name
+    return dict(name=name, source=Path(str(source)).name)
+  known: dict[str, Any] = dict(name=name, source=f'{name}, step {model.step:,}')
   for name in ('config', 'data', 'result', 'software'):
     if (workdir / f'{name}.json').exists():
       known[name] = files.read_json(workdir / f'{name}.json')
-  if 'objectives' in known.get('config', {}):
-    known['config_sha256'] = check.config_hash(known['config'])
+  known['config_sha256'] = check.config_hash(known['config'])
+  if source := known['config'].get('init_from'):
+    known['init_from'] = Path(source).name
   return known
 
 
-def _card(model: Model, architecture: str, manifest: dict[str, Any], sentences: bool) -> str:
-  """Returns README.md, the model card."""
-  if sentences:
-    task = 'sentence-similarity'
-  else:
-    task = 'text-generation' if model.mask == 'causal' else 'fill-mask'
-  library = 'sentence-transformers' if sentences else 'transformers'
-  config = manifest.get('config', {})
-  facts = dict(
-    source=model.source,
-    architecture=architecture,
-    mask=model.mask,
-    heads=', '.join(model.heads) or 'none',
-    corpus=config.get('data', {}).get('corpus'),
-    config_sha256=manifest.get('config_sha256'),
-    **{f'{name}_fingerprint': value for name, value in manifest.get('data', {}).items()},
-  )
-  results = {
-    name: value
-    for name, value in manifest.get('result', {}).items()
-    if isinstance(value, int | float)
-  }
-
-  def table(rows: dict[str, Any]) -> str:
-    return '\n'.join(f'| {name} | {value} |' for name, value in rows.items() if value is not None)
-
-  lines = [
-    '---',
-    f'library_name: {library}',
-    f'pipeline_tag: {task}',
-    '---',
-    '',
-    f'# {config.get("name", "model")}',
-    '',
-    'Trained with onemask; every number below comes from the run itself.',
-    '',
-    '| | |',
-    '|---|---|',
-    table(facts),
-  ]
-  if results:
-    lines += ['', '## Results', '', '| | |', '|---|---|', table(results)]
-  return '\n'.join(lines) + '\n'
+def _json(value: dict[str, Any]) -> str:
+  """Returns a JSON object as transformers writes it: two spaces, UTF-8."""
+  return json.dumps(value, indent=2, ensure_ascii=False) + '\n'
 
 
 def _write(path: Path, value: dict[str, Any]):
-  """Writes a JSON object as transformers does: two spaces, UTF-8."""
-  path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+  path.write_text(_json(value), encoding='utf-8')

@@ -8,7 +8,6 @@ import pytest
 import small
 
 from configs import base
-from configs.schema import check
 from data.tokens import tokenizer as tokenizers
 from inference.fill_mask import fill
 from inference.model import Model
@@ -124,10 +123,6 @@ def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
   assert json.loads((tmp_path / 'theirs/config.json').read_text())['architectures'] == [
     CASES[name][4]
   ]
-  config = json.loads((tmp_path / 'mine/config.json').read_text())
-  manifest = json.loads((tmp_path / 'theirs/training_manifest.json').read_text())
-  assert manifest['config'] == config and manifest['config_sha256'] == check.config_hash(config)
-  assert manifest['config_sha256'] in (tmp_path / 'theirs/README.md').read_text()
   back = loading.load(tmp_path / 'theirs')
   loading.save(back, tmp_path / 'again')
   for found in (back, loading.load(tmp_path / 'again')):

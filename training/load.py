@@ -195,6 +195,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     source=source,
     ahead=int(fills_ahead(config)),
     ends=Ends(**about['ends']) if 'ends' in about else None,
+    step=None if imported else step,
   )
 
 

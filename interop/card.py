@@ -1,0 +1,114 @@
+"""The model card of an export: what was trained here, what came from elsewhere, and no more."""
+
+from typing import Any
+
+from inference.model import Model
+
+# Ends of names of classes -> the task of the hub.
+_TASKS = dict(
+  ForMaskedLM='fill-mask',
+  ForPreTraining='fill-mask',
+  LMHeadModel='text-generation',
+  ForCausalLM='text-generation',
+  ForSequenceClassification='text-classification',
+  ForTokenClassification='token-classification',
+  ForQuestionAnswering='question-answering',
+  Model='feature-extraction',
+)
+# Corpus -> language and licence of its text, where they are known.
+TEXTS = {
+  'wiki_leads': ('en', 'CC BY-SA 4.0'),
+  'gutenberg': ('en', 'public domain'),
+  'tiny_shakespeare': ('en', 'public domain'),
+  'wikipedia': ('en', 'CC BY-SA 4.0'),
+  'pg19': ('en', 'public domain'),
+  'wikipedia+books': ('en', 'CC BY-SA 4.0, public domain'),
+  'openwebtext': ('en', None),
+  'c4': ('en', None),
+  'lm1b': ('en', None),
+}
+
+
+def write(model: Model, architecture: str, manifest: dict[str, Any], *, sentences: bool) -> str:
+  """Returns the text of README.md.
+
+  Args:
+    architecture: the class of transformers.
+    manifest: as `export` writes it: with `config` where the run is one of ours.
+  """
+  config = manifest.get('config')
+  corpus = config['data']['corpus'] if config else None
+  language, licence = TEXTS.get(corpus, (None, None))
+  head = dict(
+    library_name='sentence-transformers' if sentences else 'transformers',
+    pipeline_tag=task(architecture, sentences),
+    language=language,
+  )
+  facts = dict(
+    source=manifest['source'],
+    architecture=architecture,
+    mask=model.mask,
+    heads=', '.join(model.heads) or 'none',
+    starts_from=manifest.get('init_from'),
+    corpus=corpus,
+    licence_of_its_text=licence,
+    config_sha256=manifest.get('config_sha256'),
+    **{f'{name}_fingerprint': value for name, value in manifest.get('data', {}).items()},
+  )
+  lines = [
+    '---',
+    *(f'{key}: {value}' for key, value in head.items() if value is not None),
+    '---',
+    '',
+    f'# {config["name"] if config else manifest["name"]}',
+    '',
+    _origin(manifest),
+    'No licence of these weights is stated here: add one before you publish them.',
+    '',
+    *_table(facts),
+  ]
+  if results := numbers(manifest.get('result', {}), model.step):
+    lines += ['', '## Results', '', *_table(results)]
+  return '\n'.join(lines) + '\n'
+
+
+def task(architecture: str, sentences: bool) -> str | None:
+  """Returns the `pipeline_tag` of a class of transformers; None where the hub has none."""
+  if sentences:
+    return 'sentence-similarity'
+  ends = [end for end in _TASKS if architecture.endswith(end)]
+  return _TASKS[ends[0]] if ends else None
+
+
+def numbers(result: dict[str, Any], step: int | None) -> dict[str, int | float]:
+  """Returns the numbers of a result.json by name; none where they are those of another step.
+
+  Args:
+    step: that the weights are of.
+  """
+  if result.get('step') != step:
+    return {}
+  found: dict[str, int | float] = {}
+  for name, value in result.items():
+    inner = value.items() if name in ('validation', 'test') and isinstance(value, dict) else ()
+    for key, number in ((name, value), *((f'{name}/{key}', number) for key, number in inner)):
+      if isinstance(number, int | float) and not isinstance(number, bool):
+        found[key] = number
+  return found
+
+
+def _origin(manifest: dict[str, Any]) -> str:
+  """Returns who trained the weights."""
+  if 'config' not in manifest:
+    return 'Converted with onemask, not trained with it: its training is not described here.'
+  source = manifest.get('init_from')
+  start = f'the parameters of {source}' if source else 'random parameters'
+  return f'Trained with onemask, from {start}. The numbers below come from the run.'
+
+
+def _table(rows: dict[str, Any]) -> list[str]:
+  shown = {name: value for name, value in rows.items() if value is not None}
+  cells = [
+    f'| {name} | {str(value).replace("|", chr(92) + "|")} |' for name, value in shown.items()
+  ]
+  return ['| | |', '|---|---|', *cells]
