@@ -223,6 +223,11 @@ def test_json_lines_are_read_as_json_reads_them(tmp_path, seed):
     assert documents(tmp_path / name)[0] == [text.strip() for text in texts]
 
 
+def test_a_long_first_line_of_json_is_read_whole(tmp_path):
+  (file := tmp_path / 'a.json').write_text(json.dumps(dict(text='x' * 200_000)))
+  assert documents(file)[0] == ['x' * 200_000]
+
+
 WRONG = [
   ('a.jsonl', 'plain text\n', r'line 1: not JSON.*plain text ends in \.txt'),
   ('a.txt', '{"text": "a"}\n{"text": "b"}\n', 'holds JSON lines: name it so, as a.jsonl'),
@@ -340,6 +345,13 @@ def test_every_byte_that_no_token_stands_for_is_counted(kind, seed):
   for text in texts:
     assert tokenizer.lost_bytes([text]) == len(lost(text).encode()), text
   assert tokenizer.lost_bytes(texts) == sum(len(lost(text).encode()) for text in texts)
+
+
+@pytest.mark.parametrize('space', [char for char in map(chr, range(0x3001)) if char.isspace()])
+def test_words_are_cut_for_the_vocabulary_where_the_library_cuts_them(space):
+  text = f'a{space}b{space}{space}c'
+  tokenizer = vocabulary.train_words([text], 40)
+  assert tokenizer.unknown not in tokenizer.encode([text])[0]
 
 
 def test_a_tokenizer_that_drops_what_it_does_not_know_loses_it_too():

@@ -53,9 +53,8 @@ def check(file: Path):
     DataError: it is no text, or its ending says another format than it has.
   """
   with open(file, 'rb') as raw:
-    head = next(lines.decoded(compressed.blocks(raw, file), file), '')
-  rows = head.split('\n')
-  first = next((row for row in rows if not lines.is_blank(row)), '')
+    rows = lines.split(lines.decoded(compressed.blocks(raw, file), file))
+    first = next((row for row in rows if not lines.is_blank(row)), '')
   found = ending(file)
   if found == '.json' and not _has_text(first):
     raise DataError(
@@ -65,7 +64,7 @@ def check(file: Path):
   if found not in JSON_LINES + TABLES and _has_text(first):
     raise DataError(f'{file} holds JSON lines: name it so, as {file.stem.partition(".")[0]}.jsonl')
   if found in TABLES:
-    for _ in table(iter([f'{first}\n']), file):
+    for _ in table(iter([first]), file):
       pass
 
 

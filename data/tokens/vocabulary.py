@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 import hashlib
 import heapq
+import re
 
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers
@@ -18,6 +19,7 @@ from data.tokens import tokenizer as tokenizer_lib
 
 # of text to train on; a larger corpus is sampled evenly, by a hash of each document
 SAMPLE_BYTES = 128 << 20
+_WORDS = re.compile(r'[\S\x1c-\x1f]+')  # as the library cuts: these are white space to Python alone
 LARGEST_ALPHABET = 1_000  # characters of a WordPiece vocabulary, the most frequent ones (as BERT's)
 
 
@@ -132,7 +134,7 @@ def train_words(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
   least = len(tokenizer_lib.WORDPIECE_SPECIALS) + 1
   if size < least:
     raise DataError(f'model.vocab_size={size:,} holds no word: words need at least {least:,}')
-  frequency = Counter(word for text in texts for word in text.split())
+  frequency = Counter(word for text in texts for word in _WORDS.findall(text))
   for special in tokenizer_lib.WORDPIECE_SPECIALS:
     frequency.pop(special, None)  # text that looks like one is unknown
   ranked = sorted(frequency, key=lambda word: (-frequency[word], word))
