@@ -14,7 +14,8 @@ import re
 from data import compressed
 from data.errors import DataError
 
-_INVISIBLE = '\0\u200b\u2060\ufeff'  # characters that cleaning removes
+# white space of any kind, none of it after U+3000, and characters that cleaning removes
+_BLANK = ''.join(filter(str.isspace, map(chr, range(0x3001)))) + '\0\u200b\u2060\ufeff'
 _NO_TEXT = bytes(set(range(32)) - set(b'\t\n\v\f\r\x1b\x1c\x1d\x1e\x1f')) + b'\x7f'
 _ESCAPED = re.compile('[\udc80-\udcff]')  # a byte that is not UTF-8
 _FIRST_BYTES = {
@@ -46,10 +47,7 @@ _TAR_MARK = slice(257, 262)
 
 def is_blank(line: str) -> bool:
   """Whether a line has white space of any kind (ideographic, non-breaking) and nothing else."""
-  return not line.strip() or not line.translate(_WITHOUT_INVISIBLE).strip()
-
-
-_WITHOUT_INVISIBLE = str.maketrans('', '', _INVISIBLE)
+  return not line.strip(_BLANK)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -87,7 +87,7 @@ def paragraphs(rows: Iterator[str], file: Path) -> Iterator[str]:
   """
   document = []
   for row in rows:
-    for line in [row] if '\r' not in row.rstrip('\r\n') else _at_returns(row):
+    for line in _at_returns(row) if '\r' in row else [row]:
       if not lines.is_blank(line):
         document.append(line)
       elif document:
@@ -99,7 +99,7 @@ def paragraphs(rows: Iterator[str], file: Path) -> Iterator[str]:
 
 def _at_returns(row: str) -> list[str]:
   text = row.rstrip('\r\n')
-  *others, last = _RETURNS.findall(text)
+  *others, last = _RETURNS.findall(text) or ['']
   return [*others, last + row[len(text) :]]
 
 
