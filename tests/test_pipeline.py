@@ -215,7 +215,7 @@ def test_a_damaged_cache_is_named_with_the_bytes_it_should_have(tmp_path, damage
     path.unlink()
   else:
     path.write_bytes(path.read_bytes()[: size - 100] if damage == 'cut' else b'')
-  with pytest.raises(DataError, match=f'train.arrayrecord.*{size:,} bytes.*delete'):
+  with pytest.raises(DataError, match=f'train.arrayrecord.*{size:,} bytes.*Delete'):
     prepare(settings(tmp_path))
 
 
