@@ -3,8 +3,8 @@
 --tasks=blimp,... asks for more, before that; --task_data=FOLDER holds the files of the tasks, as
 blimp/BLiMP.zip, or else TensorFlow Datasets are asked; --task_limit=N takes N pairs of each
 paradigm. --score names the kind of likelihood (docs/evaluation.md). What tasks find is merged into
-DIR/evaluations.json. With --tasks, DIR may also hold a model without a run: a Hugging Face
-directory, or what tools.convert wrote.
+DIR/evaluations.json. With --tasks, DIR may also hold a model without a run: what tools.convert
+wrote, or a Hugging Face directory, into which nothing is written.
 """
 
 if __name__ == '__main__':  # before the imports below, which take a second
@@ -82,9 +82,11 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
   for name in flags.tasks:
     said = dict(source=model.source, asked=cli.asked())
     found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
-    records.note_evaluations(directory, found)
+    kept = records.note_evaluations(directory, found)
     results |= found
   console.table(model.source, tasks.rows(results))
+  if not kept:
+    console.say(f'{directory} is no folder of ours, so nothing is kept in it: --json prints all.')
   return results
 
 

@@ -68,17 +68,24 @@ def read_labels(path: epath.Path) -> dict:
   )
 
 
-def note_evaluations(directory: epath.PathLike, results: dict[str, dict]):
+def note_evaluations(directory: epath.PathLike, results: dict[str, dict]) -> bool:
   """Merges what evaluations found into evaluations.json: these names are replaced, others stay.
 
-  Several programs may do so at once.
+  Several programs may do so at once. Nothing is written into a Hugging Face directory, which is
+  somebody else's.
+
+  Returns:
+    Whether they are kept.
 
   Raises:
     StateError: the file is damaged.
   """
   path = epath.Path(directory) / _EVALUATIONS
+  if 'model_type' in (json_file.peek(path.with_name('config.json')) or {}):
+    return False
   with lock.briefly(path.with_name(f'{_EVALUATIONS}.lock')):
     storage.write_json(path, read_evaluations(directory) | results, racing=True)
+  return True
 
 
 def read_evaluations(directory: epath.PathLike) -> dict[str, dict]:

@@ -12,6 +12,7 @@ from data.corpora import sources
 from data.tokens import reading
 from interop import card
 from interop.export import export
+from runtime import records
 from training import load
 
 TASKS = dict(
@@ -103,6 +104,16 @@ def test_sentences_have_their_own_task(tmp_path):
   text = written(random_weights('bert'), tmp_path, tmp_path / 'out', sentences=True)
   assert front(text)['pipeline_tag'] == 'sentence-similarity'
   assert card.task('BertForNextSentencePrediction', False) is None
+
+
+def test_an_evaluation_writes_nothing_into_a_folder_of_others(tmp_path):
+  export(random_weights('bert'), tmp_path, tmp_path / 'theirs')
+  load.save(load.load(tmp_path / 'theirs'), tmp_path / 'imported')
+  before = sorted(tmp_path.rglob('*'))
+  assert not records.note_evaluations(tmp_path / 'theirs', dict(a=dict(value=1.0)))
+  assert sorted(tmp_path.rglob('*')) == before
+  assert records.note_evaluations(tmp_path / 'imported', dict(a=dict(value=1.0)))
+  assert records.read_evaluations(tmp_path / 'imported') == dict(a=dict(value=1.0))
 
 
 def test_corpora_with_a_language_are_corpora():

@@ -127,7 +127,8 @@ def main():
     results[name] = result | dict(
       pretrained_mask=weights.mask, source=weights.source, asked=cli.asked()
     )
-    records.note_evaluations(directory, {name: results[name]})
+    if not records.note_evaluations(directory, {name: results[name]}):
+      console.say(f'{directory} is no folder of ours, so nothing is kept in it: --json prints all.')
     if not flags.json:
       console.table(
         f'{task.name}: {result["rows"]:,} rows of {result["split"]}, trained on '
