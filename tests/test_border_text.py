@@ -17,12 +17,12 @@ from matplotlib.text import Text
 import numpy as np
 import pytest
 import tokenizers
-from tokenizers import models, normalizers
+from tokenizers import models, normalizers, pre_tokenizers
 
 from data import lines
 from data.corpora import sources, text_files
 from data.errors import DataError
-from data.tasks import conll2000, sst2
+from data.tasks import conll2000, sst2, tables
 from data.tokens import vocabulary
 from data.tokens.tokenizer import Tokenizer
 from inference import attention_figure
@@ -202,15 +202,22 @@ NASTY = (
 @pytest.mark.parametrize('seed', range(12))
 def test_tables_are_read_as_the_csv_of_python_writes_them(tmp_path, seed):
   draw = random.Random(seed)
-  tabs = seed % 2
   rows = [[draw.choice(NASTY) for _ in range(3)] for _ in range(8)]
-  file = tmp_path / ('a.tsv' if tabs else 'a.csv')
-  with open(file, 'w', newline='', encoding='utf-8-sig' if seed % 3 else 'utf-8') as stream:
-    ends = draw.choice(['\n', '\r\n'])
-    writer = csv.writer(stream, csv.excel_tab if tabs else csv.excel, lineterminator=ends)
+  encoding = 'utf-8-sig' if seed % 3 else 'utf-8'
+  with open(tmp_path / 'a.csv', 'w', newline='', encoding=encoding) as stream:
+    writer = csv.writer(stream, lineterminator=draw.choice(['\n', '\r\n']))
     writer.writerows([['id', 'text', 'note'], *rows])
-  found = list(text_files.read([file], nothing))
-  assert found == [row[1] for row in rows]
+  assert list(text_files.read([tmp_path / 'a.csv'], nothing)) == [row[1] for row in rows]
+
+
+@pytest.mark.parametrize('seed', range(6))
+def test_between_tabs_every_character_is_itself(tmp_path, seed):
+  draw = random.Random(seed)
+  cells = [text for text in NASTY if '\t' not in text and '\n' not in text]
+  rows = [[draw.choice(cells) for _ in range(3)] for _ in range(8)]
+  text = ''.join('\t'.join(row) + '\n' for row in [['id', 'text', 'note'], *rows])
+  (tmp_path / 'a.tsv').write_text('\ufeff' * (seed % 2) + text)
+  assert list(text_files.read([tmp_path / 'a.tsv'], nothing)) == [row[1] for row in rows]
 
 
 @pytest.mark.parametrize('seed', range(6))
@@ -250,6 +257,12 @@ def test_a_format_that_its_ending_does_not_say_is_an_error_with_a_line(
   (tmp_path / name).write_text(content)
   with pytest.raises(DataError, match=message):
     documents(tmp_path / name)
+
+
+def test_rows_of_a_task_that_are_nested_too_deeply_are_an_error_with_a_line(tmp_path):
+  (file := tmp_path / 'train.jsonl').write_text('{"text": "a", "label": 1}\n' + '[' * 100_000)
+  with pytest.raises(DataError, match='train.jsonl, line 2: not JSON'):
+    tables.read('jsonl', file, '', labelled=True)
 
 
 def test_a_folder_says_what_it_leaves_out_and_refuses_text_that_is_none(tmp_path):
@@ -360,6 +373,20 @@ def test_a_tokenizer_that_drops_what_it_does_not_know_loses_it_too():
   tokenizer = Tokenizer(tokenizers.Tokenizer(model))
   assert tokenizer.encode(['a\u65e5b'])[0].tolist() == [2, 3]
   assert tokenizer.lost_bytes(['a\u65e5b']) == 3
+
+
+@pytest.mark.parametrize('name', ['[UNK]', '<unknown>'])
+def test_the_unknown_token_of_a_model_is_known_whatever_its_name(name):
+  vocabulary_of = {'<s>': 0, '</s>': 1, name: 2, 'a': 3}
+  pieces = [('<s>', 0.0), ('</s>', 0.0), (name, 0.0), ('a', -1.0)]
+  for model in (
+    models.BPE(vocabulary_of, [], unk_token=name),
+    models.WordLevel(vocabulary_of, unk_token=name),
+    models.Unigram(pieces, unk_id=2),
+  ):
+    tokenizer = tokenizers.Tokenizer(model)
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    assert Tokenizer(tokenizer).lost_bytes(['a \u65e5 a']) == 3
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,14 @@ def json_lines(rows: Iterator[str], file: Path) -> Iterator[str]:
 
 
 def table(rows: Iterator[str], file: Path) -> Iterator[str]:
-  """The column "text" of a table with a header, CSV as RFC 4180 has it, or with tabs."""
+  """The column "text" of a table with a header: CSV as RFC 4180 has it, or cells between tabs.
+
+  Between tabs a quote is a character like any other, as in the tables of tasks.
+  """
   csv.field_size_limit(sys.maxsize)
-  dialect = csv.excel_tab if ending(file) == '.tsv' else csv.excel
+  tabs = dict(delimiter='\t', quoting=csv.QUOTE_NONE) if ending(file) == '.tsv' else {}
   first = next(rows, '').removeprefix('\ufeff')
-  reader = csv.reader(itertools.chain([first], rows), dialect, strict=True)
+  reader = csv.reader(itertools.chain([first], rows), strict=True, **tabs)
   column, width = None, 0
   while True:
     try:

@@ -129,7 +129,7 @@ def _jsonl(path: Path) -> Iterator[tuple[int, dict]]:
       continue
     try:
       record = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
       raise DataError(f'{path}, line {number}: not JSON ({error})') from error
     if not isinstance(record, dict):
       raise DataError(f'{path}, line {number}: expected a JSON object, found {line[:60]!r}')

@@ -18,19 +18,19 @@ _NORMALISED = {
 }
 
 
-def lost_bytes(text: str, encoding: tokenizers.Encoding, special_V: np.ndarray) -> int:
+def lost_bytes(text: str, encoding: tokenizers.Encoding, without_text_V: np.ndarray) -> int:
   """UTF-8 bytes of the characters that only unknown tokens stand for, or no token.
 
   White space between tokens is not counted: tokens without spaces imply it.
 
   Args:
     encoding: of the text, with offsets and without special tokens around it.
-    special_V: of the vocabulary, unknown tokens included.
+    without_text_V: special and unknown tokens of the vocabulary.
   """
   known_N, unknown_N = (np.zeros(len(text) + 1, np.int64) for _ in range(2))  # of characters
   ids = np.array(encoding.ids, np.int64)
   span_Tx2 = np.array(encoding.offsets, np.int64).reshape(-1, 2)
-  for count_N, chosen_T in ((known_N, ~special_V[ids]), (unknown_N, special_V[ids])):
+  for count_N, chosen_T in ((known_N, ~without_text_V[ids]), (unknown_N, without_text_V[ids])):
     np.add.at(count_N, span_Tx2[chosen_T, 0], 1)
     np.add.at(count_N, span_Tx2[chosen_T, 1], -1)
   known_N, unknown_N = known_N.cumsum()[:-1] > 0, unknown_N.cumsum()[:-1] > 0
@@ -42,6 +42,18 @@ def lost_bytes(text: str, encoding: tokenizers.Encoding, special_V: np.ndarray) 
     if unknown_N[index] or not text[index].isspace()
   ]
   return len(''.join(lost).encode())
+
+
+def unknown_of(tokenizer: tokenizers.Tokenizer, model: dict) -> int | None:
+  """The token that a model gives for what it does not know, whatever its name.
+
+  Args:
+    model: of its JSON.
+  """
+  if model.get('unk_id') is not None:  # Unigram
+    return model['unk_id']
+  name = model.get('unk_token')
+  return None if name is None else tokenizer.token_to_id(name)
 
 
 def dropped_bytes(texts: Iterable[str], tokenizer: tokenizers.Tokenizer) -> int:
