@@ -153,6 +153,18 @@ def test_what_has_no_effect_is_said(tmp_path):
     assert key in said
 
 
+def test_a_model_that_cannot_encode_unknown_text_is_refused_on_reading(tmp_path):
+  folders.write(tmp_path / 'vocab.txt', '\n'.join([*folders.BERT, 'a']))
+  folders.write(tmp_path / 'tokenizer_config.json', dict(unk_token='<none>'))
+  with pytest.raises(DataError, match="unk_token '<none>'"):
+    pretrained.read(tmp_path, 'bert')
+  rule = json.loads(folders.unigram().to_str())
+  rule['model']['unk_id'] = None
+  folders.write(tmp_path / 'tokenizer.json', rule)
+  with pytest.raises(DataError, match='unk_id'):
+    reading.load(tmp_path / 'tokenizer.json', lowercase=True)
+
+
 def test_names_that_nobody_knows_survive_saving(tmp_path):
   made = folders.wordpiece()
   (tmp_path / 'theirs').mkdir()

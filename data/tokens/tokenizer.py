@@ -14,7 +14,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 
 from data.errors import DataError
-from data.tokens import losses, word_cache, word_marks
+from data.tokens import losses, vocabulary_files, word_cache, word_marks
 from data.tokens import parts as parts_lib
 
 # What published vocabularies call each role; the first that exists is taken.
@@ -54,7 +54,7 @@ class Tokenizer:
       `ROLES` that exists.
 
   Raises:
-    DataError: the vocabulary has no token to frame a document with.
+    DataError: the vocabulary has no token to frame a document with, or none for unknown text.
   """
 
   def __init__(
@@ -76,6 +76,8 @@ class Tokenizer:
         f'the tokenizer has no token to frame a document with: it needs one of '
         f'{", ".join(ROLES["bos"])} and one of {", ".join(ROLES["eos"])}'
       )
+    if problem := vocabulary_files.unwritable(self._rule['model']):
+      raise DataError(problem)
     added = tokenizer.get_added_tokens_decoder()
     special = {index for index, token in added.items() if token.special}
     special |= {self.bos, self.eos, self.pad, self.mask, self.unknown} - {None}

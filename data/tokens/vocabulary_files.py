@@ -105,6 +105,20 @@ def check_vocabulary(vocabulary: Any, where: str):
     raise DataError(f'{where}: {shared[0][:40]!r} and {shared[1][:40]!r} share the id {index}')
 
 
+def unwritable(model: dict[str, Any]) -> str | None:
+  """Why the library cannot encode unknown text; None where it can.
+
+  Args:
+    model: of a tokenizer.json.
+  """
+  kind, unknown = model['type'], model.get('unk_token')
+  if kind in ('WordPiece', 'WordLevel') and unknown not in model['vocab']:
+    return f'unk_token {unknown!r} of the {kind} model is not in its vocabulary'
+  if kind == 'Unigram' and model.get('unk_id') is None and not model.get('byte_fallback'):
+    return 'the Unigram model has no unk_id, so unknown text cannot be encoded'
+  return None
+
+
 def described(folder: epath.Path) -> tuple[str | None, str | None]:
   """(`model_type`, `tokenizer_class`) of a Hugging Face config.json; None where it says none."""
   path = folder / 'config.json'
