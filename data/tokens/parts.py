@@ -12,7 +12,7 @@ Everything else (Unigram chooses among all cuts, Metaspace marks the start of a 
 may match across a space) is encoded whole, and a token belongs to the part in which it begins.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 import unicodedata
 
@@ -54,20 +54,21 @@ def encode(
   texts: list[list[str]],
   may_cut: MayCut,
   alone: Callable[[list[str]], Encoded],
-  together: Callable[[list[str]], Encoded],
+  together: Callable[[list[list[str]]], Iterator[Encoded]],
 ) -> Encoded:
   """Tokens of texts in parts, and how many begin in each part.
 
   Args:
     alone: encodes parts, each by itself.
-    together: encodes neighbouring parts as one text.
+    together: encodes each run of parts as one text.
   """
   runs = [run for parts in texts for run in join(parts, may_cut)]
   if all(len(run) == 1 for run in runs):
     return alone([run[0] for run in runs])
   ids, lengths = alone([run[0] for run in runs if len(run) == 1])
   ready = iter(zip(np.split(ids, np.cumsum(lengths)), lengths[:, None]))
-  encoded = [next(ready) if len(run) == 1 else together(run) for run in runs]
+  joined = together([run for run in runs if len(run) > 1])
+  encoded = [next(ready if len(run) == 1 else joined) for run in runs]
   ids, lengths = zip(*encoded)
   return np.concatenate(ids), np.concatenate(lengths)
 
@@ -87,6 +88,18 @@ def join(parts: list[str], may_cut: MayCut) -> list[list[str]]:
       last = ''
     last = part or last
   return runs
+
+
+def count(run: list[str], start_T: np.ndarray) -> np.ndarray:
+  """How many tokens of a text begin in each of its parts.
+
+  Args:
+    start_T: the character at which each token begins.
+  """
+  end = np.cumsum([len(part) for part in run])
+  # what is not in the text, as a space that the rule puts before it, begins with what is there
+  part_T = np.searchsorted(end, np.maximum.accumulate(start_T), side='right')
+  return np.bincount(np.minimum(part_T, len(run) - 1), minlength=len(run))
 
 
 def _is_space(character: str) -> bool:

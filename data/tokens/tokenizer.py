@@ -1,6 +1,6 @@
 """Text to token ids and back: one class over every kind of Hugging Face tokenizer."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import functools
 import hashlib
 import itertools
@@ -136,19 +136,16 @@ class Tokenizer:
     Returns:
       Ids of one part after another (int32), and how many begin in each part.
     """
-    return parts_lib.encode(texts, self._may_cut, self.encode_many, self._encode_run)
+    return parts_lib.encode(texts, self._may_cut, self.encode_many, self._encode_runs)
 
-  def _encode_run(self, run: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    """(ids of parts that are encoded as one, how many begin in each)."""
-    encoding = self._tokenizer.encode(''.join(run), add_special_tokens=False)
-    ids = np.array(encoding.ids, np.int32)
-    start = np.array([start for start, _ in encoding.offsets], np.int64)
-    kept = self._kept(ids)
-    end = np.cumsum([len(part) for part in run])
-    # what is not in the text, as a space that the rule puts before it, begins where the text does
-    part = np.searchsorted(end, np.maximum.accumulate(start[kept]), side='right')
-    last = len(run) - 1
-    return self._ordinary(ids), np.bincount(np.minimum(part, last), minlength=len(run))
+  def _encode_runs(self, runs: list[list[str]]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(ids, how many begin in each part) of runs of parts, each encoded as one text."""
+    waiting = iter(runs)
+    for batch in word_cache.batches(list(map(''.join, runs)), word_cache.BATCH):
+      for encoding in self._tokenizer.encode_batch(batch, add_special_tokens=False):
+        ids = np.array(encoding.ids, np.int32)
+        start_T = np.array([start for start, _ in encoding.offsets], np.int64)
+        yield self._ordinary(ids), parts_lib.count(next(waiting), start_T[self._kept(ids)])
 
   @functools.cached_property
   def _may_cut(self) -> parts_lib.MayCut:
