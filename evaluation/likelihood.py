@@ -28,6 +28,7 @@ from evaluation.errors import TaskError
 from evaluation.validation import perplexity
 from inference.model import Model
 from objectives.projection import projected_nats
+from runtime import finite
 
 # Kind of score -> its name in every result.
 KINDS = dict(
@@ -169,6 +170,7 @@ class Scorer:
 
     Raises:
       TaskError: a text is longer than the model's context.
+      NumericalError: a score is not finite.
     """
     read = [0] * len(ids) if read is None else read
     counts = [max(0, len(text) - skipped) for text, skipped in zip(ids, read, strict=True)]
@@ -192,6 +194,7 @@ class Scorer:
         done += len(batch)
         if progress is not None:
           progress(done, sum(rows_of.values()))
+    finite.check(nats, f'the nats of {len(ids):,} texts')
     return [nats[start:stop] for start, stop in zip(first[:-1], first[1:])]
 
   def _row_length(self, tokens: int) -> int:

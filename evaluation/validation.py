@@ -8,6 +8,7 @@ import jax
 import numpy as np
 
 from objectives.mix import Objective
+from runtime import finite
 
 
 def make_evaluator(
@@ -70,6 +71,7 @@ def _results(objective: Objective, sums, text: dict[str, int]) -> dict[str, floa
       results['bits_per_byte'] = total / math.log(2) / text['bytes']
       continue
     mean = total / max(weight, 1.0)
+    finite.check(mean, f'{name}_{kind} of the validation set')
     results[f'{name}_{kind}'] = mean
     if kind == 'loss':
       results['loss'] += objective.weights[name] * mean

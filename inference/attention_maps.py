@@ -11,6 +11,7 @@ import numpy as np
 from configs.schema.check import ConfigError
 from inference.model import Model
 from models.masks import self_attention_mask
+from runtime import finite
 from runtime.figures import visible
 
 LONGEST = 256  # tokens; a page of more would neither open fast nor be read
@@ -58,6 +59,8 @@ def attention_maps(model: Model, text: str) -> AttentionMaps:
     mlm_position=np.zeros((1, 1), np.int32),
   )
   _, inside = jax.jit(model.network.inspect)(model.params, batch)
+  weight_LxHxTxT = np.asarray(inside['weights'])[:, 0]
+  finite.check(weight_LxHxTxT, f'the attention of {model.source}')
   start_T = tokenizer.words.starts(np.array(row_T))
   start_T[0] = True
   word_T = (np.cumsum(start_T) - 1).tolist()
@@ -66,7 +69,7 @@ def attention_maps(model: Model, text: str) -> AttentionMaps:
     [tokenizer.readable(index) for index in row_T],
     word_T,
     model.mask,
-    np.asarray(inside['weights'])[:, 0],
+    weight_LxHxTxT,
     np.array([True] * len(before) + [False] * len(ids) + [True] * len(after)),
     _visible(model.mask, batch['segment']),
   )

@@ -12,6 +12,7 @@ from inference.model import Model
 from models.masks import KINDS
 from models.network import make_network
 from models.pooling import pool, unit
+from runtime import finite
 from runtime.errors import WeightsError
 
 _BUCKET = 16  # lengths are rounded up to this, so that few programs serve all texts
@@ -76,6 +77,9 @@ class Embedder:
 
     Args:
       progress: called with how many texts are done.
+
+    Raises:
+      NumericalError: a vector is not finite.
     """
     rows = [self._row(ids) for ids in self._tokenizer.encode(texts)]
     by_length = np.array(sorted(range(len(rows)), key=lambda index: len(rows[index])))
@@ -90,7 +94,9 @@ class Embedder:
       done += new
       if progress is not None:
         progress(done)
-    return np.stack(vectors)
+    vector_NxD = np.stack(vectors)
+    finite.check(vector_NxD, f'the vectors of {len(texts):,} texts')
+    return vector_NxD
 
   def _row(self, ids: np.ndarray) -> np.ndarray:
     """The tokens that the network reads of a text."""

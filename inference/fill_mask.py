@@ -7,6 +7,7 @@ import numpy as np
 from configs.schema.check import ConfigError
 from data.tokens.tokenizer import Tokenizer
 from inference.model import Model
+from runtime import finite
 
 
 def fill(model: Model, text: str, top: int, *, words: bool = False) -> list[dict]:
@@ -77,4 +78,6 @@ def _probabilities(model: Model, row_T: np.ndarray, position_P: np.ndarray) -> n
   )
   hidden_BxPxE, table_VxE, bias_V = jax.jit(model.network.apply)(model.params, batch)['mlm']
   logits_PxV = (hidden_BxPxE @ table_VxE.T + bias_V[None, None])[0].astype(jnp.float32)
-  return np.asarray(jax.nn.softmax(logits_PxV, axis=1))
+  p_PxV = np.asarray(jax.nn.softmax(logits_PxV, axis=1))
+  finite.check(p_PxV, f'the probabilities of {model.source}')
+  return p_PxV

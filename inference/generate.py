@@ -12,6 +12,7 @@ from configs.schema.check import ConfigError
 from inference.decode import Decoder
 from inference.model import Model
 from inference.sampling import Sampling
+from runtime import finite
 
 
 class Completion(NamedTuple):
@@ -148,6 +149,7 @@ class Generator:
       else:
         state, logprob_B = self._decoder.step(state)
       token_B, logprob_B = np.asarray(state.token_B), np.asarray(logprob_B)
+      finite.check(logprob_B, f'the probabilities of {self._model.source}')
       if self._decoder.programs == programs:  # compiled nothing
         seconds += time.monotonic() - started
         tokens += len(unfinished)

@@ -6,6 +6,7 @@ safetensors.
 
 from collections.abc import Callable, Iterator
 import functools
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -68,6 +69,11 @@ def open_tensors(directory: Path, named: str | None = None) -> dict[str, Tensor]
 def equal(one: Tensor, other: Tensor) -> bool:
   """Whether two tensors have the same shape and values."""
   return one.shape == other.shape and np.array_equal(one.read(), other.read())
+
+
+def numbers(tensors: dict[str, Tensor]) -> int:
+  """Returns how many numbers some tensors hold together."""
+  return sum(math.prod(tensor.shape) for tensor in tensors.values())
 
 
 def save_tensors(tensors: dict[str, np.ndarray], path: Path):

@@ -4,7 +4,7 @@ import math
 
 from etils import epath
 
-from runtime import json_file, lock, storage
+from runtime import finite, json_file, lock, storage
 from runtime.errors import StateError
 
 _EVALUATIONS = 'evaluations.json'
@@ -79,8 +79,11 @@ def note_evaluations(directory: epath.PathLike, results: dict[str, dict]) -> boo
 
   Raises:
     StateError: the file is damaged.
+    NumericalError: the value of a result is not finite.
   """
   path = epath.Path(directory) / _EVALUATIONS
+  for name, entry in results.items():
+    finite.check(entry['value'], f'the value of {name}')
   if 'model_type' in (json_file.peek(path.with_name('config.json')) or {}):
     return False
   with lock.briefly(path.with_name(f'{_EVALUATIONS}.lock')):

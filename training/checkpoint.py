@@ -165,6 +165,11 @@ def damage(folder: epath.Path) -> str | None:
   return None if expected else 'manifest.json names no file'
 
 
+def stored_bytes(folder: epath.Path) -> int:
+  """Returns the bytes of all files of a checkpoint."""
+  return sum(path.stat().length for path in _walk(folder))
+
+
 def preflight(directory: epath.PathLike, state_bytes: int, keep: int):
   """Checks that the disk has room for `keep` checkpoints and one more that is being written.
 

@@ -13,11 +13,11 @@ from data.tokens import pretrained
 from data.tokens.tokenizer import Tokenizer
 from inference.ends import Ends
 from inference.model import Model
-from interop import families, files, generation, huggingface, ties
+from interop import families, files, generation, huggingface, sizes, ties
 from models.config import ModelConfig
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
 from parallel import sharding
-from runtime import json_file, storage, workdir
+from runtime import finite, json_file, storage, workdir
 from runtime.cli import FLAGS
 from runtime.errors import StateError, WeightsError
 from training import checkpoint
@@ -98,6 +98,7 @@ def describe_huggingface(directory: Path) -> Described:
   heads = huggingface.heads_in(family, tensors, architecture)
   fields |= huggingface.classes_in(family, tensors, heads) | dict(tie_embeddings=tie)
   config = ModelConfig(**base.get_config().model.to_dict() | fields)
+  sizes.check(config, files.numbers(opened), str(directory / 'config.json'))
   return Described(theirs, family, config, heads, tensors, tuple(notes))
 
 
@@ -119,6 +120,7 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
   flat = huggingface.import_parameters(
     family, parameter_shapes(network), described.tensors, str(directory)
   )
+  finite.check_weights(flat, str(directory))
   tokenizer = _tokenizer(directory, config, described.theirs)
   adds_special_tokens = tokenizer is not None and tokenizer.adds_special_tokens
   return Model(
@@ -174,7 +176,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
   mask = mask or config.mask
   network = make_network(model, mask=mask, packed=False, heads=heads)
   if imported:
-    params = _own_tensors(directory, network)
+    params = _own_tensors(directory, network, model)
     source = f'{directory} (from {about.get("source")})'
   else:
     # The devices here need not be those of the training run.
@@ -220,8 +222,9 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
 
   Raises:
     StateError: there is no such checkpoint, or it is damaged.
+    WeightsError: it is smaller than the network of the config.
+    NumericalError: its parameters are not finite.
   """
-  abstract, *_ = make_run_state(config, network, mesh)
   folder = epath.Path(directory) / 'checkpoints'
   steps = checkpoint.available(folder)
   if not steps or step is not None and step not in steps:
@@ -232,13 +235,25 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
     raise StateError(
       f'checkpoint of step {step} is damaged: {problem}. Try --step with one of {steps}.'
     )
+  held = checkpoint.stored_bytes(checkpoint.folder_of(folder, step))
+  sizes.check(model_config(config), held, str(epath.Path(directory) / 'config.json'))
+  abstract, *_ = make_run_state(config, network, mesh)
   state, _ = checkpoint.restore(folder, step, abstract)
-  return scored_params(state), step
+  params = scored_params(state)
+  finite.check_weights(by_path(params), f'{directory}, step {step:,}')
+  return params, step
 
 
-def _own_tensors(directory: Path, network: Network):
-  """Reads parameters that `save` wrote; raises WeightsError if they are not the network's."""
-  tensors, shapes = files.open_tensors(storage.local(directory)), parameter_shapes(network)
+def _own_tensors(directory: Path, network: Network, model: ModelConfig):
+  """Reads parameters that `save` wrote.
+
+  Raises:
+    WeightsError: they are not the network's.
+    NumericalError: they are not finite.
+  """
+  tensors = files.open_tensors(storage.local(directory))
+  sizes.check(model, files.numbers(tensors), str(directory / 'config.json'))
+  shapes = parameter_shapes(network)
   found = {path: tensor.shape for path, tensor in tensors.items()}
   if found != shapes:
     paths = sorted(found.keys() | shapes.keys())
@@ -249,7 +264,9 @@ def _own_tensors(directory: Path, network: Network):
       + '; '.join(lines)
       + '.'
     )
-  return from_paths({path: tensor.read() for path, tensor in tensors.items()})
+  flat = {path: tensor.read() for path, tensor in tensors.items()}
+  finite.check_weights(flat, str(directory))
+  return from_paths(flat)
 
 
 def _tokenizer(directory: Path, config: ModelConfig, theirs: dict) -> Tokenizer | None:

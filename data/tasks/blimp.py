@@ -11,6 +11,7 @@ from data.corpora import tfds_needs
 from data.errors import DataError
 
 _INSTEAD = 'give the folder that holds blimp/BLiMP.zip: --task_data=DIR'
+_LARGEST = 256 << 20  # bytes; the published zip unpacks to a fraction of it
 # in the order of Pair
 _FIELDS = ('UID', 'linguistics_term', 'field', 'sentence_good', 'sentence_bad')
 
@@ -63,6 +64,7 @@ def _from_zip(path: Path) -> Iterable[tuple[str, Iterable]]:
     raise DataError(f'{path}: no such file. It is the BLiMP.zip that the authors of BLiMP publish.')
   try:
     with zipfile.ZipFile(path) as archive:
+      _check_size(archive, path)
       for name in sorted(archive.namelist()):
         # What a Mac adds to a zip has the names of the files, and is none of them.
         if name.endswith('.jsonl') and not name.startswith('__MACOSX/'):
@@ -71,6 +73,15 @@ def _from_zip(path: Path) -> Iterable[tuple[str, Iterable]]:
           yield f'{path}, {name}', numbered
   except (zipfile.BadZipFile, EOFError) as error:
     raise DataError(f'{path} is damaged: {error}. Copy it again.') from error
+
+
+def _check_size(archive: zipfile.ZipFile, path: Path):
+  """Raises DataError if the files of a zip unpack to far more than BLiMP does."""
+  unpacked = sum(entry.file_size for entry in archive.infolist())
+  if unpacked > _LARGEST:
+    raise DataError(
+      f'{path} unpacks to {unpacked:,} bytes, and BLiMP to less than {_LARGEST:,}: copy it again.'
+    )
 
 
 def _pair(line: str | dict, where: str) -> Pair:

@@ -12,6 +12,8 @@ NAMES = ('tokenizer.json', 'vocab.txt', 'vocab.json', 'merges.txt')
 # what the tokenizers library strips from the end of a line: Unicode's White_Space
 _SPACE = '\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008'
 _SPACE += '\u2009\u200a\u2028\u2029\u202f\u205f\u3000'
+# Highest id of a vocabulary with holes: so many times its tokens, and so many more.
+_SPARSE, _UNUSED = 4, 65_536
 
 
 def lines(content: bytes) -> list[str]:
@@ -90,6 +92,10 @@ def check_ids(rule: dict[str, Any], where: str):
     raise DataError(f'{where}: tokenizer.json has no model with a vocabulary')
   if isinstance(vocabulary, dict):
     check_vocabulary(vocabulary, f'{where}: tokenizer.json')
+  added = rule.get('added_tokens') or ()
+  for token in added if isinstance(added, list) else ():
+    if isinstance(token, dict) and type(token.get('id')) is int:
+      _check_id(token['id'], len(vocabulary) + len(added), f'{where}: tokenizer.json')
 
 
 def check_vocabulary(vocabulary: Any, where: str):
@@ -99,6 +105,7 @@ def check_vocabulary(vocabulary: Any, where: str):
   for token, index in vocabulary.items():
     if type(index) is not int or index < 0:
       raise DataError(f'{where}: {token[:40]!r} has id {index!r:.40}')
+    _check_id(index, len(vocabulary), where)
   if len(set(vocabulary.values())) < len(vocabulary):
     index, _ = Counter(vocabulary.values()).most_common(1)[0]
     shared = [token for token, other in vocabulary.items() if other == index]
@@ -117,6 +124,12 @@ def unwritable(model: dict[str, Any]) -> str | None:
   if kind == 'Unigram' and model.get('unk_id') is None and not model.get('byte_fallback'):
     return 'the Unigram model has no unk_id, so unknown text cannot be encoded'
   return None
+
+
+def _check_id(index: int, count: int, where: str):
+  """Refuses an id far above the number of tokens: tables grow with the highest id."""
+  if not 0 <= index < _SPARSE * count + _UNUSED:
+    raise DataError(f'{where}: id {index:,} in a vocabulary of {count:,} tokens')
 
 
 def described(folder: epath.Path) -> tuple[str | None, str | None]:

@@ -55,6 +55,7 @@ _CLAIM = dict(
   measure=dict,
 )
 _NO_SEEDS = ('none', 'not stated')
+_LARGEST = 100_000  # values of a file
 
 
 class ClaimError(ValueError):
@@ -141,10 +142,15 @@ def load(path: Path) -> list[Claim]:
   """
   try:
     text = path.read_text(encoding='utf-8')
-    _check_unique_keys(yaml.compose(text, Loader=yaml.SafeLoader), path.name)
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    _check_size(node, path.name)
+    _check_unique_keys(node, path.name)
     document = yaml.safe_load(text)
-  except (yaml.YAMLError, UnicodeDecodeError) as error:
-    raise ClaimError(f'{path.name} is no YAML: {" ".join(str(error).split())}') from error
+  except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
+    if isinstance(error, ClaimError):
+      raise
+    reason = ' '.join(str(error).split())[:300]
+    raise ClaimError(f'{path.name} is no YAML: {reason}') from error
   _check_fields(document, _FILE, {}, path.name)
   claims: dict[str, Claim] = {}
   for index, entry in enumerate(document['claims'], start=1):
@@ -218,6 +224,28 @@ def _check_value(value: Any, wanted: type, where: str, name: str):
   _require(type(value) is wanted, where, name, f'{value!r} must be {wanted.__name__}')
   if wanted is str:
     _require(bool(value.strip()), where, name, 'is empty')
+
+
+def _check_size(root: yaml.Node | None, file: str):
+  """Raises ClaimError if a document is too large once its aliases are written out.
+
+  Nine levels of nine aliases of the level below are a few lines of text, and 9^9 values.
+  """
+  sizes: dict[int, int] = {}
+
+  def size(node: yaml.Node | None) -> int:
+    if not isinstance(node, yaml.CollectionNode):
+      return 1
+    if id(node) in sizes:
+      return sizes[id(node)]
+    sizes[id(node)] = _LARGEST + 1  # what holds itself has no end
+    pairs = isinstance(node, yaml.MappingNode)
+    children = [child for pair in node.value for child in pair] if pairs else node.value
+    sizes[id(node)] = 1 + sum(map(size, children))
+    return sizes[id(node)]
+
+  if size(root) > _LARGEST:
+    raise ClaimError(f'{file}: its aliases (*NAME) stand for more than {_LARGEST:,} values')
 
 
 def _check_unique_keys(node: yaml.Node | None, file: str):
