@@ -81,6 +81,8 @@ def manifest(folder: Path) -> dict:
   advice = f'Delete {folder} and run again.'
   noted = json_file.read_object(folder / MANIFEST, dict(bytes=dict), refuse=DataError, todo=advice)
   for name, expected in noted['bytes'].items():
+    if type(expected) is not int or Path(name).name != name or '\0' in name:
+      raise DataError(f'{folder / MANIFEST} is damaged: {name!r} is no file of it. {advice}')
     path = folder / name
     found = path.stat().st_size if path.exists() else None
     if found != expected:

@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime import flaky
 
+DEEPEST = 100  # levels; what copies or writes a value calls itself for each
 LARGEST = 16 << 20  # bytes; parsed, they may take thirty times as much memory
 
 
@@ -80,6 +81,7 @@ def parse_object(content: bytes) -> dict[str, Any]:
     where = f'line {error.lineno:,} column {error.colno:,}'
     raise ValueError(f'it is no JSON ({where}: {error.msg})') from error
   check_fields(value, {})
+  _check_depth(value)
   return value
 
 
@@ -94,6 +96,17 @@ def check_fields(value: Any, fields: dict[str, type | tuple[type, ...]]):
     if type(value[name]) not in types:
       wanted = ' or '.join(map(_name, types))
       raise ValueError(f'{name!r} is {_name(type(value[name]))}, and should be {wanted}')
+
+
+def _check_depth(value: dict[str, Any]):
+  """Raises ValueError if objects and lists are nested too deep."""
+  level: list[Any] = [value]
+  for _ in range(DEEPEST):
+    inside = (one.values() if isinstance(one, dict) else one for one in level)
+    level = [child for children in inside for child in children if isinstance(child, dict | list)]
+    if not level:
+      return
+  raise ValueError(f'it is nested deeper than {DEEPEST} levels')
 
 
 def _name(kind: type) -> str:

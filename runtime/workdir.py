@@ -123,7 +123,7 @@ def _begun(directory: epath.Path) -> bool:
   """Whether a run there has made an update: a row of metrics, a later checkpoint, or a result."""
   rows = directory / 'metrics.jsonl'
   if rows.exists():
-    with rows.open() as file:
+    with rows.open('rb') as file:
       if file.read(1):
         return True
   if (directory / 'metrics').exists() or (directory / 'result.json').exists():

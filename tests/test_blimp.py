@@ -309,7 +309,7 @@ def test_eval_asks_a_run_for_blimp_and_keeps_what_it_found(tmp_path, folder):
   for flags, words in (
     (['--tasks=blmp'], 'Did you mean blimp'),
     (['--tasks=blimp', '--score=pll'], 'can give causal'),
-    (['--tasks=blimp', '--task_data=nowhere'], 'no such file'),
+    (['--tasks=blimp', '--task_data=nowhere'], 'no such folder'),
   ):
     refused = runs.run([*asked, *flags])
     assert refused.returncode in (2, 4) and words in refused.stderr, refused.stderr

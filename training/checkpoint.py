@@ -10,6 +10,7 @@ object stores cannot do.
 """
 
 from collections.abc import Callable
+import contextlib
 import errno
 import hashlib
 import json
@@ -129,7 +130,7 @@ def restore(directory: epath.PathLike, step: int, abstract_state):
   folder = folder_of(directory, step)
   abstract = by_name(abstract_state)
   _be_quiet()
-  with ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
+  with _reading(folder), ocp.Checkpointer(ocp.PyTreeCheckpointHandler()) as checkpointer:
     stored = checkpointer.metadata(folder / 'state').item_metadata.tree
     _same_tree(stored, abstract, folder)
     plain = checkpointer.restore(
@@ -145,6 +146,20 @@ def restore(directory: epath.PathLike, step: int, abstract_state):
     refuse=StateError,
     todo='Name another checkpoint with --step, or remove this one.',
   )
+
+
+@contextlib.contextmanager
+def _reading(folder: epath.Path):
+  """Says in words why a checkpoint cannot be read: orbax raises whatever it met, of any type."""
+  try:
+    yield
+  except (StateError, OSError, jax.errors.JaxRuntimeError):
+    raise
+  except Exception as error:
+    what = f'{folder} cannot be read: {" ".join(str(error).split())[:300]}'
+    if number := flaky.errno_of(error):
+      raise OSError(number, what) from error
+    raise StateError(f'{what}. Remove it, and an older one is used.') from error
 
 
 def damage(folder: epath.Path) -> str | None:

@@ -15,6 +15,7 @@ from inference.ends import Ends
 from inference.model import Model
 from interop import families, files, generation, huggingface, sizes, ties
 from models.config import ModelConfig
+from models.heads import HEADS
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
 from parallel import sharding
 from runtime import finite, json_file, storage, workdir
@@ -203,12 +204,14 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
 
 def _read_about(directory: Path) -> dict:
   """What `save` wrote about imported weights."""
-  return json_file.read_object(
-    directory / 'weights.json',
-    dict(heads=list, framed=bool, source=str),
-    refuse=WeightsError,
-    todo='Import the weights again with tools.convert.',
+  path, advice = directory / 'weights.json', 'Import the weights again with tools.convert.'
+  about = json_file.read_object(
+    path, dict(heads=list, framed=bool, source=str), refuse=WeightsError, todo=advice
   )
+  unknown = [name for name in about['heads'] if name not in tuple(HEADS)]
+  if unknown:
+    raise WeightsError(f'{path}: there is no head {unknown[0]!r}. {advice}')
+  return about
 
 
 def load_params(config, network: Network, directory: epath.PathLike, mesh, *, step: int | None):

@@ -81,7 +81,9 @@ def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
   if not isinstance(resolved, dict):
     raise ConfigError(f'a resolved config is a JSON object, not {type(resolved).__name__}.')
   _known_and_typed(flatten(resolved), flatten(base.get_config()))
-  _objective_names(list(resolved['objectives']))
+  objectives = resolved.get('objectives')
+  _require(isinstance(objectives, dict), 'objectives', objectives, 'must name objectives')
+  _objective_names(list(objectives))
   config = ml_collections.ConfigDict(resolved)
   check(config)
   return config.lock()
@@ -139,11 +141,20 @@ def _known_and_typed(fields: dict, known: dict):
     _require(
       not isinstance(value, float) or math.isfinite(value), name, value, 'must be a finite number'
     )
+    _require(not isinstance(value, str) or _nameable(value), name, value, 'no file has such a name')
   missing = [name for name in known if name not in fields and not name.startswith('objectives.')]
   if missing:
     raise ConfigError(
       f'config.{missing[0]} is missing: start from base.get_config(), change single fields.'
     )
+
+
+def _nameable(text: str) -> bool:
+  """Whether a file may have this name; bytes that are not UTF-8 are surrogates, as in Python."""
+  try:
+    return b'\0' not in text.encode('utf-8', 'surrogateescape')
+  except UnicodeEncodeError:
+    return False
 
 
 def nearest(name: str) -> list[str]:

@@ -1,10 +1,13 @@
 """BLiMP (Warstadt et al. 2020): 67 paradigms of 1,000 sentence pairs, one of each acceptable."""
 
 from collections.abc import Callable, Iterable
+import errno
 import json
+import lzma
 from pathlib import Path
 from typing import NamedTuple
 import zipfile
+import zlib
 
 from data import lines
 from data.corpora import tfds_needs
@@ -71,7 +74,14 @@ def _from_zip(path: Path) -> Iterable[tuple[str, Iterable]]:
           found = enumerate(lines.lines_of([archive.read(name)], f'{path}, {name}'), 1)
           numbered = [(number, line) for number, line in found if not lines.is_blank(line)]
           yield f'{path}, {name}', numbered
-  except (zipfile.BadZipFile, EOFError) as error:
+  except DataError:
+    raise
+  except OSError as error:
+    if error.errno not in (None, errno.EINVAL):  # the latter of an offset that the archive says
+      raise
+    raise DataError(f'{path} is damaged: {error}. Copy it again.') from error
+  # RuntimeError: it has a password, or is compressed in a way that Python does not know
+  except (zipfile.BadZipFile, EOFError, zlib.error, lzma.LZMAError, RuntimeError) as error:
     raise DataError(f'{path} is damaged: {error}. Copy it again.') from error
 
 

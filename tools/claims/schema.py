@@ -146,11 +146,10 @@ def load(path: Path) -> list[Claim]:
     _check_size(node, path.name)
     _check_unique_keys(node, path.name)
     document = yaml.safe_load(text)
-  except (yaml.YAMLError, UnicodeDecodeError, ValueError, RecursionError) as error:
-    if isinstance(error, ClaimError):
-      raise
-    reason = ' '.join(str(error).split())[:300]
-    raise ClaimError(f'{path.name} is no YAML: {reason}') from error
+  except ClaimError:
+    raise
+  except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    raise ClaimError(f'{path.name} is no YAML: {" ".join(str(error).split())[:500]}') from error
   _check_fields(document, _FILE, {}, path.name)
   claims: dict[str, Claim] = {}
   for index, entry in enumerate(document['claims'], start=1):

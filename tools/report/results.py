@@ -14,6 +14,8 @@ from training import certificate, metrics
 
 # What a finished run has left.
 _FILES = ('result.json', 'config.json', 'data.json', 'initial.json')
+# What a report uses of a row of the log; a loss may be 'nan'.
+_LOGGED = {'batch_hash': str, 'val/loss': (int, float, str)}
 # The fields of certificate.json that a report needs, besides the count of the run's budget.
 _STORED = (
   'data',
@@ -82,9 +84,9 @@ def _read_run(folder: Path, entry: dict[str, Any], certified: bool) -> FinishedR
   result = records.read_result(folder / 'result.json', tokens=int, validation_sha256=str)
   config = records.read_config(folder / 'config.json')
   data = records.read_fingerprint(folder / 'data.json')
-  if result['step'] != config['steps'] or check.config_hash(config) != entry['config_hash']:
+  if result['step'] != config.get('steps') or check.config_hash(config) != entry['config_hash']:
     return None
-  rows = metrics.read(folder)
+  rows = _read_rows(folder)
   batches = {row['step']: row['batch_hash'] for row in rows if 'batch_hash' in row}
   if certified:
     said = _read_certificate(folder)
@@ -108,6 +110,22 @@ def _read_run(folder: Path, entry: dict[str, Any], certified: bool) -> FinishedR
     evaluations=records.read_evaluations(folder),
     batches=batches,
   )
+
+
+def _read_rows(folder: Path) -> list[dict[str, Any]]:
+  """The rows of a run's log.
+
+  Raises:
+    StateError: a value that a report uses is of another type.
+  """
+  rows = metrics.read(folder)
+  for row in rows:
+    wanted = {name: types for name, types in _LOGGED.items() if name in row}
+    try:
+      json_file.check_fields(row, wanted | dict(tokens=int))
+    except ValueError as error:
+      raise StateError(f'{folder}: the row of step {row["step"]} of its log: {error}.') from error
+  return rows
 
 
 def _read_certificate(folder: Path) -> dict[str, Any]:
