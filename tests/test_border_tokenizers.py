@@ -165,6 +165,17 @@ def test_a_model_that_cannot_encode_unknown_text_is_refused_on_reading(tmp_path)
     reading.load(tmp_path / 'tokenizer.json', lowercase=True)
 
 
+@pytest.mark.parametrize('second', ['[PAD]\n[UNK]\n', '\ufeff[PAD]', None])
+def test_a_second_vocabulary_that_says_something_else_is_named(tmp_path, second, recwarn):
+  made = folders.wordpiece()
+  folders.write_vocabulary(tmp_path, made, 'both')
+  if second:
+    folders.write(tmp_path / 'vocab.txt', second)
+  ours = pretrained.read(tmp_path, 'bert')
+  assert ours.size == made.get_vocab_size()
+  assert ['vocab.txt' in str(warning.message) for warning in recwarn] == [True] * bool(second)
+
+
 def test_names_that_nobody_knows_survive_saving(tmp_path):
   made = folders.wordpiece()
   (tmp_path / 'theirs').mkdir()
@@ -221,7 +232,8 @@ def test_a_repeated_entry_leaves_a_number_without_a_token(tmp_path):
 
 
 @pytest.mark.parametrize(
-  'ids', [dict(a=5, b=5), dict(a=5, b=-1), dict(a=5, b='6'), dict(a=5, b=6.0)]
+  'ids',
+  [dict(a=5, b=5), dict(a=5, b=-1), dict(a=5, b='6'), dict(a=5, b=6.0), dict(a=5, b=4_000_000_000)],
 )
 def test_ids_that_are_shared_or_no_ids_are_refused_by_their_tokens(tmp_path, ids):
   rule = json.loads(folders.wordpiece().to_str())

@@ -34,7 +34,9 @@ cli.flags.DEFINE_float(
 cli.group('How much is written')
 cli.flags.DEFINE_integer('batch_size', 8, 'Prompts generated at once.', lower_bound=1)
 cli.flags.DEFINE_integer('samples', 1, 'Number of completions per prompt.', lower_bound=1)
-cli.flags.DEFINE_multi_string('stop', [], 'End before this text; may be given several times.')
+cli.flags.DEFINE_multi_string(
+  'stop', [], 'End before this text, which may begin in the prompt; may be given several times.'
+)
 cli.flags.DEFINE_integer('seed', 0, 'Seed of the sampler.', lower_bound=0)
 cli.flags.DEFINE_enum(
   'overflow',

@@ -104,7 +104,7 @@ def describe_huggingface(directory: Path) -> Described:
 
 
 def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
-  """Loads a Hugging Face directory: config.json, safetensors, and tokenizer.json or vocab.txt.
+  """Loads a Hugging Face directory: config.json, safetensors, and the tokenizer if there is one.
 
   Args:
     mask: a mask to use in place of the family's.

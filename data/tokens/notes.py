@@ -2,9 +2,11 @@
 
 import json
 
+from etils import epath
 import tokenizers
 
-from data.tokens import side_files
+from data.errors import DataError
+from data.tokens import side_files, vocabulary_files
 from data.tokens.kinds import Kind
 from data.tokens.side_files import SideFiles
 
@@ -24,6 +26,20 @@ _IN_RULE = dict(
   tokenize_chinese_chars='handle_chinese_chars',
   add_prefix_space='add_prefix_space',
 )
+
+
+def second(folder: epath.Path, there: set[str], rule: dict | None) -> list[str]:
+  """Vocabularies beside a tokenizer.json that are not the same."""
+  if rule is None:
+    return []
+  held, notes = rule['model']['vocab'], []
+  for name, read in (('vocab.txt', vocabulary_files.numbered), ('vocab.json', json.loads)):
+    try:
+      if name in there and read((folder / name).read_bytes()) != held:
+        notes.append(f'{name} is not the vocabulary of tokenizer.json, which is taken')
+    except (ValueError, RecursionError, DataError):
+      notes.append(f'{name} cannot be read; tokenizer.json is taken')
+  return notes
 
 
 def ignored(side: SideFiles, kind: Kind | None, made: tokenizers.Tokenizer) -> list[str]:

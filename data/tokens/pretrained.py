@@ -100,7 +100,8 @@ def _read(
   except Exception as error:  # the library raises bare Exception for whatever it cannot parse
     raise DataError(f'{where}: not a tokenizer that this can read: {error}') from error
   _lower_case(folder, made)
-  for note in side.notes + notes.ignored(side, kind, made) + notes.replaced(name, rule, made):
+  said = side.notes + notes.second(folder, there, rule)
+  for note in said + notes.ignored(side, kind, made) + notes.replaced(name, rule, made):
     warnings.warn(f'{where}: {note}, as in transformers 5', stacklevel=4)
   return tokenizer_lib.Tokenizer(made, _roles(names, kind))
 

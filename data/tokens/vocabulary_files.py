@@ -8,6 +8,7 @@ from etils import epath
 
 from data.errors import DataError
 
+_IDS = 1 << 24  # arrays as long as the largest id are made; published vocabularies end below 2^20
 NAMES = ('tokenizer.json', 'vocab.txt', 'vocab.json', 'merges.txt')
 # what the tokenizers library strips from the end of a line: Unicode's White_Space
 _SPACE = '\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008'
@@ -28,6 +29,11 @@ def lines(content: bytes) -> list[str]:
   return [line.rstrip(_SPACE) for line in (found if found[-1] else found[:-1])]
 
 
+def numbered(content: bytes) -> dict[str, int]:
+  """The ids of a vocab.txt; of a repeated line the last counts, and no token has the other ids."""
+  return {token: index for index, token in enumerate(lines(content))}
+
+
 def read(folder: epath.Path, kind: str, names: tuple[str, ...]) -> tuple[dict, list]:
   """({token: id}, merges) of the files of a class that has no tokenizer.json.
 
@@ -40,9 +46,7 @@ def read(folder: epath.Path, kind: str, names: tuple[str, ...]) -> tuple[dict, l
     raise DataError(f'{folder}: tokenizer_class {kind} needs {needed}, which is not there')
   try:
     if names == ('vocab.txt',):
-      # of a repeated entry the last one counts; the id of the others stands for no text
-      found = lines((folder / 'vocab.txt').read_bytes())
-      return {token: index for index, token in enumerate(found)}, []
+      return numbered((folder / 'vocab.txt').read_bytes()), []
     vocabulary = json.loads((folder / 'vocab.json').read_bytes())
     check_vocabulary(vocabulary, f'{folder}/vocab.json')
     return vocabulary, _merges((folder / 'merges.txt').read_bytes().decode())
@@ -99,11 +103,11 @@ def check_ids(rule: dict[str, Any], where: str):
 
 
 def check_vocabulary(vocabulary: Any, where: str):
-  """Refuses {token: id} in which an id is no number, or two tokens share one."""
+  """Refuses {token: id} in which an id is no number, or too large, or two tokens share one."""
   if not isinstance(vocabulary, dict):
     raise DataError(f'{where} holds no JSON object of tokens and ids')
   for token, index in vocabulary.items():
-    if type(index) is not int or index < 0:
+    if type(index) is not int or not 0 <= index < _IDS:
       raise DataError(f'{where}: {token[:40]!r} has id {index!r:.40}')
     _check_id(index, len(vocabulary), where)
   if len(set(vocabulary.values())) < len(vocabulary):
