@@ -76,7 +76,7 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
   model = loading.load(directory, step=flags.step)
   model.need_tokenizer()
   subject = Subject(
-    model, flags.task_data and Path(flags.task_data), flags.task_limit, flags.score, console.stage
+    model, flags.task_data and Path(flags.task_data), flags.task_limit, flags.score, console.part
   )
   results = {}
   for name in flags.tasks:

@@ -1,9 +1,11 @@
 """Pre-trains what a config says: python train.py --config=configs/bert_tiny.py [--workdir=DIR]."""
 
 if __name__ == '__main__':  # before the imports below, which take a second
-  from runtime import allocator, interrupt
+  from runtime import interrupt
 
   interrupt.guard()
+  from runtime import allocator
+
   allocator.reexec_with_huge_pages()
 
 import os

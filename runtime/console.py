@@ -21,6 +21,8 @@ from rich.table import Table
 from rich.text import Text
 
 _PLAIN_EVERY_S = 10
+# A pace is measured over the last minute, and over so many calls: several may come at once.
+_PACE_S, _PACE_CALLS = 60, 64
 _PLAIN_WIDTH = 160  # a log has no edge to wrap at
 
 
@@ -47,6 +49,8 @@ class Console:
     self._numbers = ''
     # measured over predicted seconds of the last steps
     self._slowdowns: deque[float] = deque(maxlen=101)
+    # (when, how much was done) of what `counted` counts
+    self._marks: deque[tuple[float, int]] = deque()
 
   def mute(self):
     """Prints nothing from now on."""
@@ -58,12 +62,16 @@ class Console:
 
   def stage(self, name: str, done: int, total: int | None):
     """Progress of preparing the data (`data.stages.Progress`), as lines on a terminal as well."""
+    self.part(f'data: {name}', done, total)
+
+  def part(self, name: str, done: int, total: int | None):
+    """Progress of a part of a program, as lines on a terminal as well."""
     if name != self._stage:
       self._stage = name
       self._last_plain = time.monotonic()
-      self.say(f'data: {name} ...')
+      self.say(f'{name} ...')
     elif self._line_is_due():
-      self.say(f'data: {name}: {done:,}' + (f' of {total:,}' if total else ''))
+      self.say(f'{name}: {done:,}' + (f' of {total:,}' if total else ''))
 
   def _line_is_due(self) -> bool:
     """Whether the last plain line is long enough ago; if so, the next one is expected now."""
@@ -83,8 +91,8 @@ class Console:
       table.add_row(Text(name), Text(value))  # not as strings: [b] in them is no markup
     self._rich.print(table)
 
-  def begin(self, step: int, steps: int, predict: Callable[[int], float]):
-    """Starts the bar of the training.
+  def begin(self, step: int, steps: int, predict: Callable[[int], float] | None = None):
+    """Starts the bar of the training, or of what `counted` counts.
 
     Args:
       step: steps that are done.
@@ -92,6 +100,7 @@ class Console:
       predict: seconds from a step to the end; the time left is this, corrected by what is measured.
     """
     self._steps, self._predict = steps, predict
+    self._marks.clear()
     if self._rich.is_terminal:
       self._progress = Progress(
         SpinnerColumn(),
@@ -117,27 +126,52 @@ class Console:
       self.say(f'{what} ...')
 
   def stepped(
-    self, step: int, seconds: float | None, overhead: float, loss: float, tokens_per_second: float
+    self, step: int, seconds: float | None, aside: float, loss: float, tokens_per_second: float
   ):
     """Shows that one more step is done.
 
     Args:
       step: steps that are done.
-      seconds: of this step; None where it was not measured.
-      overhead: seconds of evaluation and saving, a step.
+      seconds: of this step; None where it waited for the compiler, so that its speed is not shown.
+      aside: seconds that evaluating and saving will take until the end.
     """
     if seconds is not None:
       predicted = self._predict(step - 1) - self._predict(step)
       self._slowdowns.append(seconds / predicted)
     slowdown = statistics.median(self._slowdowns) if self._slowdowns else 1.0
-    left = self._predict(step) * slowdown + (self._steps - step) * overhead
-    numbers = f'loss {loss:.4f}  {tokens_per_second:,.0f} tokens/s  {duration(left)} left'
+    left = f'{duration(self._predict(step) * slowdown + aside)} left'
+    speed = f'{tokens_per_second:,.0f} tokens/s  ' if seconds is not None else ''
+    about = '' if self._slowdowns else 'perhaps '
+    self._show(step, f'loss {loss:.4f}  {speed}{about}{left}')
+
+  def counted(self, done: int, text: str = '', tokens: float = 0.0):
+    """Shows that `done` are done. Speed and time left are those of the last minute, by this clock.
+
+    The first call after `begin` only starts the clock: what came before may have been compiling.
+
+    Args:
+      text: shown before the numbers.
+      tokens: of each; their speed is shown if there are any.
+    """
+    now = time.monotonic()
+    self._marks.append((now, done))
+    while len(self._marks) > _PACE_CALLS and now - self._marks[1][0] >= _PACE_S:
+      self._marks.popleft()
+    then, before = self._marks[0]
+    numbers = [text]
+    if done > before and now > then:
+      pace = (now - then) / (done - before)
+      numbers += [f'{tokens / pace:,.0f} tokens/s'] if tokens else []
+      numbers += [f'{duration(pace * (self._steps - done))} left']
+    self._show(done, '  '.join(filter(None, numbers)))
+
+  def _show(self, step: int, numbers: str):
     self._numbers = numbers
     if self._progress is not None:
       self._progress.update(self._task, completed=step, numbers=numbers, description='training')
     elif self._line_is_due() or step == self._steps:
       self._last_plain = time.monotonic()
-      self.say(f'step {step:,} of {self._steps:,}  {numbers}')
+      self.say(f'step {step:,} of {self._steps:,}  {numbers}'.rstrip())
 
   def substep(self, index: int, of: int, what: str):
     """Shows progress within a step or an evaluation: part `index`, from 1, of so many."""
@@ -145,14 +179,6 @@ class Console:
       self._progress.update(self._task, numbers=f'{index:,} of {of:,} {what}')
     elif self._line_is_due():
       self.say(f'{index:,} of {of:,} {what}')
-
-  def progress(self, done: int, of: int, seconds: float):
-    """Shows that `done` of what the bar counts are done, in so many seconds together."""
-    numbers = f'{done:,} of {of:,}  {duration(seconds / done * (of - done))} left'
-    if self._progress is not None:
-      self._progress.update(self._task, completed=done, numbers=numbers)
-    else:
-      self.say(numbers)
 
   def end(self):
     """Takes the bar away."""

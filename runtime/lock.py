@@ -16,7 +16,7 @@ import uuid
 from etils import epath
 
 from configs.schema.check import ConfigError
-from runtime import distributed, json_file, storage
+from runtime import json_file, storage
 from runtime.errors import StateError
 
 _HEARTBEAT_S = 10
@@ -189,6 +189,8 @@ def check_shared(directory: epath.PathLike):
   Raises:
     StateError: it does not: the folder is another one here.
   """
+  from runtime import distributed  # imports jax, which opening a workdir should not wait for
+
   path = epath.Path(directory) / 'lock.json'
   held = distributed.from_first(lambda: json_file.peek(path))
   until = time.monotonic() + _SHOWN_AFTER_S

@@ -13,6 +13,7 @@ import pytest
 
 from runtime import console
 from runtime.console import Console, duration
+from training import hooks
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
@@ -35,19 +36,78 @@ def in_a_log() -> tuple[Console, io.StringIO]:
   return Console(file=text), text
 
 
-def test_the_eta_is_the_median_of_steps_and_the_share_of_evaluating_and_saving(clock):
+def test_the_eta_is_the_median_of_steps_and_the_evaluating_and_saving_to_come(clock):
   ours, text = in_a_log()
   # Predicted: 7 s a step, and from step 900 on, where rows are longer, 70 s.
   ours.begin(0, 1_000, lambda step: 7.0 * max(0, 900 - step) + 70.0 * min(100, 1_000 - step))
   clock.now += 11
   ours.stepped(1, None, 0.0, 5.0, 1.0)  # the first step waited for the compiler
-  assert f'{duration(899 * 7 + 100 * 70)} left' in text.getvalue()
+  # nothing is measured yet
+  assert f'loss 5.0000  perhaps {duration(899 * 7 + 100 * 70)} left' in text.getvalue()
   for step in range(2, 101):
-    ours.stepped(step, 60.0 if step == 50 else 2.0, 0.5, 5.0, 1234.5)
+    ours.stepped(step, 60.0 if step == 50 else 2.0, 450.0, 5.0, 1234.5)
   clock.now += 11
-  ours.stepped(100, 2.0, 0.5, 4.25, 1234.5)
+  ours.stepped(100, 2.0, 450.0, 4.25, 1234.5)
   expected = duration(800 * 2 + 100 * 20 + 900 * 0.5)
   assert f'step 100 of 1,000  loss 4.2500  1,234 tokens/s  {expected} left' in text.getvalue()
+
+
+def left_in(line: str) -> float:
+  """The seconds that a line says are left."""
+  number, unit = re.search(r'([\d.,]+) (s|min|h|days) left', line).groups()
+  return float(number.replace(',', '')) * dict(s=1, min=60, h=3_600, days=86_400)[unit]
+
+
+@pytest.mark.parametrize('seconds', [0.004, 0.3, 1.4, 7.0, 90.0])
+@pytest.mark.parametrize('burst', [1, 2, 16])
+def test_the_time_left_is_honest_from_the_second_call_however_the_steps_come(seconds, burst, clock):
+  ours, _ = in_a_log()
+  of, tokens, compiling = 320, 2_560.0, 400.0
+  ours.begin(0, of)
+  clock.now += compiling
+  for done in range(1, of):
+    if done % burst == 0:  # several are read at once when the last of them is done
+      clock.now += burst * seconds
+    ours.counted(done, 'loss 0.6931', tokens)
+    if done == 1:
+      assert ours._numbers == 'loss 0.6931'  # nothing is known of the speed
+    window = min(done, max(2 * burst, 60 / seconds))
+    if done > 3 * burst:
+      error = 2 * burst / window + 0.06  # words have two digits
+      truth = (of - done) * seconds
+      rounded = 1e-9 + 35 * (truth > 60) + 180 * (truth > 4_000)  # minutes, hours
+      assert abs(left_in(ours._numbers) - truth) <= error * truth + rounded
+      speed = float(re.search(r'([\d,]+) tokens/s', ours._numbers)[1].replace(',', ''))
+      assert abs(speed * seconds / tokens - 1) <= error
+
+
+def test_a_change_of_speed_is_seen_within_a_minute(clock):
+  ours, _ = in_a_log()
+  ours.begin(0, 10_000)
+  for done in range(1, 1_000):
+    clock.now += 0.1 if done < 500 else 1.0
+    ours.counted(done)
+  assert left_in(ours._numbers) == pytest.approx(9_001, rel=0.05)
+
+
+def test_a_second_task_starts_its_own_clock(clock):
+  ours, _ = in_a_log()
+  for seconds in (10.0, 1.0):
+    ours.begin(0, 100)
+    clock.now += 300
+    for done in range(1, 21):
+      clock.now += seconds
+      ours.counted(done)
+    ours.end()
+    assert left_in(ours._numbers) == pytest.approx(80 * seconds, rel=0.06)
+
+
+@pytest.mark.parametrize('every', [1, 3, 7, 100])
+@pytest.mark.parametrize('steps', [1, 12, 21, 22])
+def test_what_is_due_is_counted_as_the_loop_does_it(every, steps):
+  due = lambda step: step % every == 0 or step == steps
+  for first in range(1, steps + 1):
+    assert hooks.times_due(every, first, steps) == sum(map(due, range(first, steps + 1)))
 
 
 def test_a_log_gets_a_line_now_and_then_and_always_the_last(clock):

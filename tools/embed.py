@@ -64,7 +64,7 @@ def main():
   )
   console = Console(quiet=flags.json)
   matrix_NxD = embed(
-    lines, flags.batch_size, progress=lambda done: console.stage('embedding', done, len(lines))
+    lines, flags.batch_size, progress=lambda done: console.part('embedding', done, len(lines))
   )
   blank = int(blank_N.sum())
   result = dict(lines=len(lines), blank=blank, width=matrix_NxD.shape[1])

@@ -9,6 +9,7 @@ share of runs that do not beat the majority class. A mask other than `same` is p
 there, as in finetune_mrpc_causal, so that one task may be asked under several.
 """
 
+from collections.abc import Callable
 import json
 
 from configs.schema.check import ConfigError
@@ -108,8 +109,8 @@ def main():
     f'{flags.seeds} seeds at once'
   )
   for task in tasks:
-    updates = recipe.updates(len(task.splits['train']))
-    console.begin(0, updates, lambda step, updates=updates: 0.1 * (updates - step))
+    split = flags.split or ('test' if 'test' in task.splits else 'validation')
+    console.begin(0, recipe.updates(len(task.splits['train'])))
     console.status(f'compiling {task.name}')
     try:
       result = finetune.finetune(
@@ -118,8 +119,8 @@ def main():
         tokenizer,
         task,
         recipe,
-        progress=_Progress(console),
-        split=flags.split or ('test' if 'test' in task.splits else 'validation'),
+        progress=_shown(console, split),
+        split=split,
       )
     finally:
       console.end()
@@ -139,20 +140,15 @@ def main():
     print(json.dumps(results))
 
 
-class _Progress:
-  """Turns what is done into a bar with the time that is left; the first update is compiling."""
+def _shown(console, split: str) -> Callable[[int, int, float, float, float], None]:
+  """What `training.finetune.finetune` calls after each update, of all seeds together."""
 
-  def __init__(self, console):
-    self._console, self._before = console, None
+  def show(done: int, of: int, loss: float, _, tokens: float):
+    console.counted(done, f'loss {loss:.4f}', tokens)
+    if done == of:
+      console.status(f'scoring the {split} split')
 
-  def __call__(self, done: int, of: int, loss: float, seconds: float, tokens: float):
-    took = (
-      None
-      if self._before is None
-      else max(1e-6, (seconds - self._before[1]) / max(1, done - self._before[0]))
-    )
-    self._before = done, seconds
-    self._console.stepped(done, took, 0.0, loss, tokens / took if took else 0.0)
+  return show
 
 
 def _rows(result: dict) -> dict[str, str]:

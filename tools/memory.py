@@ -21,9 +21,12 @@ def main():
 
   import jax
 
+  from configs.schema import meshes
   from parallel import sharding
   from training.bare_step import build_step
 
+  devices = sharding.find_devices(config.platform)
+  meshes.check(config, len(devices), 1, devices[0].platform)
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
     run = build_step(config, mesh)

@@ -44,7 +44,7 @@ class Examine:
     predictions_SPLIT.jsonl has a line an example.
     """
     session, task = self._session, self._session.experiment.prepared.task
-    with session.clock.set_aside():
+    with session.clock.set_aside('testing'):
       scored, baselines = {}, {}
       for split in [name for name in ('validation', 'test') if name in task.splits]:
         session.console.status(f'scoring the {split} split')

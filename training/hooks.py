@@ -38,6 +38,11 @@ class Pending(NamedTuple):
   compiled: bool
 
 
+def times_due(every: int, first: int, steps: int) -> int:
+  """How often what is done every so many steps and at the end is due, from before `first` on."""
+  return steps // every - (first - 1) // every + (steps % every > 0)
+
+
 class Validate:
   """Scores the whole validation set under every cell that is asked for."""
 
@@ -69,7 +74,7 @@ class Validate:
     session = self._session
     session.console.status('evaluating')
     faults.mark(session.directory, 'eval')
-    with session.clock.set_aside():
+    with session.clock.set_aside('evaluating'):
       row = {}
       if session.experiment.labelled:
         found = self._examine.scores('validation', state)
@@ -131,7 +136,7 @@ class Save:
     session.watchdog.now('saving', patient=True)
     faults.mark(session.directory, 'save')
     extra = dict(step=step, trail=dataclasses.asdict(digest), config_hash=self._config_hash)
-    with session.clock.set_aside():
+    with session.clock.set_aside('saving'):
       self._hear()
       self._saver.save(step, state, extra)
     self.saved = step
@@ -181,7 +186,7 @@ class Log:
   """
 
   def __init__(self, session: Session, started: Started):
-    self._session, self.digest, self._first = session, started.digest, started.first
+    self._session, self.digest = session, started.digest
     self._config_hash = session.experiment.config_hash
     self._log = distributed.only_first(
       lambda: metrics.MetricsLog(
@@ -228,9 +233,18 @@ class Log:
     session.console.stepped(
       step + 1,
       None if pending.compiled else seconds,
-      session.clock.aside / (step + 1 - self._first),
+      self._aside_left(step + 1),
       numbers['train/loss'],
       tokens / seconds,
+    )
+
+  def _aside_left(self, step: int) -> float:
+    """Seconds that evaluating and saving will take from before this step on, as the last time."""
+    config = self._session.config
+    every = dict(evaluating=config.validation.every, saving=config.checkpoint.every)
+    took = self._session.clock.aside
+    return sum(
+      took.get(what, 0.0) * times_due(steps, step, config.steps) for what, steps in every.items()
     )
 
   def result(self, row: dict, more: dict) -> dict:

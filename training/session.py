@@ -16,22 +16,22 @@ class Clock:
   """The time of steps: what is spent on evaluating and saving is no part of it.
 
   Attributes:
-    aside: seconds that were spent on other things than steps.
+    aside: {what was done instead of steps: seconds that it took the last time}.
   """
 
   def __init__(self):
     self._mark = time.monotonic()
-    self.aside = 0.0
+    self.aside: dict[str, float] = {}
 
   @contextlib.contextmanager
-  def set_aside(self):
+  def set_aside(self, what: str):
     """What is done inside is not counted as a step's."""
     start = time.monotonic()
     try:
       yield
     finally:
       seconds = time.monotonic() - start
-      self.aside += seconds
+      self.aside[what] = seconds
       self._mark += seconds
 
   def lap(self) -> float:

@@ -38,7 +38,7 @@ def main():
   folders = measure.folders(directories)
   languages: dict[str, measure.MeasuredLanguage] = {}
   for number, folder in enumerate(folders):
-    console.stage('measuring', number, len(folders))
+    console.part('measuring', number, len(folders))
     measure.measure(folder, flags.documents, languages)
   text = page.markdown(languages, flags.documents)
   out.with_suffix('.md').write_text(text, encoding='utf-8')

@@ -1,7 +1,6 @@
 """Plans as tables of the terminal, and the search for a better one."""
 
 from collections import defaultdict
-import time
 
 from models.attention import KERNELS
 from runtime.console import Console, duration
@@ -162,9 +161,10 @@ def _candidates(config, topology, devices) -> list[search.Candidate]:
 
 def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list[dict]:
   """The plans of a config with each of these knobs, with progress on the console."""
-  plans, started = [], time.monotonic()
+  plans = []
   counted: dict[str, float] = {}  # FLOPs depend on the remat policy alone
-  console.begin(0, len(knobs), lambda _: 0.0)
+  console.begin(0, len(knobs))
+  console.counted(0)
   for number, each in enumerate(knobs, start=1):
     console.status(f'compiling {one_plan.command_line(each)}')
     changed = one_plan.set_knobs(config, each)
@@ -173,7 +173,7 @@ def _try(console: Console, config, topology, devices, knobs: list[dict]) -> list
       counted[remat] = compile.count_flops(changed)
     plan = one_plan.make_plan(changed, topology, devices, counted=counted[remat])
     plans.append(plan | dict(knobs=each))
-    console.progress(number, len(knobs), time.monotonic() - started)
+    console.counted(number)
   console.end()
   return plans
 

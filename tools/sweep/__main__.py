@@ -184,17 +184,21 @@ def _execute(sweep, left, device_groups, task_data, console) -> list[str]:
   # SystemExit unwinds the stack, so `execute` can stop the processes that it started.
   signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
   failed, started = [], time.monotonic()
+  # A run that only has evaluations left costs no training, which is what takes long.
+  cost = {run.folder: 0.0 if run.result() else run.flops() for run in left}
+  spent = 0.0
   finished = execute(
     sweep, left, device_groups, task_data, lambda what: console.say(f'  {what} ...')
   )
   for number, (run, errors) in enumerate(finished, start=1):
     failed += errors
+    spent += cost[run.folder]
     result = run.result()
     outcome = f'loss {result["validation"]["loss"]:.4f}' if result else 'not finished'
     rest = ''
-    if number < len(left):
-      seconds_a_run = (time.monotonic() - started) / number
-      rest = f'; about {duration(seconds_a_run * (len(left) - number))} left'
+    if spent and number < len(left):
+      seconds = (time.monotonic() - started) / spent * (sum(cost.values()) - spent)
+      rest = f'; about {duration(seconds)} of training left'
     console.say(f'{number} of {len(left)}: {run.title}: {outcome}{rest}')
     for error in errors:
       console.say(f'  {error}')
