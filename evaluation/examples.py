@@ -136,6 +136,8 @@ def score(task: Task, split: str, predicted: list) -> dict[str, float]:
 
 def headline(task: Task) -> str:
   """The score that stands for a task."""
+  if task.metric:
+    return task.metric
   if task.kind == 'words':
     return 'f1' if has_entities(task) else 'accuracy'
   return dict(number='pearson', several='f1').get(task.labels, 'accuracy')
@@ -144,7 +146,7 @@ def headline(task: Task) -> str:
 def has_entities(task: Task) -> bool:
   """Whether the classes of words are those of entities, as B-PER."""
   others = [name for name in task.classes if name != 'O']
-  return bool(others) and all(name[:2] in ('B-', 'I-', 'E-', 'S-') for name in others)
+  return bool(others) and all(name[:1] in scores.MARKS and name[1:2] == '-' for name in others)
 
 
 def entity_pairs(task: Task, split: str, predicted: list) -> Iterator[tuple[list, list]]:

@@ -67,6 +67,10 @@ def numbers(gold_N: np.ndarray, predicted_N: np.ndarray) -> dict[str, float]:
   )
 
 
+MARKS = ('B', 'I', 'E', 'S', 'L', 'U')  # how a tag of an entity begins
+_AS = dict(L='E', U='S')  # what BILOU calls what IOBES has
+
+
 def entities(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, dict[str, float]]:
   """F1, precision, recall and count of gold entities of each type, and under '' of all.
 
@@ -94,13 +98,14 @@ def entities(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> dict[str, 
 
 
 def spans(tags: Sequence[str]) -> list[tuple[int, int, str]]:
-  """(start, stop, type) of each entity of BIO, IOB1 or IOBES tags; stop is exclusive.
+  """(start, stop, type) of each entity of BIO, IOB1, IOBES or BILOU tags; stop is exclusive.
 
   As conlleval and seqeval (its default) read them: what continues no entity of its type begins one.
   """
   found, start, open_type, before = [], 0, '', 'O'
   for index, tag in enumerate([*tags, 'O']):
     mark, _, type_ = tag.partition('-')
+    mark = _AS.get(mark, mark)
     begins = mark in ('B', 'S') or before in ('E', 'S') or type_ != open_type
     if open_type and (mark == 'O' or begins):
       found.append((start, index, open_type))

@@ -213,7 +213,7 @@ def test_a_limit_draws_the_same_examples_every_time():
       gzip.compress(CHUNKS.encode(), mtime=0)[:-9],
       'is cut short or damaged',
     ),
-    ('squad', 'sst2/dev.txt', b'', "task 'squad' is not known; these are: conll2000, mrpc"),
+    ('squad', 'sst2/dev.txt', b'', "task 'squad' is not known; these are: cola, conll2000"),
   ],
 )
 def test_what_is_not_as_published_is_named(folder, name, file, content, message):
@@ -271,7 +271,7 @@ def test_tfds_that_cannot_be_had_says_what_to_do(monkeypatch):
   ):
     labelled.load('sst2', 'tfds')
   with pytest.raises(
-    DataError, match='conll2000 is not in TensorFlow Datasets .only mrpc, rte, sst2'
+    DataError, match='conll2000 is not in TensorFlow Datasets .only cola, mnli, mrpc'
   ):
     labelled.load('conll2000', 'tfds')
 

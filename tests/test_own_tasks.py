@@ -178,9 +178,50 @@ def test_a_test_file_may_lack_labels(tmp_path):
 
 
 def test_a_task_that_is_not_known_is_told_what_there_is():
-  with pytest.raises(DataError, match='xml.* is none of csv, tsv, jsonl'):
+  with pytest.raises(DataError, match='xml.* is none of csv, tsv, jsonl, conll'):
     open_task.load(data('xml:a'))
   with pytest.raises(DataError, match="'sst' is none of .*sst2.*csv:PATH"):
     open_task.load(data('sst'))
   with pytest.raises(DataError, match='--config.data.task_files=FOLDER'):
     open_task.load(data('sst2'))
+
+
+WORDS = '-DOCSTART- -X- O\n\nHe PRP B-NP\npaid VBD B-VP\n\n# id = 1\nthe DT B-NP\nboat NN I-NP\n'
+
+
+@pytest.mark.parametrize('separator', [' ', '   ', '\t'])
+def test_words_are_read_in_any_columns(separator, tmp_path):
+  path = tmp_path / 'a.conll'
+  text = '\n'.join(
+    line if line.startswith('#') else line.replace(' ', separator) for line in WORDS.split('\n')
+  )
+  path.write_text(text)
+  task = open_task.load(data(f'conll:train={path},validation={path}'))
+  assert task.kind == 'words' and task.classes == ('B-NP', 'B-VP', 'I-NP')
+  assert task.splits['train'] == [(('He', 'paid'), (0, 1), None), (('the', 'boat'), (0, 2), None)]
+  parts = open_task.load(data(f'conll:train={path},validation={path}', columns='word=1,label=2'))
+  assert parts.classes == ('DT', 'NN', 'PRP', 'VBD')
+
+
+def test_a_space_that_does_not_break_is_part_of_a_word(tmp_path):
+  path = tmp_path / 'a.conll'
+  path.write_text('d\u00a0t O\nb B-X\n\na O\n')
+  task = open_task.load(data(f'conll:train={path},validation={path}'))
+  assert task.splits['train'][0].texts == ('d\u00a0t', 'b')
+
+
+@pytest.mark.parametrize(
+  'content, columns, message',
+  [
+    ('a B-X\nb\n', '', r"line 2: expected a word and its tag in 2 columns, found 'b'"),
+    ('a B-X\nb O O\n', '', 'line 2'),
+    ('a O\n\nb O\n', '', 'the only tag is'),
+    ('a O\nb B-X\n', 'word=1,label=9', 'has not so many columns'),
+    ('a O\nb B-X\n', 'tag=2', 'expected word=1,label=4, counted from 1'),
+  ],
+)
+def test_what_is_wrong_with_columns_is_said(content, columns, message, tmp_path):
+  path = tmp_path / 'a.conll'
+  path.write_text(content)
+  with pytest.raises(DataError, match=message):
+    open_task.load(data(f'conll:{path}', columns=columns))

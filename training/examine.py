@@ -46,7 +46,7 @@ class Examine:
     session, task = self._session, self._session.experiment.prepared.task
     with session.clock.set_aside('testing'):
       scored, baselines = {}, {}
-      for split in [name for name in ('validation', 'test') if name in task.splits]:
+      for split in [name for name in task.splits if name != 'train']:
         session.console.status(f'scoring the {split} split')
         said = self._said(state, split)
         scored[split] = self._scores(split, said)

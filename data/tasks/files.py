@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from data import compressed
 from data.errors import DataError
 from data.lines import read_lines
+from data.tasks.columns import Sentence
 
 
 class Example(NamedTuple):
@@ -23,12 +25,28 @@ class Example(NamedTuple):
   score: float | None = None
 
 
-def lines(path: Path) -> Iterator[tuple[int, str]]:
+def lines(path: Path, encoding: str = 'utf-8') -> Iterator[tuple[int, str]]:
   """(number, line) of a text file, compressed or not (`data.lines`)."""
-  found = read_lines(path)
+  if encoding == 'utf-8':
+    found = read_lines(path)
+  else:
+    with path.open('rb') as raw:
+      whole = b''.join(compressed.blocks(raw, path)).decode(encoding)
+    found = [line.rstrip('\r') for line in whole.removesuffix('\n').split('\n')]
   if not found:
     raise DataError(f'{path}, line 1: the file is empty')
   return enumerate(found, 1)
+
+
+def words(path: Path, sentence: Sentence, classes: tuple[str, ...]) -> Example:
+  """A sentence as an example; raises DataError for a tag that is no class, with its line."""
+  unknown = next((tag for tag in sentence.tags if tag not in classes), None)
+  if unknown is not None:
+    raise DataError(
+      f'{path}, in the sentence that begins in line {sentence.line}: {unknown!r} is none of '
+      f'{", ".join(classes)}'
+    )
+  return Example(sentence.words, tuple(map(classes.index, sentence.tags)))
 
 
 def table(path: Path, names: tuple[str, ...]) -> Iterator[tuple[int, list[str]]]:

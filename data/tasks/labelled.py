@@ -2,8 +2,13 @@
 
   KIND     text | pair | words: what an example is, which decides head, loss and metric
   CLASSES  names of the labels, by index
-  FILES    {split: names of its files}
+  FILES    {split: names of its files}; {} in a name stands for the variant
   read     (path) -> examples of one file; raises DataError with file and line
+  VARIANTS what may stand behind a colon, as conll2002:ned; the first is what the name alone means.
+           `degree` makes the examples' scores the labels.
+  LABELS   class | number, what a label is; class unless it says so
+  METRIC   the score that stands for the task, where it is not that of its kind
+  TFDS_SPLITS  {split: its name in TensorFlow Datasets}, where they differ
   GLUE     where TensorFlow Datasets has the task: the features of a row that are texts
 
 A task is read from a folder with its published files, or where GLUE has it from TensorFlow
@@ -15,6 +20,7 @@ from collections import Counter
 import dataclasses
 import importlib
 from pathlib import Path
+import re
 from types import ModuleType
 
 import numpy as np
@@ -25,7 +31,7 @@ from data.tasks.files import Example
 
 # every so many training examples, one is for validation where there is no file for it
 _SET_ASIDE = 10
-_SPLITS = ('train', 'validation', 'test')
+_SPLITS = ('train', 'validation', 'mismatched', 'test')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +43,7 @@ class Task:
     classes: names of the labels, by index; none where they are numbers.
     splits: 'train' and 'validation', and 'test' where there is one.
     labels: 'class': an example, or a word, has one; 'several': any number; 'number': a degree.
+    metric: the score that stands for it; '' is that of its kind.
     notes: what people should know of how it was read.
   """
 
@@ -45,6 +52,7 @@ class Task:
   classes: tuple[str, ...]
   splits: dict[str, list[Example]]
   labels: str = 'class'
+  metric: str = ''
   notes: tuple[str, ...] = ()
 
   def limited(self, limit: int, seed: int = 0) -> 'Task':
@@ -69,14 +77,13 @@ def _draw(examples: list[Example], limit: int, seed: int) -> list[Example]:
 
 
 def _tasks() -> dict[str, ModuleType]:
-  """Every task there is: the modules of this folder that have a KIND."""
-  names = sorted(path.stem for path in Path(__file__).parent.glob('*.py'))
-  modules = {
-    name: importlib.import_module(f'data.tasks.{name}')
-    for name in names
-    if name not in ('__init__', 'labelled')
-  }
-  return {name: module for name, module in modules.items() if hasattr(module, 'KIND')}
+  """Every published task there is: the modules of this folder that have FILES."""
+  names = [
+    path.stem
+    for path in sorted(Path(__file__).parent.glob('*.py'))
+    if re.search('^FILES = ', path.read_text(encoding='utf-8'), re.MULTILINE)
+  ]
+  return {name: importlib.import_module(f'data.tasks.{name}') for name in names}
 
 
 TASKS = _tasks()
@@ -86,21 +93,29 @@ def load(name: str, source: str | Path) -> Task:
   """A task from files or TensorFlow Datasets.
 
   Args:
-    name: a key of TASKS.
+    name: a key of TASKS, and behind a colon a variant of it.
     source: a folder that holds `<name>/...` as published, or 'tfds'.
 
   Raises:
     DataError: an unknown task, a file that is missing or that is not what was published (file and
       line).
   """
+  name, _, variant = name.partition(':')
   if name not in TASKS:
     raise DataError(f'task {name!r} is not known; these are: {", ".join(TASKS)}')
   task = TASKS[name]
+  variants = getattr(task, 'VARIANTS', ('',))
+  variant = variant or variants[0]
+  if variant not in variants:
+    raise DataError(f'{name} has no variant {variant!r}, only {", ".join(filter(None, variants))}')
   if str(source) == 'tfds':
-    splits = _from_tfds(name, task.CLASSES)
+    splits = _from_tfds(name, task)
   else:
     folder = Path(source).expanduser() / name
-    splits = {split: _read_split(name, split, folder) for split in task.FILES}
+    files = {
+      split: tuple(file.format(variant) for file in files) for split, files in task.FILES.items()
+    }
+    splits = {split: _read_split(name, files, split, folder) for split in files}
   for split, examples in splits.items():
     if not examples:
       raise DataError(f'{name}: the {split} split has no examples')
@@ -109,14 +124,20 @@ def load(name: str, source: str | Path) -> Task:
     splits['validation'] = train[::_SET_ASIDE]
     splits['train'] = [example for index, example in enumerate(train) if index % _SET_ASIDE]
   ordered = {split: splits[split] for split in _SPLITS if split in splits}
-  return Task(name, task.KIND, task.CLASSES, ordered)
+  labels, classes = getattr(task, 'LABELS', 'class'), task.CLASSES
+  if variant == 'degree':
+    labels, classes = 'number', ()
+    ordered = {
+      split: [example._replace(label=example.score) for example in examples]
+      for split, examples in ordered.items()
+    }
+  return Task(name, task.KIND, classes, ordered, labels, getattr(task, 'METRIC', ''))
 
 
-def _read_split(name: str, split: str, folder: Path) -> list[Example]:
-  task = TASKS[name]
+def _read_split(name: str, files: dict, split: str, folder: Path) -> list[Example]:
   examples = []
-  for file in task.FILES[split]:
-    examples += task.read(_existing(folder / file, name, task.FILES))
+  for file in files[split]:
+    examples += TASKS[name].read(_existing(folder / file, name, files))
   return examples
 
 
@@ -127,7 +148,7 @@ def _existing(path: Path, name: str, files: dict[str, tuple[str, ...]]) -> Path:
   return path
 
 
-def _from_tfds(name: str, classes: tuple[str, ...]) -> dict[str, list[Example]]:
+def _from_tfds(name: str, task: ModuleType) -> dict[str, list[Example]]:
   """train and validation of a GLUE task; the labels of its test split are not public."""
   there = [other for other, module in TASKS.items() if hasattr(module, 'GLUE')]
   if name not in there:
@@ -142,17 +163,19 @@ def _from_tfds(name: str, classes: tuple[str, ...]) -> dict[str, list[Example]]:
     importlib.import_module('tensorflow_datasets.text.glue')
     builder = tfds.builder(f'glue/{name}', file_format='array_record')
     builder.download_and_prepare()
-    names = builder.info.features['label'].names
-    sources = {split: builder.as_data_source(split) for split in ('train', 'validation')}
+    number = getattr(task, 'LABELS', 'class') == 'number'
+    names = () if number else builder.info.features['label'].names
+    called = getattr(task, 'TFDS_SPLITS', dict(train='train', validation='validation'))
+    sources = {split: builder.as_data_source(theirs) for split, theirs in called.items()}
   except Exception as error:  # TFDS raises anything here: no network, no disk, a set that moved
     raise tfds_needs.missing(f'glue/{name}', error, 'give a folder of files') from error
-  if sorted(names) != sorted(classes):
-    raise DataError(f'tfds glue/{name} has the labels {names}, expected {list(classes)}')
-  index = [classes.index(label) for label in names]
+  if sorted(names) != sorted(task.CLASSES):
+    raise DataError(f'tfds glue/{name} has the labels {names}, expected {list(task.CLASSES)}')
+  index = [task.CLASSES.index(label) for label in names]
 
   def example(row: dict) -> Example:
-    texts = tuple(_text(row[feature]) for feature in TASKS[name].GLUE)
-    return Example(texts, index[int(row['label'])])
+    texts = tuple(_text(row[feature]) for feature in task.GLUE)
+    return Example(texts, float(row['label']) if number else index[int(row['label'])])
 
   return {split: list(map(example, source)) for split, source in sources.items()}
 

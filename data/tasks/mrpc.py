@@ -10,6 +10,7 @@ KIND = 'pair'
 CLASSES = ('not_equivalent', 'equivalent')
 FILES = dict(train=('train.tsv',), validation=('val.tsv',), test=('test.tsv',))
 GLUE = ('sentence1', 'sentence2')
+METRIC = 'f1'
 
 
 def read(path: Path) -> Iterator[Example]:

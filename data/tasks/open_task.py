@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from data.errors import DataError
-from data.tasks import labelled, own
+from data.tasks import labelled, own, own_words
 from data.tasks.labelled import Task
 
 
@@ -20,22 +20,25 @@ def load(data) -> Task:
 @functools.lru_cache(2)  # the number of classes is asked for before the examples are
 def _load(name: str, folder: str, columns: str, labels: str, share: float) -> Task:
   kind, colon, where = name.partition(':')
-  if not colon:
+  if not colon or kind in labelled.TASKS:
     return _published(name, folder)
   if kind in own.KINDS:
     return own.load(kind, where, columns=columns, labels=labels, share=share)
-  raise DataError(f'data.task={name!r}: {kind!r} is none of {", ".join(own.KINDS)}')
+  if kind == own_words.KIND:
+    return own_words.load(where, asked=columns, share=share)
+  known = ', '.join((*own.KINDS, own_words.KIND))
+  raise DataError(f'data.task={name!r}: {kind!r} is none of {known}')
 
 
 def _published(name: str, folder: str) -> Task:
-  if name not in labelled.TASKS:
+  if name.partition(':')[0] not in labelled.TASKS:
     raise DataError(
       f'data.task={name!r} is none of {", ".join(labelled.TASKS)}; own files are named as '
-      'csv:PATH, tsv:PATH or jsonl:PATH'
+      'csv:PATH, tsv:PATH, jsonl:PATH or conll:PATH'
     )
   if not folder:
     raise DataError(
       f'data.task={name}: where are its files? --config.data.task_files=FOLDER names the folder '
-      f'that holds {name}/, and tfds takes those of GLUE from TensorFlow Datasets'
+      f'that holds {name.partition(":")[0]}/, and tfds takes those of GLUE from TensorFlow Datasets'
     )
   return labelled.load(name, folder if folder == 'tfds' else Path(folder))

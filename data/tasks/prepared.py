@@ -131,6 +131,7 @@ def _report(task: Task, splits: dict[str, Split], digests: dict, T: int, tokeniz
     classes=list(task.classes),
     notes=list(task.notes),
     length=T,
+    splits=list(splits),
   )
   for name, split in splits.items():
     tokens = int(split.framed.lengths().sum())
@@ -182,7 +183,7 @@ def format_report(report: dict) -> str:
   )[report['labels']]
   lines = [
     ('task', f'{report["task"]}: {_KINDS[report["kind"]]}; labels: {labels or _names(report)}'),
-    *((name, _split(report[name])) for name in ('train', 'validation', 'test') if name in report),
+    *((name, _split(report[name])) for name in report['splits']),
     *(('', note) for note in report['notes']),
   ]
   width = max(len(name) for name, _ in lines)

@@ -8,6 +8,7 @@ from data.tasks.files import Example, table
 
 KIND = 'pair'
 CLASSES = ('NEUTRAL', 'ENTAILMENT', 'CONTRADICTION')
+VARIANTS = ('entailment', 'degree')
 FILES = dict(
   train=('SICK_train.txt',), validation=('SICK_trial.txt',), test=('SICK_test_annotated.txt',)
 )
