@@ -29,12 +29,20 @@ TEXTS = {
 }
 
 
-def write(model: Model, architecture: str, manifest: dict[str, Any], *, sentences: bool) -> str:
+def write(
+  model: Model,
+  architecture: str,
+  manifest: dict[str, Any],
+  *,
+  lost: list[str],
+  sentences: bool,
+) -> str:
   """Returns the text of README.md.
 
   Args:
     architecture: the class of transformers.
     manifest: as `export` writes it: with `config` where the run is one of ours.
+    lost: heads that the class has no place for.
   """
   config = manifest.get('config')
   corpus = config['data']['corpus'] if config else None
@@ -48,7 +56,8 @@ def write(model: Model, architecture: str, manifest: dict[str, Any], *, sentence
     source=manifest['source'],
     architecture=architecture,
     mask=model.mask,
-    heads=', '.join(model.heads) or 'none',
+    heads=', '.join(head for head in model.heads if head not in lost) or 'none',
+    heads_left_out=', '.join(lost) or None,
     starts_from=manifest.get('init_from'),
     corpus=corpus,
     licence_of_its_text=licence,

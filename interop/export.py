@@ -64,7 +64,7 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   )
   lost = [head for head in heads if head in family.left_out]
   if lost:
-    warnings.warn(f'{theirs["architectures"][0]} has no head {lost[0]}: left out', stacklevel=2)
+    warnings.warn(f'{theirs["architectures"][0]} has no head {lost[0]}: left out.', stacklevel=2)
   params = {path: x for path, x in params.items() if path.split('/')[0] not in lost}
   tensors = huggingface.export_parameters(family, params)
   texts = _tokenizer(tokenizer, model, add_eos=encoder)
@@ -79,7 +79,8 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
     _sentence_transformers(to, model)
   manifest = _manifest(model, workdir)
   _write(to / 'training_manifest.json', manifest)
-  text = card.write(model, theirs['architectures'][0], manifest, sentences=sentences)
+  architecture = theirs['architectures'][0]
+  text = card.write(model, architecture, manifest, lost=lost, sentences=sentences)
   (to / 'README.md').write_text(text, encoding='utf-8')
 
 

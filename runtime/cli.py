@@ -12,6 +12,7 @@ import math
 import os
 import sys
 import traceback
+import warnings
 
 from absl import flags
 from ml_collections import config_flags
@@ -88,6 +89,7 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
     positional: the flag that an argument without a flag sets.
   """
   argv = [_underscored(arg) for arg in (sys.argv if argv is None else argv)]
+  warnings.showwarning = _show_warning
   with interrupt.Raised() as interruption:
     code = _code_of(main, argv, positional, interruption)
   interrupt.guard(code or interrupt.CODE)
@@ -121,6 +123,12 @@ def _code_of(main, argv: list[str], positional: str | None, interruption) -> int
     else:
       print(f'{_name(argv[0])}: {message(error)}', file=sys.stderr)
     return code
+
+
+def _show_warning(text, category, filename, line, file=None, source=None):
+  """Prints a warning of ours as a sentence, without the line of code that gave it."""
+  place = '' if category is UserWarning else f' ({category.__name__}, {filename}:{line})'
+  print(f'{_name(sys.argv[0])}: {text}{place}', file=sys.stderr)
 
 
 def _parse(argv: list[str], positional: str | None):

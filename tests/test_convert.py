@@ -162,6 +162,7 @@ def test_a_head_without_a_place_is_left_out_and_said(tmp_path):
     export(weights, tmp_path, tmp_path / 'out')
   back = loading.load(tmp_path / 'out')
   assert back.heads == ('mlm',)
+  assert '| heads_left_out | nsp |' in (tmp_path / 'out/README.md').read_text()
   kept = {path: x for path, x in by_path(params).items() if not path.startswith('nsp/')}
   jax.tree.map(np.testing.assert_array_equal, by_path(back.params), kept)
 

@@ -65,7 +65,9 @@ class Tokenizer:
     vocabulary = tokenizer.get_vocab(with_added_tokens=True)
     self.size = max(vocabulary.values()) + 1
     self.adds_special_tokens = tokenizer.num_special_tokens_to_add(is_pair=False) > 0
-    usual = {role: _usual(vocabulary, role) for role in ROLES}
+    added = tokenizer.get_added_tokens_decoder()
+    marked = {token.content for token in added.values() if token.special}
+    usual = {role: _usual(vocabulary, marked, role) for role in ROLES}
     self.names = usual | dict(names or {})
     self._usual = self.names == usual
     self.bos, self.eos, self.pad, self.mask, self.unknown = (
@@ -78,7 +80,6 @@ class Tokenizer:
       )
     if problem := vocabulary_files.unwritable(self._rule['model']):
       raise DataError(problem)
-    added = tokenizer.get_added_tokens_decoder()
     special = {index for index, token in added.items() if token.special}
     special |= {self.bos, self.eos, self.pad, self.mask, self.unknown} - {None}
     self.named_V = np.zeros(self.size, np.bool_)
@@ -292,5 +293,11 @@ def _joined(arrays: list[np.ndarray]) -> np.ndarray:
   return np.concatenate([np.zeros(0, np.int32), *arrays])
 
 
-def _usual(vocabulary: dict[str, int], role: str) -> str | None:
-  return next((name for name in ROLES[role] if name in vocabulary), None)
+def _usual(vocabulary: dict[str, int], marked: set[str], role: str) -> str | None:
+  """The first name of a role that is marked as special, else that is in the vocabulary.
+
+  Where other tokens are marked, an ordinary <pad> or <mask> is a word.
+  """
+  found = [name for name in ROLES[role] if name in vocabulary]
+  ordinary = [] if marked and role in ('pad', 'mask') else found
+  return next((name for name in found if name in marked), next(iter(ordinary), None))
