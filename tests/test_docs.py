@@ -1,12 +1,13 @@
 """The pages of docs/ that are programs, lists or settings do what they say."""
 
+import ast
 import re
 import shutil
 import subprocess
 
 import pytest
 from test_convert import random_weights
-from test_readme import HISTORY, ROOT, commands, text
+from test_readme import FOLDERS, HISTORY, ROOT, commands, text
 import yaml
 
 from interop.families import FAMILIES
@@ -49,6 +50,27 @@ def test_a_model_is_used_in_twenty_lines(name, last, a_run, monkeypatch, capsys)
 def test_the_pages_of_weights_name_families_that_load():
   kinds = re.findall(r'^\| `(\w+)` \| `', text('docs/weights.md'), re.MULTILINE)
   assert len(kinds) == 7 and set(kinds) <= set(FAMILIES)
+
+
+def said() -> str:
+  """Every string of the product, a line each."""
+  folders = [ROOT / name for name in FOLDERS if name not in ('docs', 'tests')]
+  files = [
+    ROOT / 'train.py',
+    ROOT / 'eval.py',
+    *(f for folder in folders for f in folder.rglob('*.py')),
+  ]
+  nodes = [node for file in files for node in ast.walk(ast.parse(file.read_text()))]
+  words = [node.value for node in nodes if isinstance(node, ast.Constant)]
+  return '\n'.join(word for word in words if isinstance(word, str))
+
+
+def test_every_message_of_the_troubleshooting_page_is_said_somewhere():
+  rows = [line for line in text('docs/troubleshooting.md').splitlines() if line.startswith('| ')]
+  symptoms = [line.split('|')[1] for line in rows]
+  quoted = [words for symptom in symptoms for words in re.findall(r'"([^"]+)"', symptom)]
+  known = said()
+  assert len(quoted) > 10 and [words for words in quoted if words not in known] == []
 
 
 ELSEWHERE = ('docs/', 'gs:', 'shared/')  # tracked, a bucket, a disk of several nodes
