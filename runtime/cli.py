@@ -90,6 +90,9 @@ def run(main: Callable[[], None], argv: list[str] | None = None, *, positional: 
   """
   argv = [_underscored(arg) for arg in (sys.argv if argv is None else argv)]
   warnings.showwarning = _show_warning
+  # what a terminal or a file cannot write, as a name of a file that is not UTF-8, is an escape
+  if hasattr(sys.stdout, 'reconfigure'):  # a test may have put something else there
+    sys.stdout.reconfigure(errors='backslashreplace')
   with interrupt.Raised() as interruption:
     code = _code_of(main, argv, positional, interruption)
   interrupt.guard(code or interrupt.CODE)

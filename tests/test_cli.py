@@ -178,6 +178,26 @@ def test_an_error_of_a_program_has_its_documented_code_and_no_traceback(
     assert 'Traceback' in program(f'raise {raises}', tmp_path, '--debug').stderr
 
 
+@pytest.mark.parametrize('encoding', ['ascii', 'utf-8:strict', 'latin-1'])
+def test_what_a_terminal_cannot_write_is_an_escape(tmp_path, encoding):
+  program = tmp_path / 'program.py'
+  program.write_text(
+    'from runtime import cli\nfrom runtime.console import Console\ndef main():\n'
+    "  Console().table('\\u65e5', {'[b] \\udcff': '\\u65e5'})\n  print('\\u65e5 \\udcff')\n"
+    'cli.run(main)\n'
+  )
+  env = dict(os.environ, PYTHONPATH=str(ROOT), PYTHONIOENCODING=encoding, PYTHONUTF8='0')
+  done = subprocess.run([sys.executable, program], env=env, capture_output=True, timeout=600)
+  assert done.returncode == 0, done.stderr
+  words = '\u65e5' if encoding.startswith('utf') else '\\u65e5'
+  lines = done.stdout.decode().splitlines()
+  assert [line.split() for line in lines] == [
+    [words],
+    ['[b]', '\\udcff', words],
+    [words, '\\udcff'],
+  ]
+
+
 def test_a_bug_of_ours_keeps_its_traceback_and_exits_1(tmp_path):
   result = program('{}["width"]', tmp_path)
   assert result.returncode == 1 and 'Traceback' in result.stderr and 'KeyError' in result.stderr

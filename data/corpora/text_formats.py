@@ -6,7 +6,6 @@ import itertools
 import json
 from pathlib import Path
 import re
-import sys
 
 from data import compressed, lines
 from data.errors import DataError
@@ -126,7 +125,7 @@ def table(rows: Iterator[str], file: Path) -> Iterator[str]:
 
   Between tabs a quote is a character like any other, as in the tables of tasks.
   """
-  csv.field_size_limit(sys.maxsize)
+  csv.field_size_limit(1 << 30)
   tabs = dict(delimiter='\t', quoting=csv.QUOTE_NONE) if ending(file) == '.tsv' else {}
   first = next(rows, '').removeprefix('\ufeff')
   reader = csv.reader(itertools.chain([first], rows), strict=True, **tabs)
