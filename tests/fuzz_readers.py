@@ -18,6 +18,7 @@ from absl import flags
 from etils import epath
 import jax.numpy as jnp
 from ml_collections import config_flags
+import numpy as np
 import test_convert
 import zstandard
 
@@ -25,11 +26,13 @@ from configs import base
 from configs.schema import check
 from data import cache
 from data.corpora import sources
+from data.rows import records
 from data.tasks import blimp, labelled
 from data.tokens import pretrained, reading
 from interop import export, families, files, generation, huggingface, ties
 from models.config import ModelConfig
-from runtime import cli, lock, records, software, storage, workdir
+from runtime import cli, lock, software, storage, workdir
+from runtime import records as run_records
 from tools.claims import schema as claims
 from tools.report import results
 from training import certificate, checkpoint, load, metrics, plan, saver
@@ -108,7 +111,7 @@ def _workdir(folder: Path):
   workdir.open_config(folder, check.resolve(workdir.read_config(folder)), restart=False)
   workdir.check_fingerprint(folder, dict(data='d', tokenizer='t'))
   software.note_software(folder, dict(jax='1', devices=1), dict(data=1), lambda line: None)
-  records.note_evaluations(folder, dict(other=dict(value=1.0)))
+  run_records.note_evaluations(folder, dict(other=dict(value=1.0)))
   metrics.MetricsLog(folder, resume_step=3, tensorboard=False).close()
   metrics.read(folder)
   certificate.read_initial(epath.Path(folder))
@@ -276,6 +279,17 @@ def _seed_cache(folder: Path):
   cache.build(folder / 'rows', make)
 
 
+def _seed_rows(folder: Path):
+  with records.Writer(folder / 'rows', records.token_dtype(30)) as writer:
+    for number in range(20):
+      writer.write([np.arange(number + 1), np.arange(3)])
+
+
+def _rows(folder: Path):
+  reader = records.Reader(folder / 'rows', records.token_dtype(30))
+  list(reader)
+
+
 READERS = {
   'config lines': Reader(_seed_config_line, _config_line, 0.3),
   'resolved configs': Reader(_seed_config, workdir.read_config),
@@ -293,5 +307,6 @@ READERS = {
   'tasks': Reader(_seed_tasks, _tasks),
   'sweeps': Reader(_seed_sweep, results.load),
   'claims': Reader(_seed_claims, lambda folder: claims.load(folder / 'claims.yaml'), 0.3),
-  'cached rows': Reader(_seed_cache, lambda folder: cache.manifest(folder / 'rows')),
+  'rows': Reader(_seed_rows, _rows),
+  'manifests of the cache': Reader(_seed_cache, lambda folder: cache.manifest(folder / 'rows')),
 }

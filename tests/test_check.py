@@ -109,6 +109,8 @@ FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
     (dict(objectives={}), ('at least one of clm, mlm, mntp, nsp, sop',)),
     (dict(objectives=dict(mlmm=1.0)), ('Did you mean mlm?',)),
     (dict(objectives=dict(mlm=0.0)), ('above 0',)),
+    (dict(objectives=dict(mlm={})), ('objectives.mlm', 'above 0')),
+    (dict(data__corpus='text:a\0b'), ('data.corpus', 'no file has such a name')),
     (dict(objectives=dict(mlm=dict(weight=1.0))), ('objectives.mlm.weight', 'no knob')),
     (dict(objectives=dict(clm=1.0)), ('see', 'the answer', "mask='causal'")),
     (dict(mask='causal', objectives=dict(clm=1.0, mlm=1.0)), ('alone',)),

@@ -3,6 +3,7 @@ import random
 import numpy as np
 import pytest
 
+from data.errors import DataError
 from data.rows import packed, records
 from data.tokens import vocabulary
 
@@ -105,3 +106,37 @@ def test_an_empty_row_is_all_padding(tmp_path, tokenizer):
   batch = packed.Packed(tmp_path / 'rows', tokenizer, T).read(np.array([0, -1]), None)
   assert batch['id'].tolist() == [0, -1]
   assert (batch['segment'][1] == 0).all() and (batch['token'][1] == tokenizer.pad).all()
+
+
+def test_a_disk_that_is_full_is_the_environments_fault_and_says_so(tmp_path):
+  resource = pytest.importorskip('resource')
+  soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(
+    resource.RLIMIT_FSIZE, (4_096, hard)
+  )  # of one file, as root cannot fill a disk
+  try:
+    with pytest.raises(OSError, match='rows cannot be written: File too large; .* bytes are free'):
+      write_documents(tmp_path / 'rows', random_documents(3_000), 30)
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize('seed', range(150))
+def test_damaged_rows_are_refused_or_are_the_rows_that_were_written(tmp_path, seed):
+  path, draw = tmp_path / 'rows', random.Random(seed)
+  written = [tokens.tolist() for _, tokens in write_documents(path, random_documents(50), 30)]
+  content = bytearray(path.read_bytes())
+  for _ in range(draw.choice((1, 3, 30))):
+    content[draw.randrange(len(content))] ^= 1 << draw.randrange(8)
+  path.write_bytes(content)  # a file that was cut has another length than its manifest says
+  try:
+    reader = records.Reader(path, records.token_dtype(30))
+    found = [tokens.tolist() for _, tokens in reader]
+  except DataError as error:
+    assert 'rows is damaged' in str(error) and 'run again' in str(error)
+  else:
+    assert found == written
+
+
+def test_a_file_without_rows_is_read_as_one(tmp_path):
+  assert len(write_documents(tmp_path / 'rows', [], 30)) == 0

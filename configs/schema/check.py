@@ -105,7 +105,8 @@ def flatten(config, prefix: str = '') -> dict[str, object]:
   """Returns {'model.width': 768, ...}; values nested deeper than a config's groups stay whole."""
   fields = {}
   for name, value in config.items():
-    if isinstance(value, dict | ml_collections.ConfigDict) and prefix.count('.') < 2:
+    group = isinstance(value, dict | ml_collections.ConfigDict) and prefix.count('.') < 2
+    if group and (value or not prefix):  # what is empty within a group is a value, and a wrong one
       fields |= flatten(value, f'{prefix}{name}.')
     else:
       fields[prefix + name] = value

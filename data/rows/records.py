@@ -5,11 +5,18 @@ after another. A document is a record of sentences, a packed row a record of doc
 """
 
 from collections.abc import Iterator
+import contextlib
+import errno
 import hashlib
+import os
 from pathlib import Path
+import shutil
+import tempfile
 
 from array_record.python import array_record_module
 import numpy as np
+
+from data.errors import DataError
 
 LENGTH = np.dtype('<u4')
 
@@ -32,8 +39,9 @@ class Writer:
   def __init__(self, path: Path, dtype: np.dtype):
     # group_size:1 is what random access needs; compression would
     # cost more than it saves on rows this short.
-    self._writer = array_record_module.ArrayRecordWriter(str(path), 'group_size:1,uncompressed')
-    self._dtype = dtype
+    with _writing(path):
+      self._writer = array_record_module.ArrayRecordWriter(str(path), 'group_size:1,uncompressed')
+    self._path, self._dtype = path, dtype
     self._hash = hashlib.sha256()
     self.records = self.pieces = self.tokens = 0
 
@@ -50,7 +58,10 @@ class Writer:
   def copy(self, record: bytes):
     """Writes a record as it lies in another file of the same type."""
     pieces = int.from_bytes(record[: LENGTH.itemsize], 'little')
-    self._writer.write(record)
+    try:
+      self._writer.write(record)
+    except Exception as error:
+      raise _not_written(self._path, error) from error
     self._hash.update(record)
     self.records += 1
     self.pieces += pieces
@@ -60,7 +71,8 @@ class Writer:
     return self
 
   def __exit__(self, *_):
-    self._writer.close()
+    with _writing(self._path):
+      self._writer.close()
 
   def summary(self) -> dict:
     """What was written so far, with the SHA-256 of all records, as JSON."""
@@ -75,19 +87,23 @@ class Reader:
   def __init__(self, path: Path, dtype: np.dtype):
     # Read without threads of its own: a row is shorter than the hand-over to a thread.
     # grain's ArrayRecordDataSource has a pool and costs twice as much a row.
-    self._reader = array_record_module.ArrayRecordReader(
-      str(path), 'readahead_buffer_size:0,max_parallelism:0'
-    )
-    self._dtype = dtype
-    self._count = self._reader.num_records()
+    options = 'readahead_buffer_size:0,max_parallelism:0'
+    self._path, self._dtype = path, dtype
+    try:
+      self._reader = array_record_module.ArrayRecordReader(str(path), options)
+      self._count = self._reader.num_records()
+    except Exception as error:
+      raise self._damaged(error) from error
+    # array_record takes a file whose end is damaged for one without records
+    if not self._count and path.read_bytes() != _file_without_records():
+      raise self._damaged('its end cannot be read')
 
   def __len__(self) -> int:
     return self._count
 
   def read(self, indices) -> list[tuple[np.ndarray, np.ndarray]]:
     """(lengths of the pieces, all their tokens) of each of these records; arrays are read-only."""
-    found = self._reader.read([int(index) for index in indices])
-    return [self._parse(record) for record in found]
+    return [self._parse(record) for record in self._read([int(index) for index in indices])]
 
   def __iter__(self):
     """What `read` returns of every record, in their order."""
@@ -96,12 +112,53 @@ class Reader:
   def raw(self) -> Iterator[bytes]:
     """Every record as it lies in the file."""
     for start in range(0, self._count, 256):
-      yield from self._reader.read([*range(start, min(start + 256, self._count))])
+      yield from self._read([*range(start, min(start + 256, self._count))])
 
   def _parse(self, record: bytes) -> tuple[np.ndarray, np.ndarray]:
     pieces = int.from_bytes(record[: LENGTH.itemsize], 'little')
-    lengths = np.frombuffer(record, LENGTH, pieces, LENGTH.itemsize)
-    return lengths, np.frombuffer(record, self._dtype, offset=LENGTH.itemsize * (1 + pieces))
+    try:
+      lengths = np.frombuffer(record, LENGTH, pieces, LENGTH.itemsize)
+      return lengths, np.frombuffer(record, self._dtype, offset=LENGTH.itemsize * (1 + pieces))
+    except ValueError as error:
+      raise self._damaged(error) from error
+
+  def _read(self, indices: list[int]) -> list[bytes]:
+    try:
+      return self._reader.read(indices)
+    except Exception as error:
+      raise self._damaged(error) from error
+
+  def _damaged(self, error: Exception | str) -> DataError:
+    reason = ' '.join(str(error).split())[:200]
+    return DataError(
+      f'{self._path} is damaged: {reason}. Delete {self._path.parent} and run again.'
+    )
+
+
+def _file_without_records() -> bytes:
+  with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / 'empty'
+    with Writer(path, token_dtype(1)):
+      pass
+    return path.read_bytes()
+
+
+@contextlib.contextmanager
+def _writing(path: Path):
+  """Says as an OSError why a file cannot be written; array_record raises its own, with a text."""
+  try:
+    yield
+  except Exception as error:
+    raise _not_written(path, error) from error
+
+
+def _not_written(path: Path, error: Exception) -> OSError:
+  numbers = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+  number = next((one for one in numbers if os.strerror(one) in str(error)), errno.EIO)
+  free = shutil.disk_usage(path.parent).free
+  return OSError(
+    number, f'{path} cannot be written: {os.strerror(number)}; {free:,} bytes are free'
+  )
 
 
 def split_pieces(lengths: np.ndarray, tokens: np.ndarray) -> list[np.ndarray]:
