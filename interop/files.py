@@ -19,6 +19,7 @@ from runtime.errors import WeightsError
 
 _PICKLES = ('.bin', '.pt', '.pth', '.ckpt', '.pkl', '.pickle', '.npy', '.npz', '.h5', '.msgpack')
 _INDEX_BYTES = 64 << 20  # limit; the index of a large model has some hundred thousand names
+NAMED = 'transformers_weights'  # key of config.json: the file of weights
 _WHOLE, _INDEX_ENDING = 'model.safetensors', '.safetensors.index.json'
 _INDEX = f'model{_INDEX_ENDING}'
 _DTYPES = ('F64', 'F32', 'F16', 'BF16')

@@ -13,6 +13,9 @@ from configs import base
 from configs.schema import check
 from models.config import ModelConfig
 from models.network import example_batch, make_network
+from objectives.term import Vocabulary
+from training import budget, describe
+from training.experiment import build
 
 FOLDER = Path(base.__file__).parent
 NAMES = sorted(
@@ -96,3 +99,24 @@ def test_a_config_is_valid_and_states_its_own_parameter_count(name):
   )
   params = jax.eval_shape(net.init, jax.random.key(0), example_batch(1, 8, 2))
   assert f'{sum(leaf.size for leaf in jax.tree.leaves(params)):,}' in docstring
+
+
+@pytest.mark.parametrize(
+  'name, changes, expected',
+  [
+    ('bert_tiny', {}, 'JinaEmbeddingsV3ForMaskedLM, without nsp'),
+    ('bert_base', {}, 'BertForPreTraining'),
+    ('bert_base', dict(objectives=dict(mlm=1.0)), 'BertForMaskedLM'),
+    ('gpt_tiny', {}, 'GPT2LMHeadModel'),
+    ('gpt_char', {}, 'nothing; llama: qk_norm would be False, and is True'),
+    ('bert_base', dict(objectives=dict(mntp=1.0)), 'nothing; no class fills a blank'),
+    ('gpt_tiny', dict(mask='prefix'), 'nothing; no class is near'),
+  ],
+)
+def test_what_a_config_exports_to_is_known_before_it_trains(name, changes, expected):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  with config.unlocked():
+    for key, value in changes.items():
+      config[key] = value
+  experiment = build(budget.settle(config), Vocabulary.any_of(config.model.vocab_size))
+  assert describe.stock_class(experiment).startswith(expected)

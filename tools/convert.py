@@ -34,6 +34,7 @@ def main():
   if not flags.to or bool(source) == bool(flags.export):
     raise ConfigError('either --from=DIR --to=WORKDIR, or --export=hf --workdir=DIR --to=OUT.')
 
+  from interop import files
   from interop.export import export
   from runtime import storage
   from runtime.console import Console
@@ -48,7 +49,10 @@ def main():
       raise ConfigError(f'--from={source}: no such folder.')
     weights = loading.load_huggingface(theirs)
     loading.save(weights, to)
+    named = files.read_json(theirs / 'config.json').get(files.NAMED)
+    read = [path.name for path in files.weight_files(theirs, named)]
   else:
+    read = None
     step = None
     if flags.revision:
       prefix, _, number = flags.revision.partition('step-')
@@ -67,6 +71,7 @@ def main():
     mask=weights.mask,
     heads=list(weights.heads),
     parameters=count,
+    **({} if read is None else dict(read=read)),
     files=sorted(str(path.relative_to(to)) for path in to.rglob('*') if path.is_file()),
   )
   if flags.json:
@@ -75,6 +80,7 @@ def main():
     result |= dict(
       heads=', '.join(weights.heads) or 'none',
       parameters=f'{count:,}',
+      **({} if read is None else dict(read=', '.join(read))),
       files=', '.join(result['files']),
     )
     Console().table('converted', result)

@@ -91,7 +91,7 @@ def describe_huggingface(directory: Path) -> Described:
   """
   theirs = files.read_json(directory / 'config.json')
   family, fields = families.read(theirs, str(directory / 'config.json'))
-  opened = files.open_tensors(storage.local(directory), theirs.get('transformers_weights'))
+  opened = files.open_tensors(storage.local(directory), theirs.get(files.NAMED))
   plain = huggingface.plain_names(family, opened, str(directory))
   tensors, tie, notes = ties.resolve(family, plain, fields['tie_embeddings'])
   classes = theirs.get('architectures')
