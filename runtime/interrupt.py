@@ -7,11 +7,13 @@ second one ends it at once, even inside C++ code. A run has something to save: s
 This is imported before all else, so it imports next to nothing: until then Python answers.
 """
 
+import atexit
 import os
 import signal
 import sys
 
 CODE = 130
+_first = True  # nobody has called `guard`
 
 
 def guard(code: int = CODE):
@@ -20,6 +22,10 @@ def guard(code: int = CODE):
   To be called in the main thread: as soon as a program begins, and again when it has ended, so that
   what the interpreter still does is guarded, too.
   """
+  global _first
+  if _first:  # what is registered first runs last: from there on Python answers no signal itself
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)
+    _first = False
   signal.signal(signal.SIGINT, lambda *_: _end(code))
   sys.excepthook = lambda kind, *rest: (
     _end(code) if _ours(kind) else sys.__excepthook__(kind, *rest)

@@ -150,6 +150,12 @@ def test_every_program_has_been_given_a_missing_path():
   assert {name for name, *_ in MISSING} == set(tools.PROGRAMS)
 
 
+def test_a_mesh_that_does_not_fit_is_refused_by_name():
+  assert 'config.mesh: ' in refused(
+    'memory', '--config=configs/bert_tiny.py', '--config.mesh.data=7'
+  )
+
+
 def test_the_grid_is_drawn_where_the_command_runs(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
   answer = call('grid')
