@@ -1,7 +1,7 @@
 """A damaged file of a workdir is refused by its name, with what to do, and nothing is lost.
 
-Each file of a real run (tests/before_rooms.zip) and of a sweep is damaged in each way, and read by
-each function of the programs that reads it.
+Each file of a real run (tests/released/05202d7.zip) and of a sweep is damaged in each way, and read
+by each function of the programs that reads it.
 """
 
 import json
@@ -80,7 +80,7 @@ TEXT = {'metrics.jsonl'}
 def left(tmp_path_factory) -> Path:
   """What a run has left, with the files of an import, a sweep and a cache."""
   folder = tmp_path_factory.mktemp('left')
-  with zipfile.ZipFile(ROOT / 'tests/before_rooms.zip') as archive:
+  with zipfile.ZipFile(ROOT / 'tests/released/05202d7.zip') as archive:
     archive.extractall(folder)
   run = folder / 'run'
   (run / 'evaluations.json').write_text(json.dumps(dict(a=dict(value=1.0))))

@@ -26,7 +26,7 @@ VALUES = (math.nan, math.inf, -math.inf)
 @pytest.fixture(scope='module')
 def before(tmp_path_factory) -> Path:
   folder = tmp_path_factory.mktemp('before')
-  with zipfile.ZipFile(ROOT / 'tests/before_rooms.zip') as archive:
+  with zipfile.ZipFile(ROOT / 'tests/released/05202d7.zip') as archive:
     archive.extractall(folder)
   return folder
 

@@ -111,7 +111,7 @@ def test_layers_that_share_their_weights_are_no_way_round(tmp_path):
 
 def test_a_workdir_whose_config_was_made_huge_is_refused(tmp_path):
   paths = []
-  with zipfile.ZipFile(ROOT / 'tests/before_rooms.zip') as archive:
+  with zipfile.ZipFile(ROOT / 'tests/released/05202d7.zip') as archive:
     for field in ('layers', 'feed_forward', 'vocab_size'):
       for kind in ('run', 'import'):
         archive.extractall(tmp_path / field / kind)
