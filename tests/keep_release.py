@@ -37,6 +37,7 @@ FIELDS = {
   'optimizer.warmup_steps': 4,
   'optimizer.learning_rate': '1e-3',
   'optimizer.schedule': 'constant',
+  'optimizer.final_share': 0,
   'validation.every': 4,
   'checkpoint.every': 4,
   'checkpoint.keep': 1,
