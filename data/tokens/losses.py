@@ -6,9 +6,12 @@ unknown token was has predicted less text.
 
 from collections import Counter
 from collections.abc import Iterable
+import json
 
 import numpy as np
 import tokenizers
+
+from data.tokens import word_cache
 
 # of a normalizer: what it is said to do, and a text that shows it
 _NORMALISED = {
@@ -16,6 +19,24 @@ _NORMALISED = {
   'without accents': ('\u00e9', 'e'),
   'with compatibility forms replaced': ('\ufb01', 'fi'),
 }
+
+
+def total(
+  texts: list[str], tokenizer: tokenizers.Tokenizer, special_V: np.ndarray, unknown: int | None
+) -> int:
+  """UTF-8 bytes of all these texts that no token stands for, or an unknown one."""
+  rule = json.loads(tokenizer.to_str())
+  unknowns = {unknown, _unknown_of(tokenizer, rule['model'])} - {None}
+  if not unknowns:
+    return dropped_bytes(texts, tokenizer)
+  without_text_V = special_V.copy()
+  without_text_V[list(unknowns)] = True
+  lost = 0
+  for batch in word_cache.batches(texts, word_cache.BATCH):
+    encodings = tokenizer.encode_batch(batch, add_special_tokens=False)
+    for text, encoding in zip(batch, encodings):
+      lost += lost_bytes(text, encoding, without_text_V)
+  return lost
 
 
 def lost_bytes(text: str, encoding: tokenizers.Encoding, without_text_V: np.ndarray) -> int:
@@ -44,7 +65,7 @@ def lost_bytes(text: str, encoding: tokenizers.Encoding, without_text_V: np.ndar
   return len(''.join(lost).encode())
 
 
-def unknown_of(tokenizer: tokenizers.Tokenizer, model: dict) -> int | None:
+def _unknown_of(tokenizer: tokenizers.Tokenizer, model: dict) -> int | None:
   """The token that a model gives for what it does not know, whatever its name.
 
   Args:

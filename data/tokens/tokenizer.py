@@ -154,17 +154,7 @@ class Tokenizer:
 
   def lost_bytes(self, texts: list[str]) -> int:
     """UTF-8 bytes of these texts that no token but the unknown one stands for (`losses`)."""
-    unknown = {self.unknown, losses.unknown_of(self._tokenizer, self._rule['model'])} - {None}
-    if not unknown:
-      return losses.dropped_bytes(texts, self._tokenizer)
-    without_text_V = self.special_V.copy()
-    without_text_V[list(unknown)] = True
-    lost = 0
-    for batch in word_cache.batches(texts, word_cache.BATCH):
-      encodings = self._tokenizer.encode_batch(batch, add_special_tokens=False)
-      for text, encoding in zip(batch, encodings):
-        lost += losses.lost_bytes(text, encoding, without_text_V)
-    return lost
+    return losses.total(texts, self._tokenizer, self.special_V, self.unknown)
 
   @functools.cached_property
   def normalised(self) -> list[str]:
