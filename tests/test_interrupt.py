@@ -119,7 +119,7 @@ def test_ctrl_c_in_the_main_function_clears_away_and_is_one_line(body, tmp_path)
     assert process.stdout.readline() == 'cleared\n'
   process.send_signal(signal.SIGINT)
   out, err = process.communicate(timeout=120)
-  assert out == '' if '__del__' in body else 'cleared\n'
+  assert out == ('' if '__del__' in body else 'cleared\n')
   assert process.returncode == 130 and err == 'program.py: interrupted.\n', err
 
 
