@@ -75,7 +75,14 @@ def put_together(where: str, texts: Mapping[str, str], rule: dict[str, Any] | No
       )
   try:
     return _put_together(where, switches, found, rule)
-  except (TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
+  except (
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RecursionError,
+  ) as error:
     raise DataError(f'{where}: its files about special tokens cannot be read: {error}') from error
 
 
