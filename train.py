@@ -50,7 +50,7 @@ cli.flags.DEFINE_string(
 def main():
   flags = cli.FLAGS
   config = flags.config
-  if config.data.task:
+  if config.data.task or config.data.groups:
     from training import adopt
 
     config = adopt.settle(config)

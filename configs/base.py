@@ -91,6 +91,10 @@ def get_config() -> ml_collections.ConfigDict:
     task='',
     task_files='',  # the folder with the files of a set of data/tasks/, or tfds
     columns='',  # text=NAME,label=NAME or text_a=NAME,text_b=NAME,label=NAME; '' = by their names
+    # Or groups of texts, for objectives on vectors: a .jsonl, .tsv or .csv file, a folder with a
+    # file a split, or train=FILE,test=FILE. '' = none.
+    groups='',
+    score_scale=1.0,  # scores of pairs are divided by it: 5 makes 0 to 5 a 0 to 1
     labels='auto',  # what they are: class (one a text) | several | number; auto: as they look
   )
 

@@ -8,7 +8,9 @@ from data import stages
 from data.corpora import sources
 from data.corpora.sources import Corpus
 from data.errors import DataError
+from data.groups import files as groups
 from data.rows.documents import SPLITS
+from data.tasks import own_files
 from data.tokens import reading
 from data.tokens.tokenizer import Tokenizer
 
@@ -17,7 +19,10 @@ LEAST_LENGTH = {False: 2, True: 5}  # one framed token; [CLS] a [SEP] b [SEP]
 
 def check_inputs(data):
   """Checks that the corpus and the tokenizer are there, and reads neither: before slow work."""
-  sources.check_name(data.corpus)
+  if data.groups:
+    own_files.find('groups', data.groups, tuple(groups.KINDS))
+  else:
+    sources.check_name(data.corpus)
   if data.tokenizer not in stages.TRAINERS:
     reading.check_path(data.tokenizer)
 

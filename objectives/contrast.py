@@ -32,15 +32,15 @@ def in_batch(
   unit_BxKxD = unit(vector_BxKxD)
   similarity = _similarities(unit_BxKxD, present_BxK, directions)
   logits = {name: scale * x_BxM for name, x_BxM in similarity.items()}
-  own_Bx1 = scale * (unit_BxKxD[:, 0] * unit_BxKxD[:, 1]).sum(axis=1, keepdims=True)
+  own_B = jnp.diagonal(logits['query_to_doc'])  # the positives are the first B texts
   if partition == 'joint':
     normaliser_B = jax.nn.logsumexp(jnp.concatenate([*logits.values()], axis=1), axis=1)
   else:
     each = [jax.nn.logsumexp(x_BxM, axis=1) for x_BxM in logits.values()]
     normaliser_B = sum(each) / len(each)
   weight_B = present_BxK[:, :2].prod(axis=1)
-  nats_B = jnp.where(weight_B > 0, normaliser_B - own_Bx1[:, 0], 0)
-  nearest_B = own_Bx1[:, 0] >= logits['query_to_doc'].max(axis=1)
+  nats_B = jnp.where(weight_B > 0, normaliser_B - own_B, 0)
+  nearest_B = own_B >= logits['query_to_doc'].max(axis=1)
   return dict(
     loss=Term(nats_B.sum(), weight_B.sum()),
     accuracy=Term((nearest_B * weight_B).sum(), weight_B.sum()),

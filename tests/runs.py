@@ -35,7 +35,7 @@ TINY = dict(
     'log.tensorboard': 'False',
   },
 )
-_WORDS = (
+WORDS = (
   'the bank of river he paid cash into money water slow deep old man sat fish boat near small town'
 ).split()
 
@@ -46,7 +46,7 @@ def corpus(folder: Path, documents: int = 40) -> Path:
   for d in range(documents):
     for s in range(3 + d % 4):
       words = [
-        _WORDS[(d * 7 + s * 5 + i * (1 + d % 3)) % len(_WORDS)] for i in range(5 + (d + s) % 6)
+        WORDS[(d * 7 + s * 5 + i * (1 + d % 3)) % len(WORDS)] for i in range(5 + (d + s) % 6)
       ]
       lines.append(' '.join([*words, str(d)]).capitalize() + '.')
     lines.append('')

@@ -17,6 +17,8 @@ cli.flags.DEFINE_string('out', None, 'The Markdown file to write; the table is p
 cli.define_json('One JSON object instead of a table.')
 
 ROOT = Path(__file__).resolve().parents[1]
+# Folders of configs/ whose networks are another's, or none.
+_OTHER_FOLDERS = ('schema', 'sweeps', 'finetune', 'embed')
 _NO_CONFIG = ('__init__', 'base')
 _COLUMNS = dict(
   name='config',
@@ -37,7 +39,7 @@ def names() -> list[str]:
   found = []
   for path in sorted((ROOT / 'configs').rglob('*.py')):
     inside = path.relative_to(ROOT / 'configs').with_suffix('')
-    if inside.parts[0] not in ('schema', 'sweeps', 'finetune') and path.stem not in _NO_CONFIG:
+    if inside.parts[0] not in _OTHER_FOLDERS and path.stem not in _NO_CONFIG:
       found.append('.'.join(inside.parts))
   return found
 

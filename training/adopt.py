@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from configs import base
 from configs.schema import check, grid
 from configs.schema.check import ConfigError
+from data.groups import files as groups
 from data.tasks import open_task
 from data.tokens.vocabulary_files import NAMES
 from interop import files
@@ -24,6 +25,10 @@ _OWN = {
   'last_layer',
   'remat',
   'classes',
+  'pooling',
+  'projection',
+  'projection_activation',
+  'unit_vectors',
 }
 
 
@@ -45,19 +50,23 @@ class Origin(NamedTuple):
 def settle(config):
   """The config of a fine-tuning run with what its task and its `init_from` say, checked, locked.
 
-  A config without a task is returned as it is.
+  A config without a task and without groups of texts is returned as it is.
 
   Raises:
     ConfigError: a field contradicts them.
     DataError: the task cannot be read.
     StateError, WeightsError: `init_from` holds no model.
   """
-  if not config.data.task:
+  if not (config.data.task or config.data.groups):
     return config
   settled = config.copy_and_resolve_references()
   with settled.unlocked():
     if config.init_from:
       _take(settled, origin_of(config.init_from))
+    if config.data.groups:
+      _learn_groups(settled)
+      check.check(settled)
+      return settled.lock()
     task = open_task.load(config.data)
     _fits(settled, task)
     _set(settled, 'classes', max(1, len(task.classes)), f'data.task={config.data.task}')
@@ -66,6 +75,13 @@ def settle(config):
   _check_pooling(settled)
   check.check(settled)
   return settled.lock()
+
+
+def _learn_groups(config):
+  """Writes into the config what the groups say: how many classes their pairs have."""
+  if grid.group_labels(config) == 'class':
+    classes = groups.classes(groups.load(config.data.groups))
+    _set(config, 'classes', max(1, len(classes)), f'data.groups={config.data.groups}')
 
 
 def origin_of(source: str) -> Origin:

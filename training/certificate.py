@@ -67,7 +67,9 @@ def write(
     steps=config.steps,
     tokens=trail.tokens,
     # of labelled texts the rows are not full, and what is in them is known
-    flops=_flops(config, trail.tokens) if config.data.task else planned['flops'],
+    flops=_flops(config, trail.tokens)
+    if config.data.task or config.data.groups
+    else planned['flops'],
     predictions=trail.predictions,
     planned_predictions=planned['predictions'],
   )

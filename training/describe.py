@@ -44,6 +44,9 @@ def start_rows(
   if experiment.labelled:
     corpus, layout, sequences = config.data.task, 'several examples a row', 'examples'
     T = experiment.prepared.T
+  elif experiment.of_texts:
+    corpus, layout, sequences = config.data.groups, 'a group of texts a row', 'groups'
+    T = f'up to {experiment.prepared.T}'
   rows = {
     'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {cell}',
     **({'schedule': config.schedule} if config.schedule else {}),

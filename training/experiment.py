@@ -9,7 +9,11 @@ import numpy as np
 
 from configs.schema import check, grid
 from configs.schema.grid import Cell
+from configs.schema.vectors import dimensions, directions
 from data import pipeline
+from data.groups import prepared as groups
+from data.groups.prepared import PreparedGroups
+from data.report import format_report
 from data.rows import documents
 from data.tasks import prepared as tasks
 from data.tasks.prepared import PreparedTask
@@ -19,7 +23,7 @@ from models.masks import KINDS
 from models.network import Network, attention_in_use, example_batch, make_network
 from objectives.corrupt import Masking
 from objectives.mix import Objective, heads_of, make_objective, needs_mask_token
-from objectives.term import Labels, Setup, Vocabulary
+from objectives.term import Labels, Setup, VectorLoss, Vocabulary
 from training import spikes
 from training.gradient import CellStep
 from training.optimizer import make_optimizer
@@ -51,8 +55,8 @@ class Experiment:
     cells: every cell that trains or is scored.
     main: the cell that the run is for.
     phases: (first step, T) of each stretch of steps with one sequence length.
-    prepared: the rows, of a corpus or of a labelled task; None where there are none, as for
-      planning.
+    prepared: the rows, of a corpus, of a labelled task, or of groups of texts; None where there
+      are none, as for planning.
   """
 
   config: Any
@@ -61,7 +65,12 @@ class Experiment:
   cells: dict[Cell, BuiltCell]
   main: Cell
   phases: tuple[tuple[int, int], ...]
-  prepared: pipeline.Prepared | PreparedTask | None = None
+  prepared: pipeline.Prepared | PreparedTask | PreparedGroups | None = None
+
+  @property
+  def of_texts(self) -> bool:
+    """Whether the rows are texts one by one, of a labelled task or in groups, and no corpus."""
+    return isinstance(self.prepared, PreparedTask | PreparedGroups)
 
   @property
   def labelled(self) -> bool:
@@ -139,7 +148,7 @@ class Experiment:
       multiple: the rows of a batch of labelled texts are a multiple of it.
     """
     config = self.config
-    if self.labelled:
+    if self.of_texts:
       return self.prepared.batches(
         'train',
         batch_size=config.batch_size,
@@ -167,7 +176,7 @@ class Experiment:
   ):
     """The whole validation set, or another split of a labelled task, in order."""
     config = self.config
-    if self.labelled:
+    if self.of_texts:
       return self.prepared.batches(
         split, batch_size=batch_size, seed=0, multiple=multiple, local_rows=rows_of, shuffled=False
       )
@@ -185,7 +194,7 @@ class Experiment:
 def build(
   config,
   vocabulary: Vocabulary,
-  prepared: pipeline.Prepared | PreparedTask | None = None,
+  prepared: pipeline.Prepared | PreparedTask | PreparedGroups | None = None,
 ) -> Experiment:
   """Network and objectives of a config, around a vocabulary.
 
@@ -199,10 +208,17 @@ def build(
 
   def objective_of(cell: Cell, masking: Masking) -> Objective:
     # of a labelled text all is prefix: no part of it is drawn
-    prefix = KINDS[cell.mask].prefix and labels is None
+    prefix = KINDS[cell.mask].prefix and not (config.data.task or config.data.groups)
     return make_objective(
       dict(cell.weights),
-      Setup(vocabulary, masking, config.loss_chunk, prefix=prefix, labels=labels),
+      Setup(
+        vocabulary,
+        masking,
+        config.loss_chunk,
+        prefix=prefix,
+        labels=labels,
+        vectors=vector_loss(config),
+      ),
     )
 
   def built(cell: Cell) -> BuiltCell:
@@ -244,8 +260,16 @@ def build_experiment(config, progress=pipeline.silent) -> Experiment:
 
 def prepare_data(
   config, progress=pipeline.silent, tokenise=documents.tokenise
-) -> pipeline.Prepared | PreparedTask:
+) -> pipeline.Prepared | PreparedTask | PreparedGroups:
   """The rows that a config trains on; `tokenise` as in `pipeline.prepare`."""
+  if config.data.groups:
+    return groups.prepare(
+      config.data,
+      vocab_size=config.model.vocab_size,
+      labels=grid.group_labels(config),
+      causal=config.mask == 'causal',
+      progress=progress,
+    )
   if config.data.task:
     return tasks.prepare(config.data, vocab_size=config.model.vocab_size, progress=progress)
   lengths = {T for _, T in grid.phases(config)} | {config.data.sequence_length}
@@ -282,6 +306,28 @@ def labels_of(config, prepared: PreparedTask | None) -> Labels:
     pooling=finetune.pooling,
     smoothing=finetune.label_smoothing,
     class_weight_C=weight_C,
+  )
+
+
+def report_lines(prepared) -> str:
+  """What the rows of an experiment hold, as aligned lines for a console."""
+  if isinstance(prepared, PreparedGroups):
+    return groups.format_report(prepared.report)
+  if isinstance(prepared, PreparedTask):
+    return tasks.format_report(prepared.report)
+  return format_report(prepared.report)
+
+
+def vector_loss(config) -> VectorLoss:
+  """How objectives on sentence vectors score: `config.vectors`, frozen."""
+  vectors = config.vectors
+  return VectorLoss(
+    scale=vectors.scale,
+    directions=directions(vectors.directions),
+    partition=vectors.partition,
+    distance=vectors.distance,
+    margin=vectors.margin,
+    dimensions=dimensions(vectors.dimensions),
   )
 
 

@@ -6,8 +6,6 @@ from etils import epath
 import jax
 
 from configs.schema import check, grid, meshes
-from data.report import format_report
-from data.tasks import prepared as tasks
 from evaluation import mask_check
 from parallel import sharding
 from runtime import distributed, faults, lock, software, storage, workdir
@@ -17,7 +15,7 @@ from runtime.signals import Stop
 from runtime.watchdog import Watchdog
 from training import out_of_memory
 from training.examine import Examine
-from training.experiment import Experiment, build_experiment
+from training.experiment import Experiment, build_experiment, report_lines
 from training.hooks import Log, Pending, Save, Validate
 from training.prefetch import Prefetcher
 from training.session import Clock, Session
@@ -62,8 +60,7 @@ def train(
     faults.mark(directory, 'data')
     experiment = distributed.first_then_others(lambda: build_experiment(config, console.stage))
     mesh = sharding.make_mesh(config.mesh)
-    formatted = tasks.format_report if experiment.labelled else format_report
-    console.say(formatted(experiment.prepared.report))
+    console.say(report_lines(experiment.prepared))
     faults.mark(directory, 'proof')
     _prove_masks(experiment, console)
     distributed.from_first(

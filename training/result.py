@@ -56,9 +56,9 @@ def write_result(
 
 
 def _of_text(experiment: Experiment) -> dict:
-  """What is known of the text of a corpus; nothing of labelled texts."""
+  """What is known of the text of a corpus; nothing of texts one by one."""
   report = experiment.prepared.report
-  if experiment.labelled:
+  if experiment.of_texts:
     return {}
   return dict(
     text=described_text(report['normalised'], report['validation']['lost_bytes']),

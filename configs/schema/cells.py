@@ -7,6 +7,7 @@ from configs.schema.grid import (
   Cell,
   answers_seen,
   extra_cells,
+  grouped,
   labelled,
   main_cell,
   period,
@@ -42,6 +43,7 @@ def _problems(config, every: tuple[Cell, ...]) -> Iterator[str]:
       f'config.objectives: {main_cell(config)} is also in config.schedule or '
       'config.validation.extra_cells, where each objective counts 1: give them weight 1 here, too.'
     )
+  yield from _problems_of_groups(config, every)
   yield from _problems_of_task(config, every)
   yield from _problems_of_rows(config, every)
   yield from _problems_of_heads(config)
@@ -92,7 +94,7 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
     )
   if len(read) > 1:
     yield f'config.objectives: {" and ".join(read)} read different labels: name one of them.'
-  if config.mask == 'same' and not (task and config.init_from):
+  if config.mask == 'same' and not ((task or config.data.groups) and config.init_from):
     yield "config.mask='same' is the mask of config.init_from, in fine-tuning: name it, or a mask."
   if read and len(every) > 1:
     yield 'config.schedule and config.validation.extra_cells: a labelled task has one cell.'
@@ -100,6 +102,38 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
     yield (
       'config.data.short_length and config.mlm.fixed_maskings are for a corpus: with '
       'config.data.task both are 0.'
+    )
+
+
+def _problems_of_groups(config, every: tuple[Cell, ...]) -> Iterator[str]:
+  read, groups, facts = grouped(config), config.data.groups, names.objectives()
+  if read and not groups:
+    yield (
+      f'config.objectives: {" and ".join(read)} read groups of texts: name their file, as in '
+      '--config.data.groups=pairs.jsonl.'
+    )
+  if groups and not read:
+    known = [name for name, fact in facts.items() if fact.ROWS == 'text_groups']
+    yield (
+      f'config.data.groups={groups!r}: no objective reads groups of texts; use one of '
+      f'{", ".join(known)}, as configs/embed/ do.'
+    )
+  if groups and config.data.task:
+    yield 'config.data.groups and config.data.task: rows are of one of them.'
+  wanted_labels = {facts[name].LABELS for name in read} - {''}
+  if len(wanted_labels) > 1:
+    yield (
+      f'config.objectives: {" and ".join(read)} read different labels of a group '
+      f'({" and ".join(sorted(wanted_labels))}): name one of them.'
+    )
+  if read and len(every) > 1:
+    yield 'config.schedule and config.validation.extra_cells: groups of texts have one cell.'
+  if 'nli' in read and config.model.projection:
+    yield 'config.model.projection with nli: its classifier reads the pooled vectors; use 0.'
+  if read and config.model.pooling == 'first' and any(cell.mask == 'causal' for cell in every):
+    yield (
+      "config.model.pooling='first' with a causal mask: the first token sees nothing of its text; "
+      "use 'last' or 'mean'."
     )
 
 

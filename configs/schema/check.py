@@ -9,7 +9,7 @@ import re
 import ml_collections
 
 from configs import base
-from configs.schema import cells, grid, names
+from configs.schema import cells, grid, names, vectors
 from configs.schema.ranges import CHOICES, LARGEST, RANGES
 from configs.schema.upgrade import renamed, without_unused
 
@@ -54,6 +54,7 @@ def check(config: ml_collections.ConfigDict):
     config.mlm.random,
     f'masked + random must be at most 1, and masked is {config.mlm.masked}',
   )
+  _vectors(config)
   _shapes(config)
   _schedules(config)
 
@@ -186,6 +187,24 @@ def _objective_names(named: list[str]):
       close = difflib.get_close_matches(name, facts, 1, 0.3)
       hint = f' Did you mean {close[0]}?' if close else ''
       raise ConfigError(f'config.objectives: {name!r} is none of {known}.{hint}')
+
+
+def _vectors(config):
+  """Checks what is written as text, and that sizes fit the vectors."""
+  for name, read in (('directions', vectors.directions), ('dimensions', vectors.dimensions)):
+    text = config.vectors[name]
+    try:
+      read(text)
+    except ValueError as error:
+      raise ConfigError(f'config.vectors.{name}={text!r}: {error}.') from error
+  width = config.model.projection or config.model.width
+  sizes = [size for size, _ in vectors.dimensions(config.vectors.dimensions)]
+  _require(
+    not sizes or max(sizes) <= width,
+    'vectors.dimensions',
+    config.vectors.dimensions,
+    f'at most the {width} of a vector',
+  )
 
 
 def _shapes(config):

@@ -143,6 +143,19 @@ def labelled(config) -> list[str]:
   return sorted(name for name in every if facts[name].ROWS == 'labelled')
 
 
+def grouped(config) -> list[str]:
+  """The objectives of a config that read groups of texts."""
+  facts = names.objectives()
+  every = {name for cell in wanted(config) for name in cell.names}
+  return sorted(name for name in every if facts[name].ROWS == 'text_groups')
+
+
+def group_labels(config) -> str:
+  """What those read of a group beside its texts: score, scores, class, or nothing."""
+  facts = names.objectives()
+  return next((facts[name].LABELS for name in grouped(config) if facts[name].LABELS), '')
+
+
 def phases(config) -> tuple[tuple[int, int], ...]:
   """(first step, T) of each phase: BERT trains at a short length before the full one."""
   switch = round(config.data.short_share * config.steps) if config.data.short_length else 0

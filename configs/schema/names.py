@@ -22,6 +22,7 @@ class Facts(NamedTuple):
   BLIND: tuple[str, ...] = ()
   ANSWERS_SEEN: tuple[str, ...] = ()
   ALONE: bool = False
+  LABELS: str = ''
 
 
 @functools.cache
@@ -47,8 +48,9 @@ def pretraining() -> dict[str, Facts]:
 
 
 def trainable() -> dict[str, Facts]:
-  """The objectives that `config.objectives` may name: these, and those that read labelled texts."""
-  rows = (*_PRETRAINING_ROWS, 'labelled')
+  """The objectives that `config.objectives` may name: these, and those that read texts
+  with labels or in groups."""
+  rows = (*_PRETRAINING_ROWS, 'labelled', 'text_groups')
   return {name: fact for name, fact in objectives().items() if fact.ROWS in rows}
 
 

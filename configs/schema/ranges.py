@@ -65,6 +65,7 @@ RANGES = {
   'model.projection': (0, None),
   'vectors.scale': (1e-6, 1e6),
   'vectors.margin': (0, 1e6),
+  'data.score_scale': (1e-6, 1e6),
   'model.init_scale': (0, 10),
   'model.dropout': (0, 0.999),
   'model.attention_dropout': (0, 0.999),

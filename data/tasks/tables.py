@@ -55,13 +55,13 @@ def read(kind: str, path: Path, asked: str, *, labelled: bool) -> tuple[Columns,
   Raises:
     DataError: file, line, and what is wrong there.
   """
-  records = list(dict(csv=_csv, tsv=_tsv, jsonl=_jsonl)[kind](path))
-  if not records:
+  found = list(records(kind, path))
+  if not found:
     raise DataError(f'{path} holds no rows')
-  names = list(records[0][1])
+  names = list(found[0][1])
   columns = _columns(path, names, asked, labelled=labelled)
   rows, wrong = [], []
-  for line, cells in records:
+  for line, cells in found:
     try:
       rows.append(_row(line, cells, columns))
     except DataError as error:
@@ -70,6 +70,11 @@ def read(kind: str, path: Path, asked: str, *, labelled: bool) -> tuple[Columns,
     more = f'\nand {len(wrong) - 5:,} more rows' if len(wrong) > 5 else ''
     raise DataError('\n'.join(wrong[:5]) + more)
   return columns, rows
+
+
+def records(kind: str, path: Path) -> Iterator[tuple[int, dict]]:
+  """(line, cells by column) of each row of a csv, tsv or jsonl file."""
+  return dict(csv=_csv, tsv=_tsv, jsonl=_jsonl)[kind](path)
 
 
 def _row(line: int, cells: dict, columns: Columns) -> Row:

@@ -1,0 +1,213 @@
+"""Groups of texts: how files are read, which groups share a batch, runs that learn from them."""
+
+import signal
+import sys
+
+import numpy as np
+import pytest
+import runs
+
+from configs.embed import contrast, nli, sts
+from configs.schema import check
+from data.errors import DataError
+from data.groups import files
+from data.groups.distinct import DistinctOrder
+
+FILES = {
+  'pairs.jsonl': ('{"anchor": "a b", "positive": "a c"}\n', ('a b', 'a c'), None),
+  'list.jsonl': (
+    '{"query": "a", "positive": "b", "negatives": ["c", "d"]}\n',
+    ('a', 'b', 'c', 'd'),
+    None,
+  ),
+  'triples.tsv': (
+    'anchor\tpositive\tnegative\tnegative_2\na\tb\tc\t\n',
+    ('a', 'b', 'c'),
+    None,
+  ),
+  'sts.tsv': ('score\tsentence1\tsentence2\n4.5\ta "b\tc\n', ('a "b', 'c'), '4.5'),
+  'nli.csv': ('premise,hypothesis,label\n"a, b",c,neutral\n', ('a, b', 'c'), 'neutral'),
+  'texts.jsonl': ('{"text": "a b"}\n', ('a b', 'a b'), None),
+}
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_group_is_found_by_its_columns(tmp_path, name):
+  text, texts, label = FILES[name]
+  (tmp_path / name).write_text(text)
+  [group] = files.load(str(tmp_path / name))['train']
+  assert group.texts == texts and group.label == label
+
+
+@pytest.mark.parametrize(
+  'name, text, said',
+  [
+    ('a.tsv', 'anchor\tpositive\na\tb\nc\t \n', "line 3: 'positive' must be a text"),
+    ('a.jsonl', '{"anchor": 1, "positive": "b"}\n', "line 1: 'anchor' must be a text"),
+    ('a.jsonl', '{"left": "a", "right": "b"}\n', 'columns left, right'),
+    ('a.txt', 'a\n', 'must end in .jsonl, .tsv, .csv'),
+    ('a.tsv', 'anchor\tpositive\n', 'holds no rows'),
+    ('a.tsv', 'score\tsentence1\tsentence2\n\ta\tb\n', "line 2: no 'score'"),
+  ],
+)
+def test_a_bad_row_is_named(tmp_path, name, text, said):
+  (tmp_path / name).write_text(text)
+  with pytest.raises(DataError, match=said):
+    files.load(str(tmp_path / name))
+
+
+def test_scores_are_numbers_and_a_teacher_scores_every_text():
+  group = files.Group(7, ('a', 'b', 'c'), 'high')
+  with pytest.raises(DataError, match='line 7: the score must be a number'):
+    files.scores('x', [group], 1.0)
+  assert files.scores('x', [group._replace(label='4')], 5.0) == [0.8]
+  assert files.score_lists('x', [group._replace(label=[2, 0.5])]) == [[2.0, 0.5]]
+  assert files.score_lists('x', [group._replace(label=1.5)]) == [[1.5, 0.0]]
+  with pytest.raises(DataError, match='3 scores for 2 texts'):
+    files.score_lists('x', [group._replace(label=[1, 2, 3])])
+
+
+TEXTS = [(number % 37, 100 + number) for number in range(200)]  # texts 0 to 36 stand in several
+
+
+def test_no_text_stands_twice_in_a_batch_and_a_batch_is_whole():
+  order = DistinctOrder(TEXTS, 16, seed=3)
+  assert order.batches_an_epoch == 12
+  for step in range(3 * order.batches_an_epoch):
+    ids, epoch = order.ids(step)
+    texts = [text for number in ids for text in TEXTS[number]]
+    assert len(ids) == 16 and len(set(texts)) == len(texts) and epoch == step // 12
+  once = np.concatenate([order.ids(step)[0] for step in range(12)])
+  assert len(set(once.tolist())) > 150  # nearly all groups, few of them twice
+
+
+def test_a_batch_is_a_function_of_its_step():
+  one, other = DistinctOrder(TEXTS, 16, seed=3), DistinctOrder(TEXTS, 16, seed=3)
+  backwards = {step: other.ids(step)[0] for step in reversed(range(40))}
+  for step in range(40):
+    np.testing.assert_array_equal(one.ids(step)[0], backwards[step])
+  assert (DistinctOrder(TEXTS, 16, seed=4).ids(0)[0] != one.ids(0)[0]).any()
+
+
+def test_a_batch_that_cannot_be_whole_is_refused():
+  with pytest.raises(DataError, match='only 37 groups share no text'):
+    DistinctOrder(TEXTS, 40, seed=0)
+  with pytest.raises(DataError, match='200 groups are fewer than config.batch_size=256'):
+    DistinctOrder(TEXTS, 256, seed=0)
+
+
+@pytest.mark.parametrize(
+  'file, changes, said',
+  [
+    (contrast, {}, 'name their file'),
+    (contrast, {'data.groups': 'a.tsv', 'data.task': 'csv:a'}, 'rows are of one of them'),
+    (contrast, {'data.groups': 'a.tsv', 'mask': 'same'}, 'mask of config.init_from'),
+    (nli, {'data.groups': 'a.tsv', 'mask': 'causal', 'model.projection': 8}, 'with nli'),
+    (
+      contrast,
+      {'data.groups': 'a.tsv', 'mask': 'causal', 'model.pooling': 'first'},
+      'sees nothing of its text',
+    ),
+    (
+      sts,
+      {'data.groups': 'a.tsv', 'mask': 'causal', 'vectors.dimensions': '9000'},
+      'at most the 768',
+    ),
+    (
+      sts,
+      {'data.groups': 'a.tsv', 'mask': 'causal', 'vectors.dimensions': '64:x'},
+      'sizes with or without',
+    ),
+    (
+      contrast,
+      {'data.groups': 'a.tsv', 'mask': 'causal', 'vectors.directions': 'doc_to_query'},
+      'query_to_doc',
+    ),
+  ],
+)
+def test_a_config_that_makes_no_sense_is_refused(file, changes, said):
+  config = file.get_config()
+  with config.unlocked():
+    config.update_from_flattened_dict(changes)
+  with pytest.raises((check.ConfigError, ValueError), match=said):
+    check.check(config)
+
+
+def pairs(folder):
+  """Pairs of sentences that share their words, scored by how many."""
+  rng = np.random.default_rng(0)
+  rows = ['anchor\tpositive\tscore']
+  for _ in range(60):
+    words = rng.permutation(runs.WORDS)[:8].tolist()
+    shared = int(rng.integers(0, 5))
+    other = words[:shared] + words[4 : 8 - shared]
+    rows.append(f'{" ".join(words[:4])}\t{" ".join(other)}\t{shared}')
+  path = folder / 'pairs.tsv'
+  path.write_text('\n'.join(rows) + '\n')
+  return path
+
+
+@pytest.fixture(scope='module')
+def made(tmp_path_factory):
+  """A folder with a corpus, a trunk of two steps, and pairs."""
+  folder = tmp_path_factory.mktemp('groups')
+  text = runs.corpus(folder)
+  few = {'steps': 2, 'validation.every': 2, 'optimizer.warmup_steps': 1, 'objectives.nsp': 0.5}
+  finished = runs.run(runs.command('bert_tiny', folder / 'trunk', text, **few))
+  assert finished.returncode == 0, finished.stderr
+  pairs(folder)
+  return folder
+
+
+def train(folder, config, name, *, fault=None, **changes):
+  """(workdir, what a run of configs/embed/ said)."""
+  fields = dict(steps=12, batch_size=16, accumulate=4, init_from=folder / 'trunk') | {
+    'data.groups': folder / 'pairs.tsv',
+    'data.score_scale': 4.0,
+    'data.sequence_length': 16,
+    'data.cache': folder / 'cache',
+    'model.dropout': 0.1,
+    'optimizer.learning_rate': 1e-3,
+    'validation.every': 6,
+    'checkpoint.every': 4,
+    'log.tensorboard': False,
+  }
+  named = [f'--config.{key}={value}' for key, value in (fields | changes).items()]
+  workdir = folder / name
+  args = ['train.py', f'--config=configs/embed/{config}.py', f'--workdir={workdir}', *named]
+  return workdir, runs.run([sys.executable, *args], fault=fault)
+
+
+@pytest.mark.slow
+def test_a_contrastive_run_that_is_killed_ends_bit_identical(made):
+  whole, said = train(made, 'contrast', 'whole')
+  assert said.returncode == 0, said.stderr
+  killed, said = train(made, 'contrast', 'killed', fault='die_at_step:6')
+  assert said.returncode == -signal.SIGKILL
+  killed, said = train(made, 'contrast', 'killed')
+  assert said.returncode == 0, said.stderr
+  assert runs.rows(killed) == runs.rows(whole) and runs.digest(killed) == runs.digest(whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+  'config, changes',
+  [
+    ('sts', {}),
+    ('sts', {'objectives': '{"cosine": 1.0, "mlm": 0.1}', 'vectors.dimensions': '32 8:0.5'}),
+    ('nli', {'model.pooling': 'max'}),
+    ('contrast', {'mask': 'causal', 'model.pooling': 'weighted_mean', 'model.projection': 16}),
+  ],
+)
+def test_every_objective_learns_and_its_model_embeds(made, config, changes):
+  name = f'{config}{len(changes)}'
+  workdir, said = train(made, config, name, steps=60, accumulate=1, **changes)
+  assert said.returncode == 0, said.stderr
+  rows = [row for row in runs.rows(workdir) if 'val/loss' in row]
+  assert rows[-1]['val/loss'] < rows[0]['val/loss']
+  (made / 'lines.txt').write_text('the bank\nold man river\n')
+  out = made / f'{name}.npy'
+  embed = ['-m', 'tools.embed', f'--weights={workdir}', f'--input={made}/lines.txt']
+  said = runs.run([sys.executable, *embed, f'--output={out}'])
+  assert said.returncode == 0, said.stderr
+  assert np.load(out).shape == (2, 16 if 'model.projection' in changes else 32)
