@@ -288,7 +288,7 @@ def _value(ours: str, key: str, value: Any, default: Any, where: str) -> Any:
     WeightsError: the value is of another type or out of range.
   """
   if ours == 'activation':
-    if value not in ACTIVATIONS:
+    if value not in list(ACTIVATIONS):  # a list: what cannot be hashed is refused, too
       raise WeightsError(f'{where} has {key}={value!r}; these are known: {", ".join(ACTIVATIONS)}.')
     return ACTIVATIONS[value]
   if value is None and default is None:

@@ -6,6 +6,8 @@ import fuzz
 import pytest
 
 from data.errors import DataError
+from interop import families
+from runtime.errors import WeightsError
 
 
 @pytest.mark.slow
@@ -26,3 +28,10 @@ def test_an_added_token_whose_id_is_no_number_is_refused(id, tmp_path):
   (tmp_path / 'added_tokens.json').write_text(f'{{"[NEW]": {id}}}')
   with pytest.raises(DataError):
     reader.read(tmp_path)
+
+
+@pytest.mark.parametrize('value', [[], {}, None, 0, True, 'swish2'])
+def test_an_activation_that_is_no_name_is_refused(value):
+  bert = dict(model_type='bert', hidden_act=value)
+  with pytest.raises(WeightsError, match='hidden_act'):
+    families.read(bert, 'config.json')
