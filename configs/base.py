@@ -26,7 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
   # bidirectional | causal | prefix: a random share of each document is read bidirectionally. With
   # data.task a whole text is prefix, and `same` is the mask of init_from.
   config.mask = 'bidirectional'
-  # of mlm, mntp, clm, nsp, sop; with data.task classify or tag, and beside it mlm, mntp or clm
+  # of mlm, mntp, clm, nsp, sop; with data.task one of classify, tag, answer, and beside it mlm,
+  # mntp or clm
   config.objectives = dict(mlm=1.0)
   # Trains other cells than that one: in stages, as shares of the steps ('1 causal+clm, 3
   # bidirectional+mlm'), or side by side, as shares of every batch ('1 causal+clm & 7
@@ -45,6 +46,8 @@ def get_config() -> ml_collections.ConfigDict:
     pooling='auto',
     label_smoothing=0.0,  # share of the probability that is asked of all classes alike
     class_weights='equal',  # equal | balanced: as rare as a class is, so much it counts
+    n_best=20,  # answers: first and last tokens that are tried, and answers that are kept
+    longest_answer=30,  # tokens
   )
 
   config.mlm = dict(
@@ -86,16 +89,18 @@ def get_config() -> ml_collections.ConfigDict:
     split='hash',
     validation_share=0.05,  # of the documents, or of the characters of the one text
     max_unknown_share=0.05,  # [UNK] above this share is an error: a tokenizer of another script
-    # Labelled texts, in place of the corpus: csv:PATH, tsv:PATH or jsonl:PATH, where PATH is a
-    # file, a folder with a file a split, or train=FILE,test=FILE; or a set of data/tasks/.
+    # Labelled texts, in place of the corpus: csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH or
+    # squad:PATH, where PATH is a file, a folder with a file a split, or train=FILE,test=FILE; or a
+    # set of data/tasks/.
     task='',
     task_files='',  # the folder with the files of a set of data/tasks/, or tfds
     columns='',  # text=NAME,label=NAME or text_a=NAME,text_b=NAME,label=NAME; '' = by their names
+    stride=128,  # tokens that windows of one long text share, where questions are about it
+    labels='auto',  # what they are: class (one a text) | several | number; auto: as they look
     # Or groups of texts, for objectives on vectors: a .jsonl, .tsv or .csv file, a folder with a
     # file a split, or train=FILE,test=FILE. '' = none.
     groups='',
     score_scale=1.0,  # scores of pairs are divided by it: 5 makes 0 to 5 a 0 to 1
-    labels='auto',  # what they are: class (one a text) | several | number; auto: as they look
   )
 
   config.model = dict(
@@ -164,6 +169,9 @@ def get_config() -> ml_collections.ConfigDict:
     bias_correction=False,  # BERT's Adam has none
     weight_decay=0.01,  # decoupled, times the learning rate; not of biases and norms
     clip=1.0,  # global gradient norm; 0 = off
+    layer_decay=1.0,  # rate of a layer / that of the one above (ELECTRA: 0.8 to 0.9); 1 = all one
+    frozen_layers=0,  # the embeddings and so many layers are not trained; 0 = all are
+    unfreeze_every=0,  # updates after which one more layer is trained, from the head down; 0 = all
     average=0.0,  # decay of an exponential average of the parameters; 0 = off
     # Skips an update whose gradient norm is so many standard deviations above the mean of the last
     # `skip_window` updates (OLMo: 6 and 128); 0 = off.
@@ -184,10 +192,17 @@ def get_config() -> ml_collections.ConfigDict:
     batch_size=64,  # sequences; changes speed only
     rate=0.15,  # masking rate for mlm, whatever training uses; frozen token-level 80/10/10 masks
     seed=0,  # of those masks and of the validation sentence pairs
+    patience=0,  # validations without a better one, by checkpoint.best, that end a run; 0 = never
     extra_cells='',  # more cells to score, as in 'causal+clm, bidirectional+mlm'
   )
 
-  config.checkpoint = dict(every=500, keep=2)  # steps; the newest `keep` are kept
+  config.checkpoint = dict(
+    every=500,  # steps
+    keep=2,  # the newest ones
+    # Name of a score of the validation, as loss or accuracy, or `metric`, that of the task: the
+    # parameters with the best one are kept beside the last ones, scored at the end, and loaded.
+    best='',
+  )
   config.log = dict(every=1, tensorboard=True)  # steps between rows of metrics.jsonl
 
   return config.lock()

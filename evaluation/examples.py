@@ -10,7 +10,9 @@ import numpy as np
 
 from data.tasks.labelled import Task
 from data.tasks.prepared import PreparedTask
-from evaluation import scores
+from evaluation import questions, scores
+from evaluation.answers import Found
+from evaluation.questions import Questions
 from objectives.mix import Objective
 
 
@@ -21,7 +23,7 @@ class Said(NamedTuple):
     loss: weighted sum of the objectives, nats.
     terms: {objective_kind: mean}.
     predicted: of each example an index of a class, a tuple of them, or a number; of words a tuple
-      of indices, -1 for a word that was cut off.
+      of indices, -1 for a word that was cut off; of questions `evaluation.answers.Found`.
     probability: of each example what the model gives its prediction; of several classes and of
       words a tuple, of numbers nothing.
     every: NxC, of each class; None for words and numbers.
@@ -35,7 +37,13 @@ class Said(NamedTuple):
 
 
 def make_examiner(
-  apply: Callable, objective: Objective, *, shard: Callable, to_host: Callable = jax.device_get
+  apply: Callable,
+  objective: Objective,
+  *,
+  shard: Callable,
+  to_host: Callable = jax.device_get,
+  n_best: int = 20,
+  longest_answer: int = 30,
 ) -> Callable:
   """A function (params, batches, prepared, split) -> Said, compiled once a number of rows.
 
@@ -43,6 +51,7 @@ def make_examiner(
     apply: (params, batch) -> outputs of the network.
     shard: puts a batch of numpy arrays on the devices.
     to_host: whole arrays, also those that other processes hold parts of.
+    n_best, longest_answer: of `config.finetune`, for questions.
   """
 
   @jax.jit
@@ -56,7 +65,10 @@ def make_examiner(
     params, batches: Iterable[dict[str, np.ndarray]], prepared: PreparedTask, split: str
   ) -> Said:
     sums: dict[str, list[tuple[float, float]]] = {}
-    collect = _Words(prepared, split) if prepared.labels.words else _Texts(prepared, split)
+    if prepared.labels.span:
+      collect = Questions(prepared, split, count=n_best, longest=longest_answer)
+    else:
+      collect = (_Words if prepared.labels.words else _Texts)(prepared, split)
     for batch in batches:
       terms, said = to_host(examine(params, shard(batch)))
       for name, kinds in terms.items():
@@ -120,8 +132,16 @@ class _Words:
     return self._predicted, self._sure, None
 
 
-def score(task: Task, split: str, predicted: list) -> dict[str, float]:
-  """Scores of what is predicted of a split, that of `headline` among them; {} without labels."""
+def score(
+  task: Task, split: str, predicted: list, threshold: float | None = None
+) -> dict[str, float]:
+  """Scores of what is predicted of a split, that of `headline` among them; {} without labels.
+
+  Args:
+    threshold: of questions, by how much no answer must lead to be said; None: never.
+  """
+  if task.kind == 'question':
+    return questions.score(task, split, predicted, threshold)
   gold, predicted = _labelled(task, split, predicted)
   if not gold:
     return {}
@@ -140,7 +160,7 @@ def headline(task: Task) -> str:
     return task.metric
   if task.kind == 'words':
     return 'f1' if has_entities(task) else 'accuracy'
-  return dict(number='pearson', several='f1').get(task.labels, 'accuracy')
+  return dict(number='pearson', several='f1', span='f1').get(task.labels, 'accuracy')
 
 
 def has_entities(task: Task) -> bool:
@@ -157,7 +177,13 @@ def entity_pairs(task: Task, split: str, predicted: list) -> Iterator[tuple[list
 
 
 def baseline(task: Task, split: str) -> dict[str, float]:
-  """Scores of saying the most frequent label of the training examples, or their mean."""
+  """Scores of saying the most frequent label of the training examples, or their mean.
+
+  Of questions it is that of no answer.
+  """
+  if task.kind == 'question':
+    none = [Found([], 0.0)] * len(task.splits[split])
+    return questions.score(task, split, none, 0.0)
   train = [example.label for example in task.splits['train'] if example.label is not None]
   examples = task.splits[split]
   if task.labels == 'number':
@@ -169,8 +195,12 @@ def baseline(task: Task, split: str) -> dict[str, float]:
   return score(task, split, [(most,) if task.labels == 'several' else most] * len(examples))
 
 
-def json_lines(task: Task, split: str, said: Said) -> Iterator[str]:
+def json_lines(task: Task, split: str, said: Said, threshold: float | None = None) -> Iterator[str]:
   """A line an example: its texts, gold label, prediction and probability."""
+  if task.kind == 'question':
+    found = zip(task.splits[split], said.predicted, said.probability)
+    yield from (questions.json_line(*each, threshold) for each in found)
+    return
   for number, example in enumerate(task.splits[split]):
     texts = _texts_of(task, example.texts)
     line = texts | dict(

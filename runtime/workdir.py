@@ -57,7 +57,8 @@ def finished(directory: epath.PathLike, config: dict) -> dict | None:
   if upgrade(records.read_config(config_path)) != config:
     return None
   result = records.read_result(result_path)
-  return result if result['step'] == config['steps'] else None
+  ended = result['step'] == config['steps'] or result.get('stopped_early')
+  return result if ended else None
 
 
 def check_config(

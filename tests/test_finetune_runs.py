@@ -103,3 +103,85 @@ def test_a_killed_run_ends_with_the_same_bits(trunk, table, whole, tmp_path):
   assert runs.digest(tmp_path / 'run') == runs.digest(whole)
   for name in ('certificate.json', 'predictions_test.jsonl', 'predictions_validation.jsonl'):
     assert (tmp_path / 'run' / name).read_text() == (whole / name).read_text(), name
+
+
+def test_the_best_parameters_are_kept_and_a_run_ends_when_nothing_gets_better(
+  trunk, table, tmp_path
+):
+  options = {
+    'steps': 40,
+    'validation.every': 2,
+    'validation.patience': 3,
+    'checkpoint.best': 'metric',
+    'optimizer.layer_decay': 0.8,
+    'finetune.label_smoothing': 0.1,
+    'finetune.class_weights': 'balanced',
+    'finetune.pooling': 'mean',
+  }
+  args = command(trunk, f'csv:{table}', tmp_path / 'run', **options)
+  assert runs.run(args, fault='die_at_step:5').returncode == -signal.SIGKILL
+  done = runs.run(args)
+  assert done.returncode == 0, done.stderr
+  rows, result = runs.rows(tmp_path / 'run'), json.loads((tmp_path / 'run/result.json').read_text())
+  scores = {row['step']: row['val/accuracy'] for row in rows if 'val/accuracy' in row}
+  best = max(scores, key=lambda step: (scores[step], -step))
+  assert result['best'] == dict(metric='accuracy', step=best, value=scores[best])
+  assert result['validation']['accuracy'] == scores[best]
+  assert result['stopped_early'] and result['step'] == best + 6 == rows[-1]['step'] < 40
+  assert [path.name for path in (tmp_path / 'run/best').iterdir()] == [f'step_{best:08d}']
+  again = runs.run(args)
+  assert again.returncode == 0 and 'this run is finished' in again.stdout
+
+
+@pytest.mark.slow
+def test_questions_are_answered_and_the_threshold_is_kept(trunk, tmp_path):
+  random = np.random.default_rng(0)
+  articles = []
+  for number in range(12):
+    words = [str(word) for word in random.choice(WORDS, 40)]
+    words[int(random.integers(0, 40))] = 'fish'
+    context = ' '.join(words)
+    place = context.index('fish')
+    fish = dict(
+      id=f'{number}a', question='Who swims?', answers=[dict(text='fish', answer_start=place)]
+    )
+    none = dict(id=f'{number}b', question='Who flies?', answers=[], is_impossible=True)
+    paragraph = dict(context=context, qas=[fish, none])
+    articles.append(dict(title=str(number), paragraphs=[paragraph]))
+  path = tmp_path / 'a.json'
+  path.write_text(json.dumps(dict(data=articles)))
+  args = command(trunk, f'squad:{path}', tmp_path / 'run', config='answer', **{'data.stride': 8})
+  done = runs.run(args)
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / 'run/result.json').read_text())
+  assert {'exact_match', 'f1', 'has_answer_f1', 'no_answer_f1'} <= set(result['validation'])
+  labels = json.loads((tmp_path / 'run/labels.json').read_text())
+  assert labels['null_threshold'] == result['null_threshold'] and labels['kind'] == 'question'
+  for line in map(json.loads, (tmp_path / 'run/predictions_validation.jsonl').open()):
+    said = '' if line['null_lead'] > result['null_threshold'] else line['n_best'][0]['text'].strip()
+    assert line['prediction'] == said and 0 <= line['probability'] <= 1
+
+
+@pytest.mark.slow
+def test_words_are_tagged_and_a_generator_reads_them_with_its_own_loss_beside(trunk, tmp_path):
+  sentences = []
+  for number in range(40):
+    sentences.append(
+      '\n'.join(f'{word} {"B-X" if word == "bank" else "O"}' for word in WORDS[number % 5 :])
+    )
+  path = tmp_path / 'a.conll'
+  path.write_text('\n\n'.join(sentences) + '\n')
+  changes = {'objectives': "{'tag': 1.0, 'clm': 0.5}", 'mask': 'causal', 'data.sequence_length': 12}
+  args = command(trunk, f'conll:{path}', tmp_path / 'run', config='tag', **changes)
+  done = runs.run(args)
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / 'run/result.json').read_text())
+  assert {'f1', 'precision', 'recall', 'accuracy', 'clm_loss'} <= set(result['validation'])
+  assert result['cut_examples']['validation'] > 0
+  lines = [json.loads(line) for line in (tmp_path / 'run/predictions_validation.jsonl').open()]
+  cut = [line for line in lines if len(line['words']) > 10]
+  assert cut and all(line['prediction'][-1] is None for line in cut)
+  loss = runs.rows(tmp_path / 'run')[3]
+  assert loss['train/loss'] == pytest.approx(
+    loss['train/tag_loss'] + 0.5 * loss['train/clm_loss'], rel=1e-4
+  )

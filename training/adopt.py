@@ -69,7 +69,8 @@ def settle(config):
       return settled.lock()
     task = open_task.load(config.data)
     _fits(settled, task)
-    _set(settled, 'classes', max(1, len(task.classes)), f'data.task={config.data.task}')
+    classes = 2 if task.kind == 'question' else max(1, len(task.classes))  # two ends of an answer
+    _set(settled, 'classes', classes, f'data.task={config.data.task}')
     if settled.finetune.pooling == 'auto':
       settled.finetune.pooling = 'last' if settled.mask == 'causal' else 'first'
   _check_pooling(settled)

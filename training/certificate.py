@@ -41,7 +41,12 @@ class RunDigest:
 
 
 def write(
-  directory: epath.Path, config, trail: RunDigest, validation: dict, validation_sha256: str
+  directory: epath.Path,
+  config,
+  trail: RunDigest,
+  validation: dict,
+  validation_sha256: str,
+  steps: int,
 ) -> dict:
   """Writes certificate.json, and returns its content.
 
@@ -49,6 +54,7 @@ def write(
     config: as `budget.settle` returns it.
     validation: results of the last validation.
     validation_sha256: hash of the validation rows.
+    steps: that were taken.
 
   Raises:
     StateError: data.json or initial.json is damaged.
@@ -64,7 +70,7 @@ def write(
     rows_sha256=trail.rows,
     masks_sha256=trail.masks,
     budget=config.budget,
-    steps=config.steps,
+    steps=steps,
     tokens=trail.tokens,
     # of labelled texts the rows are not full, and what is in them is known
     flops=_flops(config, trail.tokens)

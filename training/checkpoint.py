@@ -26,6 +26,7 @@ import orbax.checkpoint as ocp
 from runtime import distributed, flaky, json_file, storage
 from runtime.errors import StateError
 
+BEST = 'best'  # folder of the best checkpoint of a run, beside `checkpoints`
 _STEP = re.compile(r'step_\d{8,}')
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from configs.schema import grid
-from evaluation import examples
+from evaluation import examples, questions
 from parallel import sharding
 from runtime import distributed, storage
 from training.session import Session
@@ -22,7 +22,11 @@ class Examine:
         cell.held_out,
         shard=lambda batch: sharding.shard_batch(batch, session.mesh),
         to_host=sharding.to_host,
+        n_best=session.config.finetune.n_best,
+        longest_answer=session.config.finetune.longest_answer,
       )
+      null = self._task.kind == 'question' and questions.may_be_null(self._task)
+      self._threshold = 0.0 if null else None
 
   def scores(self, split: str, state: State) -> dict[str, float]:
     """{name: score} of a split, with the losses; nothing if a stop is requested in between."""
@@ -35,7 +39,7 @@ class Examine:
     return self._examine(scored_params(state), self._batches(split, stopping), prepared, split)
 
   def _scores(self, split: str, said: examples.Said) -> dict[str, float]:
-    found = examples.score(self._session.experiment.prepared.task, split, said.predicted)
+    found = examples.score(self._task, split, said.predicted, self._threshold)
     return dict(loss=said.loss) | _of_others(self._session, said) | found
 
   def __call__(self, state: State) -> dict:
@@ -43,24 +47,39 @@ class Examine:
 
     predictions_SPLIT.jsonl has a line an example.
     """
-    session, task = self._session, self._session.experiment.prepared.task
+    session, task = self._session, self._task
     with session.clock.set_aside('testing'):
       scored, baselines = {}, {}
       for split in [name for name in task.splits if name != 'train']:
         session.console.status(f'scoring the {split} split')
         said = self._said(state, split)
+        if split == 'validation' and self._threshold is not None:
+          self._keep_threshold(said)
         scored[split] = self._scores(split, said)
         baselines[split] = examples.baseline(task, split)
-        lines = ''.join(examples.json_lines(task, split, said))
+        lines = ''.join(examples.json_lines(task, split, said, self._threshold))
         path = session.directory / f'predictions_{split}.jsonl'
         distributed.from_first(lambda path=path, lines=lines: storage.write(path, lines))
+    null = {} if self._threshold is None else dict(null_threshold=self._threshold)
     return dict(
       **scored,
+      **null,
       metric=examples.headline(task),
       majority=baselines,
       classes=list(task.classes),
       cut_examples={split: session.experiment.prepared.report[split]['cut'] for split in scored},
     )
+
+  @property
+  def _task(self):
+    return self._session.experiment.prepared.task
+
+  def _keep_threshold(self, said: examples.Said):
+    """Chooses by how much no answer must lead to be said, and keeps it with the labels."""
+    session = self._session
+    self._threshold = questions.choose_threshold(self._task, 'validation', said.predicted)
+    labels = session.experiment.describe_labels() | dict(null_threshold=self._threshold)
+    distributed.from_first(lambda: storage.write_json(session.directory / 'labels.json', labels))
 
   def _batches(self, split: str, stopping) -> Iterator[dict]:
     """The whole split, until a stop is requested."""

@@ -218,7 +218,8 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
   """Loads the parameters of a checkpoint: the moving average if the run kept one.
 
   Args:
-    step: which checkpoint; None: the newest.
+    step: which checkpoint; None: the best where the run kept one (config.checkpoint.best), else the
+      newest.
 
   Returns:
     (parameters, step), the parameters sharded over `mesh`.
@@ -228,7 +229,8 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
     WeightsError: it is smaller than the network of the config.
     NumericalError: its parameters are not finite.
   """
-  folder = epath.Path(directory) / 'checkpoints'
+  kept_best = bool(config.checkpoint.best) and step is None
+  folder = epath.Path(directory) / (checkpoint.BEST if kept_best else 'checkpoints')
   steps = checkpoint.available(folder)
   if not steps or step is not None and step not in steps:
     wanted = 'checkpoint' if step is None else f'checkpoint of step {step}'

@@ -14,12 +14,14 @@ from runtime.errors import Preempted
 from runtime.signals import Stop
 from runtime.watchdog import Watchdog
 from training import out_of_memory
+from training.best import Best
 from training.examine import Examine
 from training.experiment import Experiment, build_experiment, report_lines
 from training.hooks import Log, Pending, Save, Validate
 from training.prefetch import Prefetcher
 from training.session import Clock, Session
 from training.start import Started, start
+from training.state import State
 from training.step import jit_step
 
 
@@ -81,7 +83,7 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
   """
   config, console, consensus = session.config, session.console, session.consensus
   validate, save, log = Validate(session), Save(session, started), Log(session, started)
-  examine = Examine(session)
+  examine, best = Examine(session), Best(session, started)
   programs = _Programs(session, started)
   batches = Prefetcher(session.experiment, session.mesh, started.plan.accumulate)
   state, pending = started.state, None
@@ -97,6 +99,8 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
       if validates and not stopping:
         row |= validate(step, state)
         stopping = consensus.stopping
+        if 'val/loss' in row and best.note(step, state, row, log.digest):
+          last = saves = True
       if (saves or stopping) and step != save.saved:
         log.flush()
         save(step, state, log.digest)
@@ -107,7 +111,8 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
         )
       if last:
         save.finish(step, state, log.digest)
-        return log.result(row, examine(state) if session.experiment.labelled else {})
+        row |= dict(stopped_early=True) if step < config.steps else {}
+        return log.result(row, _examined(session, examine, best, state))
       _provoke_faults(session, step, save)
       session.watchdog.now(f'reading the batch of step {step:,}')
       faults.maybe_sleep(step)
@@ -130,8 +135,16 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
   finally:
     console.end()
     save.close()
+    best.close()
     log.close()
     batches.close()
+
+
+def _examined(session: Session, examine: Examine, best: Best, state: State) -> dict:
+  """What result.json has besides: scores of a labelled task, under the parameters that are kept."""
+  if not session.experiment.labelled:
+    return best.said()
+  return examine(best.state(state)) | best.said()
 
 
 class _Programs:

@@ -10,6 +10,8 @@ import numpy as np
 import optax
 from optax import contrib
 
+from training import layers
+
 
 def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Callable]:
   """Builds the optimiser of a run of `steps` updates.
@@ -49,8 +51,14 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
     ]
     by_kind = dict(muon=optax.chain(*muon), adam=optax.chain(*adam, optax.scale(adam_share)))
     parts = [optax.partition(by_kind, kinds), optax.scale_by_learning_rate(schedule)]
+  if config.layer_decay < 1:
+    parts.insert(-1, scale_by_layer(layers.decayed(config.layer_decay)))
   if config.clip:
     parts.insert(0, clip_by_global_norm(config.clip))
+  if config.frozen_layers or config.unfreeze_every:
+    thawed = layers.thawed(config.frozen_layers, config.unfreeze_every)
+    # of the gradient, which then has their norm only, and of the update, for the weight decay
+    parts = [scale_by_layer(thawed), *parts, scale_by_layer(thawed)]
   return optax.chain(*parts), schedule
 
 
@@ -66,6 +74,21 @@ def clip_by_global_norm(limit: float) -> optax.GradientTransformation:
     return jax.tree.map(lambda x: x * factor.astype(x.dtype), updates), state
 
   return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+class Count(NamedTuple):
+  """How many updates there were."""
+
+  count: jax.Array
+
+
+def scale_by_layer(share: Callable) -> optax.GradientTransformation:
+  """Multiplies an update by what `share` of training/layers.py says of each layer at this step."""
+
+  def update(updates, state, params=None):
+    return layers.scaled(updates, share, state.count), Count(state.count + 1)
+
+  return optax.GradientTransformation(lambda params: Count(jnp.zeros((), jnp.int32)), update)
 
 
 def kinds(params):

@@ -35,8 +35,11 @@ def write_result(
   validation_sha256 = report['validation']['sha256']
   result = dict(
     step=row['step'],
+    **{name: row[name] for name in ('stopped_early',) if name in row},
     tokens=trail.tokens,
-    certificate=certificate.write(directory, config, trail, validation, validation_sha256),
+    certificate=certificate.write(
+      directory, config, trail, validation, validation_sha256, row['step']
+    ),
     validation=validation,
     **_of_text(experiment),
     validation_sha256=validation_sha256,

@@ -323,6 +323,29 @@ def _schedules(config):
     optimizer.warmup_share,
     f'0, or warmup_steps=0 in place of {optimizer.warmup_steps}',
   )
+  by_layer = [
+    name
+    for name, plain in dict(layer_decay=1, frozen_layers=0, unfreeze_every=0).items()
+    if optimizer[name] != plain
+  ]
+  _require(
+    not (by_layer and config.model.shared_layers),
+    f'optimizer.{by_layer[0] if by_layer else ""}',
+    '',
+    'layers that share their parameters (config.model.shared_layers) cannot differ in it',
+  )
+  _require(
+    optimizer.frozen_layers <= config.model.layers,
+    'optimizer.frozen_layers',
+    optimizer.frozen_layers,
+    f'at most config.model.layers={config.model.layers}',
+  )
+  _require(
+    not config.validation.patience or bool(config.checkpoint.best),
+    'validation.patience',
+    config.validation.patience,
+    'needs config.checkpoint.best, which says what is better, as loss or metric',
+  )
   _require(
     optimizer.warmup_steps < config.steps,
     'optimizer.warmup_steps',

@@ -34,8 +34,20 @@ ADDED = {
   'data.task_files': '',
   'data.columns': '',
   'data.labels': 'auto',
-  'finetune': dict(pooling='auto', label_smoothing=0.0, class_weights='equal'),
+  'data.stride': 128,
+  'finetune': dict(
+    pooling='auto',
+    label_smoothing=0.0,
+    class_weights='equal',
+    n_best=20,
+    longest_answer=30,
+  ),
   'optimizer.warmup_share': 0.0,
+  'optimizer.layer_decay': 1.0,
+  'optimizer.frozen_layers': 0,
+  'optimizer.unfreeze_every': 0,
+  'validation.patience': 0,
+  'checkpoint.best': '',
 }
 
 

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from data.errors import DataError
-from data.tasks import labelled, own, own_words
+from data.tasks import labelled, own, own_words, squad
 from data.tasks.labelled import Task
 
 
@@ -26,7 +26,9 @@ def _load(name: str, folder: str, columns: str, labels: str, share: float) -> Ta
     return own.load(kind, where, columns=columns, labels=labels, share=share)
   if kind == own_words.KIND:
     return own_words.load(where, asked=columns, share=share)
-  known = ', '.join((*own.KINDS, own_words.KIND))
+  if kind == squad.KIND:
+    return squad.load(where, share=share)
+  known = ', '.join((*own.KINDS, own_words.KIND, squad.KIND))
   raise DataError(f'data.task={name!r}: {kind!r} is none of {known}')
 
 
@@ -34,7 +36,7 @@ def _published(name: str, folder: str) -> Task:
   if name.partition(':')[0] not in labelled.TASKS:
     raise DataError(
       f'data.task={name!r} is none of {", ".join(labelled.TASKS)}; own files are named as '
-      'csv:PATH, tsv:PATH, jsonl:PATH or conll:PATH'
+      'csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH or squad:PATH'
     )
   if not folder:
     raise DataError(

@@ -83,11 +83,13 @@ def set_aside(examples: list[Example], share: float) -> tuple[list[Example], lis
   return rest, aside
 
 
-def said_aside(splits: dict[str, list[Example]], share: float) -> str:
+def said_aside(
+  splits: dict[str, list], share: float, what: str = 'training rows', by: str = 'their text'
+) -> str:
   """A line for people about what was set aside."""
   return (
-    f'no validation file: {len(splits["validation"]):,} training rows were set aside as one '
-    f'(data.validation_share={share:g}), chosen by a hash of their text'
+    f'no validation file: {len(splits["validation"]):,} {what} were set aside as one '
+    f'(data.validation_share={share:g}), chosen by a hash of {by}'
   )
 
 

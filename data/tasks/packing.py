@@ -17,6 +17,7 @@ from data.rows import packed
 from data.rows.batches import Order, next_multiple
 from data.tasks import rows
 from data.tasks.files import Example
+from data.tasks.question_rows import Window
 from data.tasks.rows import Framed
 from data.tokens.tokenizer import Tokenizer
 
@@ -25,9 +26,9 @@ _ROUND_TO = 16
 
 
 class Split(NamedTuple):
-  """The examples of a split, and their token ids."""
+  """The examples of a split, or the windows of its questions, and their token ids."""
 
-  examples: list[Example]
+  examples: Sequence[Example | Window]
   framed: Framed
 
 
@@ -38,16 +39,20 @@ class LabelArray(NamedTuple):
     words: a label is of a word, BxT at its first token; else of an example, BxS.
     several: classes C of which an example may have several: BxSxC, 1 where it has one. 0: one.
     number: labels are numbers.
+    span: a label is the first and the last token of an answer: BxSx2.
   """
 
   words: bool
   several: int
   number: bool
+  span: bool = False
 
   def empty(self, R: int, T: int, S: int) -> np.ndarray:
     """Labels of R rows without examples: NOT_SCORED, or where labels are numbers NaN."""
     if self.words:
       return np.full((R, T), rows.NOT_SCORED, np.int32)
+    if self.span:
+      return np.full((R, S, 2), rows.NOT_SCORED, np.int32)
     if self.several:
       return np.full((R, S, self.several), np.nan, np.float32)
     if self.number:
@@ -143,6 +148,8 @@ class PackedBatches:
       start = self._split.framed.word_start[number]
       there = start > 0
       batch['label'][row, position + start[there]] = np.array(label, np.int32)[there]
+    elif self._labels.span:
+      batch['label'][row, slot] = position + np.array(label)
     elif self._labels.several:
       batch['label'][row, slot] = 0
       batch['label'][row, slot, list(label)] = 1

@@ -2,12 +2,11 @@
 
 from collections.abc import Callable
 import dataclasses
-import functools
 
 from data import cache, checks, stages
 from data.rows.batches import next_multiple
 from data.stages import Progress, silent
-from data.tasks import open_task, packing, rows
+from data.tasks import open_task, packing, question_rows, rows
 from data.tasks.labelled import Task
 from data.tasks.packing import LabelArray, PackedBatches, Split
 from data.tokens import pretrained
@@ -15,6 +14,7 @@ from data.tokens.tokenizer import Tokenizer
 
 VERSION = 1  # of everything that decides what a batch holds: raise it and no old run resumes
 _ROUND = 16  # the length of rows is rounded up to this
+_SHORTEST_ROW = 64  # tokens, so that several short texts fit and rows are few: a choice
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,7 +41,9 @@ class PreparedTask:
     """How labels lie in a batch."""
     task = self.task
     several = len(task.classes) if task.labels == 'several' else 0
-    return LabelArray(task.kind == 'words', several, task.labels == 'number')
+    return LabelArray(
+      task.kind == 'words', several, task.labels == 'number', task.kind == 'question'
+    )
 
   def batches(
     self,
@@ -77,13 +79,12 @@ def prepare(data, *, vocab_size: int, progress: Progress = silent) -> PreparedTa
   task = open_task.load(data)
   tokenizer = _tokenizer(data, task, vocab_size, progress)
   checks.check_vocabulary(tokenizer, vocab_size)
-  frame = functools.partial(rows.frame, task.kind, max_length=data.sequence_length)
   splits = {}
   for split, examples in task.splits.items():
     progress(f'tokenising {split}', 0, len(examples))
-    splits[split] = Split(examples, frame(examples, tokenizer))
+    splits[split] = _framed(task, examples, tokenizer, data)
   lengths = [split.framed.lengths() for split in splits.values()]
-  T = next_multiple(int(max(each.max() for each in lengths)), _ROUND)
+  T = max(_SHORTEST_ROW, next_multiple(int(max(each.max() for each in lengths)), _ROUND))
   T = min(data.sequence_length, T)
   digests = {split: _digest(each) for split, each in splits.items()}
   fingerprint = cache.key(
@@ -104,6 +105,14 @@ def prepare(data, *, vocab_size: int, progress: Progress = silent) -> PreparedTa
     T=T,
     S=packing.slots(lengths, T),
   )
+
+
+def _framed(task: Task, examples: list, tokenizer: Tokenizer, data) -> Split:
+  """Examples as token ids; of questions, a window each part of their context."""
+  T = data.sequence_length
+  if task.kind == 'question':
+    return Split(*question_rows.frame(examples, tokenizer, max_length=T, stride=data.stride))
+  return Split(examples, rows.frame(task.kind, examples, tokenizer, max_length=T))
 
 
 def _tokenizer(data, task: Task, size: int, progress: Progress) -> Tokenizer:
@@ -137,13 +146,14 @@ def _report(task: Task, splits: dict[str, Split], digests: dict, T: int, tokeniz
     tokens = int(split.framed.lengths().sum())
     unknown = sum(int((ids == tokenizer.unknown).sum()) for ids in _texts(split))
     report[name] = dict(
-      examples=len(split.examples),
+      examples=len(task.splits[name]),
+      rows=len(split.examples),
       tokens=tokens,
       unknown_share=unknown / max(1, tokens),
       cut=split.framed.cut,
       sha256=digests[name],
     )
-    if task.labels != 'number':
+    if task.classes:
       report[name]['classes'] = task.counts(name)
   return report
 
@@ -173,13 +183,21 @@ def describe(prepared: PreparedTask, data, *, pooling: str, objective: str) -> d
   )
 
 
-_KINDS = dict(text='texts', pair='pairs of texts', words='sentences of labelled words')
+_KINDS = dict(
+  text='texts',
+  pair='pairs of texts',
+  words='sentences of labelled words',
+  question='questions about a text',
+)
 
 
 def format_report(report: dict) -> str:
   """The report of a task as aligned lines for a console."""
   labels = dict(
-    number='a number each', several=f'any of {len(report["classes"])} classes', **{'class': ''}
+    number='a number each',
+    span='the words of the answer',
+    several=f'any of {len(report["classes"])} classes',
+    **{'class': ''},
   )[report['labels']]
   lines = [
     ('task', f'{report["task"]}: {_KINDS[report["kind"]]}; labels: {labels or _names(report)}'),
@@ -198,6 +216,6 @@ def _names(report: dict) -> str:
 
 def _split(split: dict) -> str:
   return (
-    f'{split["examples"]:,} examples, {split["tokens"] / split["examples"]:.1f} tokens each, '
+    f'{split["examples"]:,} examples, {split["tokens"] / split["rows"]:.1f} tokens each, '
     f'{split["cut"]:,} cut, {split["unknown_share"]:.2%} unknown tokens'
   )

@@ -128,6 +128,16 @@ class Tokenizer:
     listed = self.encode(texts)
     return _joined(listed), np.array([len(ids) for ids in listed], np.int64)
 
+  def encode_with_spans(self, texts: list[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(ids, spans) of each text, unframed: a span is (start, stop), the characters of an id."""
+    found = []
+    for batch in word_cache.batches(texts, word_cache.BATCH):
+      for encoding in self._tokenizer.encode_batch(batch, add_special_tokens=False):
+        ids = np.array(encoding.ids, np.int32)
+        span_Nx2 = np.array(encoding.offsets, np.int64).reshape(-1, 2)
+        found.append((self._ordinary(ids), span_Nx2[self._kept(ids)]))
+    return found
+
   def encode_parts(self, texts: list[list[str]]) -> tuple[np.ndarray, np.ndarray]:
     """Tokens of texts that come in parts, where each text has the tokens of its joined parts.
 
