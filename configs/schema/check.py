@@ -9,15 +9,10 @@ import re
 import ml_collections
 
 from configs import base
-from configs.schema import cells, grid, names, vectors
+from configs.schema import cells, names, shapes
+from configs.schema.errors import ConfigError, require
 from configs.schema.ranges import CHOICES, LARGEST, RANGES
 from configs.schema.upgrade import renamed, without_unused
-
-
-class ConfigError(ValueError):
-  """A config that cannot be run; the message names the field, the fault, and a value that works."""
-
-  exit_code = 2
 
 
 def check(config: ml_collections.ConfigDict):
@@ -30,15 +25,15 @@ def check(config: ml_collections.ConfigDict):
   _known_and_typed(fields, flatten(base.get_config()))
   _objective_names(list(config.objectives))
   for name, choices in CHOICES.items():
-    _require(fields[name] in choices, name, fields[name], f'choose one of {", ".join(choices)}')
+    require(fields[name] in choices, name, fields[name], f'choose one of {", ".join(choices)}')
   for name, (low, high) in RANGES.items():
     allowed = f'must be from {low} to {LARGEST if high is None else high}'
-    _require(low <= fields[name] <= (high or LARGEST), name, fields[name], allowed)
+    require(low <= fields[name] <= (high or LARGEST), name, fields[name], allowed)
   for name in ('mlm.rate', 'validation.rate'):
-    _require(0 < fields[name] < 1, name, fields[name], 'a share between 0 and 1, both excluded')
+    require(0 < fields[name] < 1, name, fields[name], 'a share between 0 and 1, both excluded')
   for name in ('model.norm_epsilon', 'optimizer.epsilon'):
-    _require(0 < fields[name] < 1, name, fields[name], 'must be above 0 and below 1')
-  _require(
+    require(0 < fields[name] < 1, name, fields[name], 'must be above 0 and below 1')
+  require(
     bool(re.fullmatch(r'\w[\w.-]*', config.name)),
     'name',
     config.name,
@@ -48,14 +43,13 @@ def check(config: ml_collections.ConfigDict):
     cells.check(config)
   except ValueError as error:
     raise ConfigError(str(error)) from error
-  _require(
+  require(
     config.mlm.masked + config.mlm.random <= 1 + 1e-9,
     'mlm.random',
     config.mlm.random,
     f'masked + random must be at most 1, and masked is {config.mlm.masked}',
   )
-  _vectors(config)
-  _shapes(config)
+  shapes.check(config)
   _schedules(config)
 
 
@@ -83,7 +77,7 @@ def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
     raise ConfigError(f'a resolved config is a JSON object, not {type(resolved).__name__}.')
   _known_and_typed(flatten(resolved), flatten(base.get_config()))
   objectives = resolved.get('objectives')
-  _require(isinstance(objectives, dict), 'objectives', objectives, 'must name objectives')
+  require(isinstance(objectives, dict), 'objectives', objectives, 'must name objectives')
   _objective_names(list(objectives))
   config = ml_collections.ConfigDict(resolved)
   check(config)
@@ -114,36 +108,30 @@ def flatten(config, prefix: str = '') -> dict[str, object]:
   return fields
 
 
-def _require(holds: bool, name: str, value, advice: str):
-  """Raises ConfigError for a field unless the condition holds."""
-  if not holds:
-    raise ConfigError(f'config.{name}={value!r}: {advice}.')
-
-
 def _known_and_typed(fields: dict, known: dict):
   """Checks names and types of flat fields against the defaults; none may be missing."""
   groups = {name.partition('.')[0] for name in known if '.' in name}
   for name, value in fields.items():
     if name.startswith('objectives.') and name.count('.') == 1:
-      _require(
+      require(
         type(value) in (int, float) and 0 < value < math.inf,
         name,
         value,
         'how much the objective counts, a number above 0',
       )
       continue
-    _require(name not in groups, name, value, 'is a group of fields; set them one by one')
+    require(name not in groups, name, value, 'is a group of fields; set them one by one')
     if name not in known and renamed(name):
       raise ConfigError(f'config.{name} has another name now: config.{renamed(name)}.')
     if name not in known:
       raise ConfigError(f'config.{name} is no knob; configs/base.py has them all.{_meant(name)}')
     default = known[name]
     fits = type(value) is type(default) or isinstance(default, float) and type(value) is int
-    _require(fits, name, value, f'must be {type(default).__name__}, as in {default!r}')
-    _require(
+    require(fits, name, value, f'must be {type(default).__name__}, as in {default!r}')
+    require(
       not isinstance(value, float) or math.isfinite(value), name, value, 'must be a finite number'
     )
-    _require(not isinstance(value, str) or _nameable(value), name, value, 'no file has such a name')
+    require(not isinstance(value, str) or _nameable(value), name, value, 'no file has such a name')
   missing = [name for name in known if name not in fields and not name.startswith('objectives.')]
   if missing:
     raise ConfigError(
@@ -181,7 +169,7 @@ def _meant(name: str) -> str:
 def _objective_names(named: list[str]):
   """Checks that there is an objective, and that train.py can train each of them."""
   facts, known = names.trainable(), ', '.join(names.pretraining())
-  _require(bool(named), 'objectives', {}, f'name at least one of {known}')
+  require(bool(named), 'objectives', {}, f'name at least one of {known}')
   for name in named:
     if name not in facts:
       close = difflib.get_close_matches(name, facts, 1, 0.3)
@@ -189,135 +177,16 @@ def _objective_names(named: list[str]):
       raise ConfigError(f'config.objectives: {name!r} is none of {known}.{hint}')
 
 
-def _vectors(config):
-  """Checks what is written as text, and that sizes fit the vectors."""
-  for name, read in (('directions', vectors.directions), ('dimensions', vectors.dimensions)):
-    text = config.vectors[name]
-    try:
-      read(text)
-    except ValueError as error:
-      raise ConfigError(f'config.vectors.{name}={text!r}: {error}.') from error
-  width = config.model.projection or config.model.width
-  sizes = [size for size, _ in vectors.dimensions(config.vectors.dimensions)]
-  _require(
-    not sizes or max(sizes) <= width,
-    'vectors.dimensions',
-    config.vectors.dimensions,
-    f'at most the {width} of a vector',
-  )
-
-
-def _shapes(config):
-  """Checks sizes that must divide or bound each other."""
-  model, T = config.model, config.data.sequence_length
-  if not model.head_width:
-    _require(
-      model.width % model.heads == 0,
-      'model.heads',
-      model.heads,
-      f'must divide width {model.width}; {_divisors(model.width, model.heads)}',
-    )
-  kv_heads = model.kv_heads or model.heads
-  _require(
-    model.heads % kv_heads == 0,
-    'model.kv_heads',
-    kv_heads,
-    f'must divide heads {model.heads}; {_divisors(model.heads, kv_heads)}',
-  )
-  width = model.head_width or model.width // model.heads
-  _require(
-    'rotate' not in names.positions()[model.positions] or width % 2 == 0,
-    'model.head_width',
-    width,
-    'rotary positions need an even one',
-  )
-  if {'table', 'trained'} & names.positions()[model.positions]:
-    rows = model.max_length - model.position_offset
-    _require(
-      rows >= T,
-      'data.sequence_length',
-      T,
-      f'the position table has {rows} rows from position_offset on: at most that, or '
-      f'config.model.max_length={T + model.position_offset}',
-    )
-  _require(
-    not grid.paired(config) or model.segment_types >= 2,
-    'model.segment_types',
-    model.segment_types,
-    'sentence pairs need 2, one for each sentence',
-  )
-  short = config.data.short_length
-  _require(
-    short == 0 or 8 <= short <= T,
-    'data.short_length',
-    short,
-    f'must be 0, or from 8 to the full {T}',
-  )
-  _require(
-    bool(short) == (config.data.short_share > 0),
-    'data.short_share',
-    config.data.short_share,
-    'a first phase needs both short_length and short_share; without one, both are 0',
-  )
-  _attention(config, width)
-  B, parts = config.batch_size, config.accumulate
-  _require(
-    not parts or B % parts == 0,
-    'accumulate',
-    parts,
-    f'must divide batch_size {B}; {_divisors(B, parts)}',
-  )
-
-
-def _attention(config, width: int):
-  """Checks what a kernel that is chosen by name cannot do; `auto` would choose another one.
-
-  Args:
-    width: K, of one head.
-  """
-  model = config.model
-  lengths = {name: config.data[name] for name in ('sequence_length', 'short_length')}
-  if model.attention not in ('auto', 'reference'):
-    _require(
-      model.attention_dropout == 0,
-      'model.attention_dropout',
-      model.attention_dropout,
-      f"only attention='reference' can drop probabilities; {model.attention!r} needs 0",
-    )
-  if model.attention == 'cudnn':
-    _require(
-      model.dtype == 'bfloat16', 'model.dtype', model.dtype, "attention='cudnn' needs bfloat16"
-    )
-    _require(
-      width % 8 == 0 and width <= 128,
-      'model.head_width',
-      width,
-      "attention='cudnn' needs a multiple of 8 up to 128",
-    )
-    for name, T in lengths.items():
-      _require(T % 2 == 0, f'data.{name}', T, "attention='cudnn' needs an even one")
-  if model.attention == 'splash':
-    for name, T in lengths.items():
-      _require(T % 128 == 0, f'data.{name}', T, "attention='splash' needs a multiple of 128")
-    for cell in grid.trained(config):
-      _require(
-        cell.mask != 'prefix',
-        'model.attention',
-        'splash',
-        'it cannot read a prefix from both sides; use auto',
-      )
-
-
 def _schedules(config):
   """Checks the budget, the learning rate and the mesh."""
   optimizer = config.optimizer
-  _require(
+  require(
     (config.budget == 'steps') == (config.budget_amount == 0),
     'budget_amount',
     config.budget_amount,
     f"how much of budget={config.budget!r} is spent; 0 with 'steps'",
   )
-  _require(
+  require(
     not (optimizer.warmup_share and optimizer.warmup_steps),
     'optimizer.warmup_share',
     optimizer.warmup_share,
@@ -328,64 +197,56 @@ def _schedules(config):
     for name, plain in dict(layer_decay=1, frozen_layers=0, unfreeze_every=0).items()
     if optimizer[name] != plain
   ]
-  _require(
+  require(
     not (by_layer and config.model.shared_layers),
     f'optimizer.{by_layer[0] if by_layer else ""}',
     '',
     'layers that share their parameters (config.model.shared_layers) cannot differ in it',
   )
-  _require(
+  require(
     optimizer.frozen_layers <= config.model.layers,
     'optimizer.frozen_layers',
     optimizer.frozen_layers,
     f'at most config.model.layers={config.model.layers}',
   )
-  _require(
+  require(
     not config.validation.patience or bool(config.checkpoint.best),
     'validation.patience',
     config.validation.patience,
     'needs config.checkpoint.best, which says what is better, as loss or metric',
   )
-  _require(
+  require(
     optimizer.warmup_steps < config.steps,
     'optimizer.warmup_steps',
     optimizer.warmup_steps,
     f'must be below steps={config.steps}, or the rate never reaches its peak',
   )
-  _require(
+  require(
     optimizer.schedule != 'constant' or optimizer.final_share in (0, 1),
     'optimizer.final_share',
     optimizer.final_share,
     "0 with schedule='constant', whose rate does not fall; linear, cosine and wsd fall to a share",
   )
-  _require(
+  require(
     optimizer.name != 'muon' or optimizer.learning_rate > 0,
     'optimizer.learning_rate',
     optimizer.learning_rate,
     'must be above 0 with muon',
   )
-  _require(
+  require(
     optimizer.name == 'muon' or optimizer.adam_learning_rate == 0,
     'optimizer.adam_learning_rate',
     optimizer.adam_learning_rate,
     "0 without optimizer.name='muon': then learning_rate is the one that counts",
   )
   for name, size in config.mesh.items():
-    _require(
+    require(
       size >= 1 or size == -1, f'mesh.{name}', size, 'at least 1, or -1 for the devices that remain'
     )
   rest = [name for name, size in config.mesh.items() if size == -1]
-  _require(
+  require(
     len(rest) <= 1,
     f'mesh.{rest[-1] if rest else ""}',
     -1,
     f'only one axis takes the devices that remain, not {" and ".join(rest)}',
   )
-
-
-def _divisors(number: int, near: int) -> str:
-  """Returns the divisors of `number` closest to `near`, as words for a message."""
-  small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
-  divisors = {*small, *(number // d for d in small)}
-  closest = sorted(divisors, key=lambda d: (abs(d - near), d))[:2]
-  return ' and '.join(str(d) for d in sorted(closest)) + (' do' if len(closest) > 1 else ' does')

@@ -1,0 +1,144 @@
+"""Sizes of a config that must divide or bound each other, and what is written as text."""
+
+import math
+
+from configs.schema import grid, names, vectors
+from configs.schema.errors import ConfigError, require
+
+
+def check(config):
+  """Raises ConfigError for the first size that does not fit the others."""
+  _vectors(config)
+  _heads(config)
+  _rows(config)
+  _attention(config)
+
+
+def _vectors(config):
+  """Checks what is written as text, and that sizes fit the vectors."""
+  for name, read in (('directions', vectors.directions), ('dimensions', vectors.dimensions)):
+    text = config.vectors[name]
+    try:
+      read(text)
+    except ValueError as error:
+      raise ConfigError(f'config.vectors.{name}={text!r}: {error}.') from error
+  width = config.model.projection or config.model.width
+  sizes = [size for size, _ in vectors.dimensions(config.vectors.dimensions)]
+  require(
+    not sizes or max(sizes) <= width,
+    'vectors.dimensions',
+    config.vectors.dimensions,
+    f'at most the {width} of a vector',
+  )
+
+
+def _heads(config):
+  """Checks how the width is divided among heads."""
+  model = config.model
+  if not model.head_width:
+    require(
+      model.width % model.heads == 0,
+      'model.heads',
+      model.heads,
+      f'must divide width {model.width}; {_divisors(model.width, model.heads)}',
+    )
+  kv_heads = model.kv_heads or model.heads
+  require(
+    model.heads % kv_heads == 0,
+    'model.kv_heads',
+    kv_heads,
+    f'must divide heads {model.heads}; {_divisors(model.heads, kv_heads)}',
+  )
+  require(
+    'rotate' not in names.positions()[model.positions] or _head_width(model) % 2 == 0,
+    'model.head_width',
+    _head_width(model),
+    'rotary positions need an even one',
+  )
+
+
+def _head_width(model) -> int:
+  return model.head_width or model.width // model.heads
+
+
+def _rows(config):
+  """Checks the lengths of rows, and how a batch is divided."""
+  model, T = config.model, config.data.sequence_length
+  if {'table', 'trained'} & names.positions()[model.positions]:
+    rows = model.max_length - model.position_offset
+    require(
+      rows >= T,
+      'data.sequence_length',
+      T,
+      f'the position table has {rows} rows from position_offset on: at most that, or '
+      f'config.model.max_length={T + model.position_offset}',
+    )
+  require(
+    not grid.paired(config) or model.segment_types >= 2,
+    'model.segment_types',
+    model.segment_types,
+    'sentence pairs need 2, one for each sentence',
+  )
+  short = config.data.short_length
+  require(
+    short == 0 or 8 <= short <= T,
+    'data.short_length',
+    short,
+    f'must be 0, or from 8 to the full {T}',
+  )
+  require(
+    bool(short) == (config.data.short_share > 0),
+    'data.short_share',
+    config.data.short_share,
+    'a first phase needs both short_length and short_share; without one, both are 0',
+  )
+  B, parts = config.batch_size, config.accumulate
+  require(
+    not parts or B % parts == 0,
+    'accumulate',
+    parts,
+    f'must divide batch_size {B}; {_divisors(B, parts)}',
+  )
+
+
+def _attention(config):
+  """Checks what a kernel that is chosen by name cannot do; `auto` would choose another one."""
+  model, width = config.model, _head_width(config.model)
+  lengths = {name: config.data[name] for name in ('sequence_length', 'short_length')}
+  if model.attention not in ('auto', 'reference'):
+    require(
+      model.attention_dropout == 0,
+      'model.attention_dropout',
+      model.attention_dropout,
+      f"only attention='reference' can drop probabilities; {model.attention!r} needs 0",
+    )
+  if model.attention == 'cudnn':
+    require(
+      model.dtype == 'bfloat16', 'model.dtype', model.dtype, "attention='cudnn' needs bfloat16"
+    )
+    require(
+      width % 8 == 0 and width <= 128,
+      'model.head_width',
+      width,
+      "attention='cudnn' needs a multiple of 8 up to 128",
+    )
+    for name, T in lengths.items():
+      require(T % 2 == 0, f'data.{name}', T, "attention='cudnn' needs an even one")
+  if model.attention == 'splash':
+    for name, T in lengths.items():
+      require(T % 128 == 0, f'data.{name}', T, "attention='splash' needs a multiple of 128")
+    for cell in grid.trained(config):
+      require(
+        cell.mask != 'prefix',
+        'model.attention',
+        'splash',
+        'it cannot read a prefix from both sides; use auto',
+      )
+
+
+def _divisors(number: int, near: int) -> str:
+  """Returns the divisors of `number` closest to `near`, as words for a message."""
+  small = [d for d in range(1, math.isqrt(number) + 1) if number % d == 0]
+  divisors = {*small, *(number // d for d in small)}
+  closest = sorted(divisors, key=lambda d: (abs(d - near), d))[:2]
+  return ' and '.join(str(d) for d in sorted(closest)) + (' do' if len(closest) > 1 else ' does')
