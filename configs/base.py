@@ -26,8 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
   # bidirectional | causal | prefix: a random share of each document is read bidirectionally. With
   # data.task a whole text is prefix, and `same` is the mask of init_from.
   config.mask = 'bidirectional'
-  # of mlm, mntp, clm, nsp, sop; with data.task one of classify, tag, answer, and beside it mlm,
-  # mntp or clm
+  # of mlm, mntp, clm, nsp, sop; with data.task one of classify, tag, answer, choose, and beside it
+  # mlm, mntp or clm
   config.objectives = dict(mlm=1.0)
   # Trains other cells than that one: in stages, as shares of the steps ('1 causal+clm, 3
   # bidirectional+mlm'), or side by side, as shares of every batch ('1 causal+clm & 7
@@ -89,9 +89,9 @@ def get_config() -> ml_collections.ConfigDict:
     split='hash',
     validation_share=0.05,  # of the documents, or of the characters of the one text
     max_unknown_share=0.05,  # [UNK] above this share is an error: a tokenizer of another script
-    # Labelled texts, in place of the corpus: csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH or
-    # squad:PATH, where PATH is a file, a folder with a file a split, or train=FILE,test=FILE; or a
-    # set of data/tasks/.
+    # Labelled texts, in place of the corpus: csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH, squad:PATH
+    # or choices:PATH, where PATH is a file, a folder with a file a split, or train=FILE,test=FILE;
+    # or a set of data/tasks/.
     task='',
     task_files='',  # the folder with the files of a set of data/tasks/, or tfds
     columns='',  # text=NAME,label=NAME or text_a=NAME,text_b=NAME,label=NAME; '' = by their names

@@ -68,7 +68,8 @@ def make_examiner(
     if prepared.labels.span:
       collect = Questions(prepared, split, count=n_best, longest=longest_answer)
     else:
-      collect = (_Words if prepared.labels.words else _Texts)(prepared, split)
+      kinds = dict(words=_Words, choices=_Choices)
+      collect = kinds.get(prepared.task.kind, _Texts)(prepared, split)
     for batch in batches:
       terms, said = to_host(examine(params, shard(batch)))
       for name, kinds in terms.items():
@@ -109,6 +110,20 @@ class _Texts:
     return said_NxC.argmax(axis=1).tolist(), said_NxC.max(axis=1).tolist(), said_NxC
 
 
+class _Choices:
+  """Puts the probabilities of the answers to each question together."""
+
+  def __init__(self, prepared: PreparedTask, split: str):
+    self._said: list[list[float]] = [[] for _ in prepared.splits[split].examples]
+
+  def add(self, said: dict[str, np.ndarray]):
+    for row, slot in np.argwhere(said['example'] >= 0):  # in the order of the answers
+      self._said[said['example'][row, slot]].append(float(said['probability'][row, slot]))
+
+  def found(self) -> tuple[list, list, None]:
+    return [int(np.argmax(each)) for each in self._said], [max(each) for each in self._said], None
+
+
 class _Words:
   """Puts what is said of tokens together as words."""
 
@@ -147,6 +162,8 @@ def score(
     return {}
   if task.kind == 'words':
     return _score_words(task, gold, predicted)
+  if task.kind == 'choices':
+    return dict(accuracy=float(np.mean(np.asarray(gold) == np.asarray(predicted))))
   if task.labels == 'number':
     return scores.numbers(np.asarray(gold, np.float64), np.asarray(predicted, np.float64))
   if task.labels == 'several':
@@ -188,6 +205,9 @@ def baseline(task: Task, split: str) -> dict[str, float]:
   examples = task.splits[split]
   if task.labels == 'number':
     return score(task, split, [float(np.mean(train))] * len(examples))
+  if task.kind == 'choices':
+    most = int(np.bincount(train).argmax())
+    return score(task, split, [most] * len(examples))
   counts = task.counts('train')
   most = max(range(len(task.classes)), key=lambda index: (counts[task.classes[index]], -index))
   if task.kind == 'words':
@@ -216,13 +236,15 @@ def json_lines(task: Task, split: str, said: Said, threshold: float | None = Non
 def _texts_of(task: Task, texts: tuple[str, ...]) -> dict:
   if task.kind == 'words':
     return dict(words=list(texts))
+  if task.kind == 'choices':
+    return dict(context=texts[0], choices=list(texts[1:]))
   return dict(text=texts[0]) if task.kind == 'text' else dict(text_a=texts[0], text_b=texts[1])
 
 
 def _named(task: Task, label):
   if isinstance(label, tuple):
     return [task.classes[index] if index >= 0 else None for index in label]
-  return label if label is None or task.labels == 'number' else task.classes[label]
+  return label if label is None or not task.classes else task.classes[label]
 
 
 def _labelled(task: Task, split: str, predicted: list) -> tuple[list, list]:

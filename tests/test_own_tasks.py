@@ -225,3 +225,39 @@ def test_what_is_wrong_with_columns_is_said(content, columns, message, tmp_path)
   path.write_text(content)
   with pytest.raises(DataError, match=message):
     open_task.load(data(f'conll:{path}', columns=columns))
+
+
+@pytest.mark.parametrize('kind', own.KINDS)
+def test_choices_are_a_list_or_numbered_columns(kind, tmp_path):
+  rows = [
+    dict(sent1=f'He sat {i}.', sent2='He', ending0='rose.', ending1='sank.', label=i % 2)
+    for i in range(6)
+  ]
+  if kind == 'jsonl':
+    rows = [
+      dict(question=row['sent1'], choices=['He rose.', 'He sank.'], label=row['label'])
+      for row in rows
+    ]
+  path = tmp_path / f'train.{kind}'
+  path.write_text(table(kind, rows))
+  task = open_task.load(data(f'choices:{tmp_path}'))
+  assert task.kind == 'choices' and sum(map(len, task.splits.values())) == 6
+  every = [example for part in task.splits.values() for example in part]
+  assert {example.texts[1:] for example in every} == {('He rose.', 'He sank.')}
+  assert all(example.label == int(example.texts[0][7]) % 2 for example in every)
+
+
+@pytest.mark.parametrize(
+  'row, message',
+  [
+    (dict(choices=['a', 'b'], label=0), 'no context or question or sent1'),
+    (dict(question='q', choices=['a'], label=0), 'two answers are needed'),
+    (dict(question='q', choices=['a', ' '], label=0), 'an answer is empty'),
+    (dict(question='q', choices=['a', 'b'], label=2), 'a number from 0 to 1, and is 2'),
+  ],
+)
+def test_what_is_wrong_with_choices_is_said(row, message, tmp_path):
+  path = tmp_path / 'a.jsonl'
+  path.write_text(json.dumps(row) + '\n')
+  with pytest.raises(DataError, match=f'line 1: .*{message}'):
+    open_task.load(data(f'choices:{path}'))

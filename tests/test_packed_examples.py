@@ -26,6 +26,7 @@ KINDS = {
     Labels(kind='number', pooling='mean'),
     'classify',
   ),
+  'choices': ('choices', LabelArray(False, 0, False, choice=True), Labels(), 'choose'),
   'words': ('words', LabelArray(True, 0, False), Labels(), 'tag'),
   'weighted': (
     'text',
@@ -51,6 +52,9 @@ def examples(kind: str, labels: LabelArray, count: int = 23) -> list[Example]:
     label = number % 3
     if kind == 'pair':
       texts += (' '.join(words[::-1][:4]),)
+    if kind == 'choices':
+      texts = tuple(' '.join(words[:place]) for place in (1, 2, 1 + number % 2))
+      label = number % 2
     if labels.words:
       label = tuple(int(each) for each in random.integers(0, 3, len(words)))
     elif labels.several:
@@ -68,7 +72,7 @@ def split(kind: str, labels: LabelArray) -> Split:
 
 def batches(kind: str, labels: LabelArray, *, T=32, shuffled=False, batch_size=8, **more):
   chosen = split(kind, labels)
-  S = packing.slots([chosen.framed.lengths()], T)
+  S = packing.slots([chosen], T)
   return PackedBatches(
     chosen, tokenizer(), labels, T=T, S=S, batch_size=batch_size, seed=0, shuffled=shuffled, **more
   )
@@ -78,9 +82,10 @@ def batches(kind: str, labels: LabelArray, *, T=32, shuffled=False, batch_size=8
 def test_texts_side_by_side_are_the_same_texts_alone(name):
   kind, label_array, labels, objective_name = KINDS[name]
   mask = 'causal' if labels.pooling == 'last' else 'bidirectional'
+  classes = 1 if kind == 'choices' else 3
   objective = make_objective({objective_name: 1.0}, Setup(None, None, 0, labels=labels))
   network, params = small.network(
-    'bert_base', mask=mask, packed=True, heads=objective.heads, classes=3, layers=1
+    'bert_base', mask=mask, packed=True, heads=objective.heads, classes=classes, layers=1
   )
 
   def sums(T: int, batch_size: int):
@@ -119,7 +124,21 @@ def test_texts_side_by_side_are_the_same_texts_alone(name):
   )
 
 
-@pytest.mark.parametrize('name', KINDS)
+def test_the_answers_to_a_question_stand_side_by_side_and_one_is_right():
+  kind, labels, *_ = KINDS['choices']
+  chosen, batch = split(kind, labels), batches(kind, labels, batch_size=23)[0]
+  for number, example in enumerate(chosen.examples):
+    rows_of, slots = np.nonzero(batch['example'] == number)
+    assert len(set(rows_of)) == 1 and len(slots) == len(example.texts) - 1
+    assert (np.diff(slots) == 1).all()
+    label_S = batch['label'][rows_of[0], slots]
+    if example.label is None:
+      assert (label_S < 0).all()
+    else:
+      assert label_S.tolist() == [place == example.label for place in range(len(slots))]
+
+
+@pytest.mark.parametrize('name', [name for name in KINDS if name != 'choices'])
 def test_each_text_is_read_once_an_epoch_with_its_own_label(name):
   kind, labels, *_ = KINDS[name]
   chosen = split(kind, labels)

@@ -69,7 +69,8 @@ def settle(config):
       return settled.lock()
     task = open_task.load(config.data)
     _fits(settled, task)
-    classes = 2 if task.kind == 'question' else max(1, len(task.classes))  # two ends of an answer
+    # two ends of an answer, a score of a choice or a number
+    classes = dict(span=2).get(task.labels, max(1, len(task.classes)))
     _set(settled, 'classes', classes, f'data.task={config.data.task}')
     if settled.finetune.pooling == 'auto':
       settled.finetune.pooling = 'last' if settled.mask == 'causal' else 'first'

@@ -66,7 +66,9 @@ def _problems_of_cell(cell: Cell, negative_control: bool) -> Iterator[str]:
       )
   yield from _problems_of_shared_head('config.objectives', cell.names)
   for name in cell.names:
-    if facts[name].ALONE and len(cell.names) > 1:
+    # what reads labels masks no token
+    others = [other for other in cell.names if facts[other].ROWS != 'labelled']
+    if facts[name].ALONE and len(others) > 1:
       yield (
         f'config.objectives: {name} beside others would predict from masked tokens: name it alone, '
         'or give it rows of its own, as in config.schedule='

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from data.errors import DataError
-from data.tasks import labelled, own, own_words, squad
+from data.tasks import choices, labelled, own, own_words, squad
 from data.tasks.labelled import Task
 
 
@@ -28,7 +28,9 @@ def _load(name: str, folder: str, columns: str, labels: str, share: float) -> Ta
     return own_words.load(where, asked=columns, share=share)
   if kind == squad.KIND:
     return squad.load(where, share=share)
-  known = ', '.join((*own.KINDS, own_words.KIND, squad.KIND))
+  if kind == choices.KIND:
+    return choices.load(where, share=share)
+  known = ', '.join((*own.KINDS, own_words.KIND, squad.KIND, choices.KIND))
   raise DataError(f'data.task={name!r}: {kind!r} is none of {known}')
 
 
@@ -36,7 +38,7 @@ def _published(name: str, folder: str) -> Task:
   if name.partition(':')[0] not in labelled.TASKS:
     raise DataError(
       f'data.task={name!r} is none of {", ".join(labelled.TASKS)}; own files are named as '
-      'csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH or squad:PATH'
+      'csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH, squad:PATH or choices:PATH'
     )
   if not folder:
     raise DataError(

@@ -42,6 +42,11 @@ def find(kind: str, where: str, endings: Sequence[str]) -> dict[str, Path]:
   return {split: files[split] for split in SPLITS if split in files}
 
 
+def ending(path: Path) -> str:
+  """The ending of a file's name, under that of a compression."""
+  return (Path(path.stem) if path.suffix in _PACKED[1:] else path).suffix.lower()
+
+
 def _named(kind: str, where: str) -> dict[str, Path]:
   files = {}
   for part in where.split(','):

@@ -7,7 +7,7 @@ each is a program to compile.
 Axes: R rows of T tokens, S slots of a row; segment s of a row is the example in slot s - 1.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 import math
 from typing import NamedTuple
 
@@ -39,6 +39,7 @@ class LabelArray(NamedTuple):
     words: a label is of a word, BxT at its first token; else of an example, BxS.
     several: classes C of which an example may have several: BxSxC, 1 where it has one. 0: one.
     number: labels are numbers.
+    choice: a slot is an answer, BxS: 1 where it is the right one.
     span: a label is the first and the last token of an answer: BxSx2.
   """
 
@@ -46,6 +47,7 @@ class LabelArray(NamedTuple):
   several: int
   number: bool
   span: bool = False
+  choice: bool = False
 
   def empty(self, R: int, T: int, S: int) -> np.ndarray:
     """Labels of R rows without examples: NOT_SCORED, or where labels are numbers NaN."""
@@ -131,12 +133,13 @@ class PackedBatches:
     batch['label'] = self._labels.empty(R, self._T, self._S)
     batch['example'] = np.full((R, self._S), -1, np.int32)
     for row, examples in enumerate(chosen):
-      position = 0
-      for slot, number in enumerate(examples):
-        part = self._split.framed.parts[number]
+      position = slot = 0
+      for number in examples:
         self._label(batch, row, slot, position, number)
-        batch['example'][row, slot] = number
-        position = rows.lay(batch, row, position, slot + 1, part, self._tokenizer)
+        for part in self._split.framed.parts_of(number):
+          batch['example'][row, slot] = number
+          position = rows.lay(batch, row, position, slot + 1, part, self._tokenizer)
+          slot += 1
     return batch
 
   def _label(self, batch: dict, row: int, slot: int, position: int, number: int):
@@ -148,6 +151,9 @@ class PackedBatches:
       start = self._split.framed.word_start[number]
       there = start > 0
       batch['label'][row, position + start[there]] = np.array(label, np.int32)[there]
+    elif self._labels.choice:
+      answers = len(self._split.framed.parts_of(number))
+      batch['label'][row, slot : slot + answers] = np.arange(answers) == label
     elif self._labels.span:
       batch['label'][row, slot] = position + np.array(label)
     elif self._labels.several:
@@ -157,6 +163,7 @@ class PackedBatches:
       batch['label'][row, slot] = label
 
 
-def slots(lengths: Sequence[np.ndarray], T: int) -> int:
-  """The most examples of these lengths that a row of T tokens can hold."""
-  return max(1, T // int(min(each.min() for each in lengths)))
+def slots(splits: Iterable[Split], T: int) -> int:
+  """The most segments that a row of T tokens can hold."""
+  shortest = min(int(split.framed.lengths_of_parts().min()) for split in splits)
+  return max(1, T // shortest)

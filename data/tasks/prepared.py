@@ -42,7 +42,11 @@ class PreparedTask:
     task = self.task
     several = len(task.classes) if task.labels == 'several' else 0
     return LabelArray(
-      task.kind == 'words', several, task.labels == 'number', task.kind == 'question'
+      words=task.kind == 'words',
+      several=several,
+      number=task.labels == 'number',
+      span=task.labels == 'span',
+      choice=task.labels == 'choice',
     )
 
   def batches(
@@ -85,7 +89,8 @@ def prepare(data, *, vocab_size: int, progress: Progress = silent) -> PreparedTa
     splits[split] = _framed(task, examples, tokenizer, data)
   lengths = [split.framed.lengths() for split in splits.values()]
   T = max(_SHORTEST_ROW, next_multiple(int(max(each.max() for each in lengths)), _ROUND))
-  T = min(data.sequence_length, T)
+  if task.kind != 'choices':  # whose answers are segments of one row
+    T = min(data.sequence_length, T)
   digests = {split: _digest(each) for split, each in splits.items()}
   fingerprint = cache.key(
     version=VERSION,
@@ -103,7 +108,7 @@ def prepare(data, *, vocab_size: int, progress: Progress = silent) -> PreparedTa
     fingerprint=fingerprint,
     splits=splits,
     T=T,
-    S=packing.slots(lengths, T),
+    S=packing.slots(splits.values(), T),
   )
 
 
@@ -188,6 +193,7 @@ _KINDS = dict(
   pair='pairs of texts',
   words='sentences of labelled words',
   question='questions about a text',
+  choices='questions with answers to choose from',
 )
 
 
@@ -196,6 +202,7 @@ def format_report(report: dict) -> str:
   labels = dict(
     number='a number each',
     span='the words of the answer',
+    choice='the number of the right answer',
     several=f'any of {len(report["classes"])} classes',
     **{'class': ''},
   )[report['labels']]

@@ -3,6 +3,8 @@
 Axes: N, examples; T, tokens of a row.
 """
 
+import dataclasses
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -17,12 +19,14 @@ NOT_SCORED = -1
 _ROUND = 16  # lengths are rounded up to this, so that splits of a task share programs
 
 
-class Framed(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Framed:
   """Examples of a split as token ids in their frame, in their order.
 
   Attributes:
     parts: of each example its one or two texts (ids), without the frame.
     cut: examples that lost tokens to `max_length`.
+    counts: of choices, how many parts each example has; None: one.
     word_start: for words: where the first token of each word of each example is, counted from its
       bos; 0 where it has none, or was cut off.
   """
@@ -30,10 +34,28 @@ class Framed(NamedTuple):
   parts: list[list[np.ndarray]]
   cut: int
   word_start: list[np.ndarray] | None
+  counts: np.ndarray | None = None
 
   def lengths(self) -> np.ndarray:
-    """Tokens of each example, with its frame."""
+    """Tokens of each example, with the frame of each of its parts."""
+    length_N = self.lengths_of_parts()
+    return length_N if self.counts is None else np.add.reduceat(length_N, self.first_N)
+
+  def lengths_of_parts(self) -> np.ndarray:
+    """Tokens of each part, with its frame."""
     return np.array([_tokens(part) + 1 + len(part) for part in self.parts], np.int64)
+
+  @functools.cached_property
+  def first_N(self) -> np.ndarray:
+    """The first part of each example, where it may have several."""
+    return np.cumsum(self.counts) - self.counts
+
+  def parts_of(self, number: int) -> list[list[np.ndarray]]:
+    """The parts of an example: one, or of choices one an answer."""
+    if self.counts is None:
+      return [self.parts[number]]
+    first = int(self.first_N[number])
+    return self.parts[first : first + int(self.counts[number])]
 
 
 class Encoded(NamedTuple):
@@ -56,17 +78,26 @@ def frame(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_lengt
   Of a pair, the longer text loses tokens first, at its end. A word that is cut off is not scored.
 
   Args:
-    kind: 'text', 'pair' or 'words', as a task's.
+    kind: 'text', 'pair', 'words' or 'choices', as a task's; of choices each answer is a pair with
+      the question.
 
   Raises:
     DataError: `max_length` has no room for a token of each text.
   """
-  texts = 2 if kind == 'pair' else 1
+  texts = 2 if kind in ('pair', 'choices') else 1
   room = max_length - (1 + texts)  # bos, and an eos after each text
   if room < texts:
     raise DataError(
       f'rows of {max_length} tokens have no room for {"a pair" if texts == 2 else "a text"}'
     )
+  counts = None
+  if kind == 'choices':
+    counts = np.array([len(example.texts) - 1 for example in examples])
+    examples = [
+      Example((example.texts[0], answer), None)
+      for example in examples
+      for answer in example.texts[1:]
+    ]
   if kind == 'words':
     parts, word_start = _words(examples, tokenizer)
   else:
@@ -75,7 +106,7 @@ def frame(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_lengt
   cut = sum(_tokens(short) < _tokens(part) for short, part in zip(kept, parts))
   if word_start is not None:
     word_start = [np.where(start < max_length - 1, start, 0) for start in word_start]
-  return Framed(kept, cut, word_start)
+  return Framed(kept, cut, word_start, counts)
 
 
 def encode(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_length: int) -> Encoded:
