@@ -56,9 +56,10 @@ class Model(NamedTuple):
   def trunk(self) -> Network:
     """The network without its heads: the same parameters, and always hidden states, BxTxD.
 
-    A network with heads may compute the last layer only where they read it.
+    A row may hold several texts, each its own segment. A network with heads may compute the last
+    layer only where they read it.
     """
-    return make_network(self.config, mask=self.mask, packed=False, heads=())
+    return make_network(self.config, mask=self.mask, packed=True, heads=())
 
   @property
   def objectives(self) -> tuple[str, ...]:

@@ -85,11 +85,16 @@ class Attention(nn.Module):
     """
     config = self.config
     D, H, G, K = config.width, config.heads, config.G, config.K
-    q_BxTxHxK = Linear(config, 'D', 'HK', (D, H, K), name='query')(
-      gather_positions(x_BxSxD, query_index_BxT)
-    )
-    k_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='key')(x_BxSxD)
-    v_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='value')(x_BxSxD)
+    if self.has_variable('params', 'joint'):  # inference.layout.joined made it
+      qkv_BxSxHxK = Linear(config, 'D', 'HK', (D, H + 2 * G, K), name='joint')(x_BxSxD)
+      q_BxSxHxK, k_BxSxGxK, v_BxSxGxK = jnp.split(qkv_BxSxHxK, (H, H + G), axis=2)
+      q_BxTxHxK = gather_positions(q_BxSxHxK, query_index_BxT)
+    else:
+      q_BxTxHxK = Linear(config, 'D', 'HK', (D, H, K), name='query')(
+        gather_positions(x_BxSxD, query_index_BxT)
+      )
+      k_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='key')(x_BxSxD)
+      v_BxSxGxK = Linear(config, 'D', 'GK', (D, G, K), name='value')(x_BxSxD)
     if config.qk_norm:
       q_BxTxHxK = rms_normalise(q_BxTxHxK, config.norm_epsilon)
       k_BxSxGxK = rms_normalise(k_BxSxGxK, config.norm_epsilon)
