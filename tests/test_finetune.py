@@ -20,6 +20,7 @@ from configs.schema.check import ConfigError
 from data.tasks.labelled import Example, Task
 from data.tokens import tokenizer as tokenizers
 from inference.model import Model
+from objectives import classify
 from runtime import records
 from runtime.errors import StateError
 from training import finetune
@@ -153,40 +154,32 @@ def test_first_token_under_a_causal_mask_is_refused_because_it_has_seen_nothing(
     ConfigError, match='pooling=first under a causal mask .* use pooling=last or pooling=mean'
   ):
     run(text_task(), mask='causal', pooling='first')
-  network, params = small.network('bert_base', mask='causal', packed=False, heads=('sequence',))
+  network, params = small.network('bert_base', mask='causal', packed=True, heads=('sequence',))
   batch = small.batch(small.tokens(1, 6))
   seen = {}
   for pooling in finetune.POOLINGS:
-    pooled = batch | dict(
-      pool=jnp.asarray(finetune.pool_shares(np.asarray(batch['segment']), pooling))[:, None]
-    )
+    pooled = batch | classify.pool(batch['segment'], 1, pooling)
     other = pooled | dict(token=batch['token'].at[0, 3].add(1))
-    seen[pooling] = (
-      float(
-        jnp.abs(
-          network.apply(params, pooled)['sequence'] - network.apply(params, other)['sequence']
-        ).max()
-      )
-      > 0
-    )
+    logits, changed = (network.apply(params, each)['sequence'] for each in (pooled, other))
+    seen[pooling] = float(jnp.abs(logits - changed).max()) > 0
   assert seen == dict(mean=True, last=True, first=False)
 
 
 def test_a_pool_of_the_first_token_is_the_published_head():
   network, params = small.network('bert_base', packed=False, heads=('sequence',))
   batch = small.batch(small.tokens(2, 6))
-  first = batch | dict(pool=jnp.asarray(finetune.pool_shares(np.ones((2, 6)), 'first'))[:, None])
+  first = batch | classify.pool(batch['segment'], 1, 'first')
   pooled, published = (network.apply(params, each)['sequence'] for each in (first, batch))
   np.testing.assert_allclose(pooled, published, atol=1e-6)
 
 
-def test_pooling_leaves_padding_out():
-  segment = np.array([[1, 1, 1, 0], [1, 1, 1, 1]])
-  np.testing.assert_allclose(
-    finetune.pool_shares(segment, 'mean'), [[1 / 3, 1 / 3, 1 / 3, 0], [0.25] * 4]
-  )
-  assert finetune.pool_shares(segment, 'last').tolist() == [[0, 0, 1, 0], [0, 0, 0, 1]]
-  assert finetune.pool_shares(segment, 'first').tolist() == [[1, 0, 0, 0], [1, 0, 0, 0]]
+def test_pooling_reads_each_text_of_a_row_and_no_padding():
+  segment = jnp.array([[1, 1, 1, 2, 2, 0], [1, 1, 1, 1, 1, 1]])
+  third = [1 / 3] * 3 + [0] * 3
+  expected = [[third, [0, 0, 0, 0.5, 0.5, 0]], [[1 / 6] * 6, [0] * 6]]
+  np.testing.assert_allclose(classify.pool(segment, 2, 'mean')['pool'], expected, atol=1e-7)
+  assert classify.pool(segment, 2, 'last')['pool_at'][0].tolist() == [2, 4]
+  assert classify.pool(segment, 2, 'first')['pool_at'][0].tolist() == [0, 3]
 
 
 def test_failed_runs_are_those_that_do_not_beat_the_majority():
@@ -196,16 +189,6 @@ def test_failed_runs_are_those_that_do_not_beat_the_majority():
   assert found['failed_share'] == 3 / 5
   assert (found['value'], found['min'], found['max']) == (pytest.approx(0.7), 0.5, 0.9)
   assert found['other_scores'] == dict(f1=dict(mean=0.5, std=0.0))
-
-
-def test_each_seed_reads_every_example_once_an_epoch_in_its_own_order():
-  order = finetune.example_order(3, examples=10, steps=6, batch_size=5)
-  assert order.shape == (6, 5)
-  epochs = order.reshape(3, 10)
-  assert all(sorted(epoch) == list(range(10)) for epoch in epochs.tolist())
-  assert epochs[0].tolist() != epochs[1].tolist()
-  assert finetune.example_order(4, 10, 6, 5).tolist() != order.tolist()
-  np.testing.assert_array_equal(finetune.example_order(3, 10, 2, 5), order[:2])
 
 
 def test_epochs_count_where_no_steps_are_given():

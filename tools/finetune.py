@@ -78,7 +78,7 @@ def main():
       'different results.'
     )
 
-  from data.tasks import labelled
+  from data.tasks import open_task
   from runtime import records
   from runtime.console import Console
   from tools.sweep import evaluations
@@ -86,7 +86,7 @@ def main():
   from training import load as loading
 
   directory = loading.flag()
-  tasks = [labelled.load(name, flags.task_data).limited(flags.limit) for name in flags.tasks]
+  tasks = [open_task.load_named(name, flags.task_data).limited(flags.limit) for name in flags.tasks]
   weights = loading.load(directory, step=flags.step)
   tokenizer = weights.need_tokenizer()
   recipe = finetune.Recipe(

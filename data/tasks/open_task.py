@@ -14,11 +14,14 @@ def load(data) -> Task:
   Raises:
     DataError: there is no such task, or its files cannot be read.
   """
-  return _load(data.task, data.task_files, data.columns, data.labels, data.validation_share)
+  return load_named(data.task, data.task_files, data.columns, data.labels, data.validation_share)
 
 
 @functools.lru_cache(2)  # the number of classes is asked for before the examples are
-def _load(name: str, folder: str, columns: str, labels: str, share: float) -> Task:
+def load_named(
+  name: str, folder: str, columns: str = '', labels: str = 'auto', share: float = 0.1
+) -> Task:
+  """The task of a name, as `config.data.task`, with the fields of `config.data` that say more."""
   kind, colon, where = name.partition(':')
   if not colon or kind in labelled.TASKS:
     return _published(name, folder)

@@ -107,21 +107,29 @@ class PackedBatches:
     """Numbers of the examples of a step, -1 behind the last one in order."""
     return self._order.ids(step * self._batch_size + np.arange(self._batch_size))
 
+  def members(self, step: int) -> list[np.ndarray]:
+    """The numbers of the examples of each row of a step that has any."""
+    if step < 0 or not self._shuffled and step >= len(self):
+      raise IndexError(f'step {step} of {len(self)}')
+    ids = self.ids(step)
+    ids = ids[ids >= 0]
+    fitted = packed.best_fit(self._lengths[ids].tolist(), self._T)
+    # in the order of the batch, so that a row can be told by its first example
+    return [ids[row] for row in sorted(sorted(row) for row in fitted)]
+
   def __getitem__(self, step: int) -> dict[str, np.ndarray]:
     """The batch of a step: token, segment and type (RxT), label, id and epoch (R), example (RxS).
 
     `example` has the numbers of the examples, -1 in an empty slot; `id` the first of them.
     """
-    if step < 0 or not self._shuffled and step >= len(self):
-      raise IndexError(f'step {step} of {len(self)}')
-    ids = self.ids(step)
-    ids = ids[ids >= 0]
-    members = packed.best_fit(self._lengths[ids].tolist(), self._T)
-    # in the order of the batch, so that a row can be told by its first example
-    members = sorted(sorted(row) for row in members)
-    R = next_multiple(len(members), self._multiple)
+    return self.read(step, self.members(step))
+
+  def read(self, step: int, members: list[np.ndarray], at_least: int = 1) -> dict[str, np.ndarray]:
+    """The batch of a step, from its `members`, in `at_least` so many rows."""
+    R = next_multiple(max(len(members), at_least), self._multiple)
     local = range(R) if self._local_rows is None else self._local_rows(R)
-    chosen = [ids[members[row]] if row < len(members) else ids[:0] for row in local]
+    none = np.zeros(0, np.int32)
+    chosen = [members[row] if row < len(members) else none for row in local]
     epoch = step * self._batch_size // self.rows if self._shuffled else 0
     return self._laid(chosen) | dict(epoch=np.full(len(chosen), epoch, np.int32))
 

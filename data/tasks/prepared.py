@@ -83,14 +83,33 @@ def prepare(data, *, vocab_size: int, progress: Progress = silent) -> PreparedTa
   task = open_task.load(data)
   tokenizer = _tokenizer(data, task, vocab_size, progress)
   checks.check_vocabulary(tokenizer, vocab_size)
+  return of(task, tokenizer, data.sequence_length, data.stride, progress)
+
+
+def of(
+  task: Task,
+  tokenizer: Tokenizer,
+  max_length: int,
+  stride: int = 128,
+  progress: Progress = silent,
+) -> PreparedTask:
+  """A task around a tokenizer.
+
+  Args:
+    max_length: tokens of an example, or of an answer to choose; longer ones are cut.
+    stride: of questions, tokens that two windows of their text share.
+
+  Raises:
+    DataError: `max_length` has no room for an example.
+  """
   splits = {}
   for split, examples in task.splits.items():
     progress(f'tokenising {split}', 0, len(examples))
-    splits[split] = _framed(task, examples, tokenizer, data)
+    splits[split] = _framed(task, examples, tokenizer, max_length, stride)
   lengths = [split.framed.lengths() for split in splits.values()]
   T = max(_SHORTEST_ROW, next_multiple(int(max(each.max() for each in lengths)), _ROUND))
   if task.kind != 'choices':  # whose answers are segments of one row
-    T = min(data.sequence_length, T)
+    T = min(max_length, T)
   digests = {split: _digest(each) for split, each in splits.items()}
   fingerprint = cache.key(
     version=VERSION,
@@ -112,11 +131,10 @@ def prepare(data, *, vocab_size: int, progress: Progress = silent) -> PreparedTa
   )
 
 
-def _framed(task: Task, examples: list, tokenizer: Tokenizer, data) -> Split:
+def _framed(task: Task, examples: list, tokenizer: Tokenizer, T: int, stride: int) -> Split:
   """Examples as token ids; of questions, a window each part of their context."""
-  T = data.sequence_length
   if task.kind == 'question':
-    return Split(*question_rows.frame(examples, tokenizer, max_length=T, stride=data.stride))
+    return Split(*question_rows.frame(examples, tokenizer, max_length=T, stride=stride))
   return Split(examples, rows.frame(task.kind, examples, tokenizer, max_length=T))
 
 
