@@ -118,6 +118,9 @@ def validate(directory: PathLike, console: Console) -> dict:
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
     params, step = load_params(config, experiment.network, directory, mesh, step=flags.step)
+    if experiment.labelled:
+      found = score_splits(experiment, params, mesh, console, step)
+      return dict(step=step, config_sha256=config_sha256, **found)
     batches = experiment.validation(sharding.round_up(config.validation.batch_size, mesh))
     evaluate = validation.make_evaluator(
       experiment.network.apply,
@@ -138,6 +141,31 @@ def validate(directory: PathLike, console: Console) -> dict:
     validation.rows(results, experiment.held_out.units),
   )
   return dict(step=step, config_sha256=config_sha256, **results)
+
+
+def score_splits(experiment, params, mesh, console: Console, step: int) -> dict[str, dict]:
+  """{split: scores} of a fine-tuned run, as its result.json has them, where nothing is trained."""
+  from evaluation import examples
+  from parallel import sharding
+
+  config, prepared = experiment.config, experiment.prepared
+  cell = experiment.cells[experiment.main]
+  examine = examples.make_examiner(
+    cell.apply,
+    cell.held_out,
+    shard=lambda batch: sharding.shard_batch(batch, mesh),
+    to_host=sharding.to_host,
+  )
+  size, multiple = sharding.round_up(config.validation.batch_size, mesh), sharding.row_parts(mesh)
+  found = {}
+  for split in [name for name in prepared.task.splits if name != 'train']:
+    batches = experiment.validation(size, multiple=multiple, split=split)
+    every_batch = (batches[index] for index in range(len(batches)))
+    said = examine(params, every_batch, prepared, split)
+    found[split] = dict(loss=said.loss) | examples.score(prepared.task, split, said.predicted)
+    rows = {name: f'{value:.4f}' for name, value in found[split].items()}
+    console.table(f'{config.name} at step {step:,}: {batches.rows:,} examples of {split}', rows)
+  return found
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ it is never data, and whoever leaves blank lines out says how many.
 """
 
 import codecs
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 import re
 
@@ -79,6 +79,31 @@ def lines_of(blocks: Iterable[bytes], where: Path | str) -> list[str]:
     if not line.isascii() and _ESCAPED.search(line):
       raise DataError(f'{where}, line {number}: not UTF-8. {_ADVICE}')
   return lines
+
+
+def arriving(read: Callable[[], bytes], where: str) -> Iterator[str]:
+  """The lines of a text that is still being written, each as soon as its end is there.
+
+  Args:
+    read: returns the next bytes, b'' at the end.
+    where: the text is from, for errors.
+  """
+  rest, number = b'', 0
+  while block := read():
+    *whole, rest = (rest + block).split(b'\n')
+    for line in whole:
+      number += 1
+      yield _arrived(line, where, number)
+  if rest:
+    yield _arrived(rest, where, number + 1)
+
+
+def _arrived(line: bytes, where: str, number: int) -> str:
+  try:
+    text = line.decode().rstrip('\r')
+  except UnicodeDecodeError:
+    raise DataError(f'{where}, line {number}: not UTF-8. {_ADVICE}') from None
+  return text.removeprefix('\ufeff') if number == 1 else text
 
 
 def split(texts: Iterable[str]) -> Iterator[str]:

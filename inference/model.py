@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 from data.tokens.tokenizer import Tokenizer
 from inference.ends import Ends
+from inference.labels import Labels
 from models.config import ModelConfig
 from models.network import Network, make_network
 from runtime.errors import WeightsError
@@ -25,6 +26,7 @@ class Model(NamedTuple):
     ends: where texts begin and end, as published files say it; None: with the tokenizer's bos and
       eos.
     step: of the run that trained it; None where it was not trained here.
+    labels: what a head for labels says; None without one, or where their names are not known.
   """
 
   config: ModelConfig
@@ -38,6 +40,7 @@ class Model(NamedTuple):
   ahead: int = 0
   ends: Ends | None = None
   step: int | None = None
+  labels: Labels | None = None
 
   def need_tokenizer(self) -> Tokenizer:
     """The tokenizer.

@@ -21,7 +21,7 @@ from parallel import sharding
 from runtime import finite, json_file, storage, workdir
 from runtime.cli import FLAGS
 from runtime.errors import StateError, WeightsError
-from training import checkpoint
+from training import checkpoint, labels
 from training.experiment import fills_ahead, make_run_state, model_config, trained_heads
 from training.state import scored_params
 
@@ -134,6 +134,7 @@ def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
     add_bos=family.mask == 'bidirectional' or adds_special_tokens,
     source=str(directory),
     ends=generation.read(directory, described.theirs) if family.mask == 'causal' else None,
+    labels=labels.of_huggingface(directory, described.theirs, family.mask, heads, config.classes),
   )
 
 
@@ -164,6 +165,8 @@ def save(model: Model, directory: Path):
   about: dict = dict(heads=model.heads, framed=model.add_bos, source=model.source)
   if model.ends is not None:
     about |= dict(ends=model.ends._asdict())
+  if model.labels is not None:
+    about |= dict(labels=model.labels._asdict())
   storage.write_json(directory / 'weights.json', about)
   storage.write_json(directory / 'config.json', check.resolve(config))
 
@@ -199,6 +202,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     ahead=int(fills_ahead(config)),
     ends=Ends(**about['ends']) if 'ends' in about else None,
     step=None if imported else step,
+    labels=labels.of_workdir(directory, about),
   )
 
 

@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from data.errors import DataError
+from data.lines import read_lines
 from data.tasks import own, own_files, tables
 
 KINDS = {'.jsonl': 'jsonl', '.tsv': 'tsv', '.csv': 'csv'}
@@ -95,7 +96,7 @@ def score_lists(path: str, groups: list[Group]) -> list[list[float]]:
 
 
 def _read(path: Path) -> list[Group]:
-  records = list(tables.records(_kind(path), path))
+  records = list(tables.records(_kind(path), path, read_lines(path)))
   if not records:
     raise DataError(f'{path} holds no rows')
   names = list(records[0][1])

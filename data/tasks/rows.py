@@ -99,10 +99,10 @@ def frame(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_lengt
       for answer in example.texts[1:]
     ]
   if kind == 'words':
-    parts, word_start = _words(examples, tokenizer)
+    parts, word_start = word_tokens(examples, tokenizer)
   else:
     parts, word_start = _texts(examples, tokenizer), None
-  kept = [_fit(part, room) for part in parts]
+  kept = [fit(part, room) for part in parts]
   cut = sum(_tokens(short) < _tokens(part) for short, part in zip(kept, parts))
   if word_start is not None:
     word_start = [np.where(start < max_length - 1, start, 0) for start in word_start]
@@ -188,7 +188,7 @@ def by_word(encoded: Encoded, predicted_NxT: np.ndarray, other: int) -> list[np.
   ]
 
 
-def _fit(part: list[np.ndarray], room: int) -> list[np.ndarray]:
+def fit(part: list[np.ndarray], room: int) -> list[np.ndarray]:
   """One or two texts cut to `room` tokens together, the longer one first."""
   if len(part) == 1:
     return [part[0][:room]]
@@ -197,7 +197,7 @@ def _fit(part: list[np.ndarray], room: int) -> list[np.ndarray]:
   return [first[:keep], second[: room - keep]]
 
 
-def _words(
+def word_tokens(
   examples: list[Example], tokenizer: Tokenizer
 ) -> tuple[list[list[np.ndarray]], list[np.ndarray]]:
   """(ids of each whole sentence, where each of its words begins in a row or 0).

@@ -1,9 +1,10 @@
 """A person's own labelled texts: CSV, TSV or JSON lines, with columns that are named or found."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 import csv
 import difflib
 import io
+import itertools
 import json
 from pathlib import Path
 from typing import NamedTuple
@@ -55,15 +56,14 @@ def read(kind: str, path: Path, asked: str, *, labelled: bool) -> tuple[Columns,
   Raises:
     DataError: file, line, and what is wrong there.
   """
-  found = list(records(kind, path))
+  found = list(records(kind, path, read_lines(path)))
   if not found:
     raise DataError(f'{path} holds no rows')
-  names = list(found[0][1])
-  columns = _columns(path, names, asked, labelled=labelled)
+  columns = columns_of(path, list(found[0][1]), asked, labelled=labelled)
   rows, wrong = [], []
   for line, cells in found:
     try:
-      rows.append(_row(line, cells, columns))
+      rows.append(row(line, cells, columns))
     except DataError as error:
       wrong.append(f'{path}, line {line}: {error}')
   if wrong:
@@ -72,12 +72,17 @@ def read(kind: str, path: Path, asked: str, *, labelled: bool) -> tuple[Columns,
   return columns, rows
 
 
-def records(kind: str, path: Path) -> Iterator[tuple[int, dict]]:
-  """(line, cells by column) of each row of a csv, tsv or jsonl file."""
-  return dict(csv=_csv, tsv=_tsv, jsonl=_jsonl)[kind](path)
+def records(kind: str, path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict]]:
+  """(line, cells by column) of each row of a csv, tsv or jsonl file, as its lines come.
+
+  Args:
+    path: for messages.
+  """
+  return dict(csv=_csv, tsv=_tsv, jsonl=_jsonl)[kind](path, lines)
 
 
-def _row(line: int, cells: dict, columns: Columns) -> Row:
+def row(line: int, cells: dict, columns: Columns) -> Row:
+  """The texts and the label of a record; raises DataError, without its line, for a bad one."""
   missing = [name for name in (*columns.texts, columns.label) if name and name not in cells]
   if missing:
     raise DataError(f'no {" and no ".join(map(repr, missing))}')
@@ -102,10 +107,11 @@ def _shown(cell) -> str:
   return 'empty' if cell in ('', None) else repr(cell)[:40]
 
 
-def _csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _csv(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
   """Rows by column, with the line that each begins in; cells may be quoted and hold line ends."""
   csv.field_size_limit(1 << 30)
-  reader = csv.reader(io.StringIO('\n'.join(read_lines(path)), newline=''), strict=True)
+  with_ends = (io.StringIO(f'{line}\n', newline='') for line in lines)
+  reader = csv.reader(itertools.chain.from_iterable(with_ends), strict=True)
   names, begins = None, 1
   try:
     for cells in reader:
@@ -118,9 +124,9 @@ def _csv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     raise DataError(f'{path}, line {begins}: not CSV ({error})') from error
 
 
-def _tsv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _tsv(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict[str, str]]]:
   names = None
-  for number, line in enumerate(read_lines(path), 1):
+  for number, line in enumerate(lines, 1):
     cells = line.split('\t')
     if names is None:
       names = _header(path, number, cells)
@@ -128,8 +134,8 @@ def _tsv(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
       yield number, _cells(path, number, names, cells)
 
 
-def _jsonl(path: Path) -> Iterator[tuple[int, dict]]:
-  for number, line in enumerate(read_lines(path), 1):
+def _jsonl(path: Path, lines: Iterable[str]) -> Iterator[tuple[int, dict]]:
+  for number, line in enumerate(lines, 1):
     if not line.strip():
       continue
     try:
@@ -157,8 +163,13 @@ def _cells(path: Path, line: int, names: list[str], cells: list[str]) -> dict[st
   return dict(zip(names, cells))
 
 
-def _columns(path: Path, names: list[str], asked: str, *, labelled: bool) -> Columns:
-  """Which columns hold what, as asked for or by their names."""
+def columns_of(path: Path, names: list[str], asked: str, *, labelled: bool) -> Columns:
+  """Which columns hold what, as asked for or by their names.
+
+  Args:
+    names: of the columns that there are.
+    asked, labelled: as in `read`.
+  """
   roles = _asked(asked)
   for name in roles.values():
     if name not in names:
@@ -191,8 +202,9 @@ def _found_texts(path: Path, names: list[str], by_name: dict, label: str) -> tup
 
 def _advice(names: list[str]) -> str:
   return (
-    f'Its columns are {", ".join(names)}; say which are which, as in '
-    '--config.data.columns=text=review,label=stars, or for pairs text_a=...,text_b=...,label=...'
+    f'Its columns are {", ".join(names)}; say which are which with '
+    '--config.data.columns (--columns of tools.predict), as text=review,label=stars, or for pairs '
+    'text_a=...,text_b=...,label=...'
   )
 
 

@@ -1,0 +1,86 @@
+"""Says what a fine-tuned model finds in texts: python -m tools.predict --weights=DIR
+--input=FILE|- --output=FILE --json
+
+DIR is a fine-tuned run, or an imported classifier or tagger, or its Hugging Face directory. The
+input is text, a line each, or by the ending of its name (or --format) CSV, TSV, JSON lines or
+CoNLL columns; pairs and words that are split already are columns or keys (docs/finetune.md). Lines
+come out in the order in which they came in, as soon as their batch is done. --json prints a JSON
+object a line; else a line is the labels, a tab and the text.
+"""
+
+import contextlib
+import functools
+import os
+from pathlib import Path
+import sys
+
+from configs.schema.check import ConfigError
+from runtime import cli
+
+_BATCHES = 4  # that are sorted by length together
+
+cli.group('Model')
+cli.define_weights()
+cli.define_step()
+cli.group('Input and output')
+cli.flags.DEFINE_string('input', None, 'A file, also compressed; - is what arrives at stdin.')
+cli.flags.DEFINE_enum(
+  'format', None, ['text', 'csv', 'tsv', 'jsonl', 'conll'], 'By the ending of the name by default.'
+)
+cli.flags.DEFINE_string(
+  'columns',
+  '',
+  'Which columns hold the texts, as text=review or text_a=...,text_b=...; those of training, or '
+  'found by their names, by default.',
+)
+cli.flags.DEFINE_string('output', None, 'A file for the lines, in place of stdout.')
+cli.define_json('Print a JSON object a line.')
+cli.group('Texts')
+cli.flags.DEFINE_integer(
+  'max_length', None, 'Tokens of a row; as in training by default.', lower_bound=3
+)
+cli.flags.DEFINE_integer('batch_size', 32, 'Rows at once; changes speed only.', lower_bound=1)
+
+
+def main():
+  flags = cli.FLAGS
+  if not flags.input:
+    raise ConfigError('--input=FILE is missing; --input=- reads stdin.')
+  path, to = Path(flags.input).expanduser(), flags.output and Path(flags.output).expanduser()
+  if to and not to.absolute().parent.is_dir():
+    raise ConfigError(f'--output={to}: there is no such folder.')
+  if to and to.exists() and path.exists() and to.samefile(path):
+    raise ConfigError(f'--output={to} is the input, which would be lost. Name another file.')
+
+  from data import lines
+  from data.tasks import arriving
+  from inference.predict import Predictor
+  from tools.predict import feed
+  from tools.predict.said import Teller
+  from training import labels
+  from training import load as loading
+
+  directory = loading.flag()
+  model = loading.load(directory, step=flags.step)
+  predictor = Predictor(model, max_length=flags.max_length, batch_size=flags.batch_size)
+  if flags.input == '-':
+    where = 'stdin'
+    text = lines.arriving(functools.partial(os.read, sys.stdin.fileno(), 1 << 16), where)
+  else:
+    where, text = flags.input, lines.read_lines(path)
+  kind = flags.format or arriving.format_of(path)
+  asked = arriving.read(kind, text, where, flags.columns, labels.columns(directory))
+  teller = Teller(predictor, where, as_json=flags.json)
+  try:
+    with to.open('w', encoding='utf-8') if to else contextlib.nullcontext(sys.stdout) as file:
+      for chunk in feed.chunks(asked, _BATCHES * flags.batch_size):
+        for line in teller.lines(chunk):
+          print(line, file=file)
+        file.flush()
+  except BrokenPipeError:  # whoever reads the lines has enough of them
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+  teller.warn()
+
+
+if __name__ == '__main__':
+  cli.run(main)
