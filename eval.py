@@ -144,25 +144,34 @@ def validate(directory: PathLike, console: Console) -> dict:
 
 
 def score_splits(experiment, params, mesh, console: Console, step: int) -> dict[str, dict]:
-  """{split: scores} of a fine-tuned run, as its result.json has them, where nothing is trained."""
-  from evaluation import examples
+  """{split: scores} of a fine-tuned run, as its result.json has them.
+
+  The lead from which a question has no answer is chosen on the validation, as there.
+  """
+  from evaluation import examples, questions
   from parallel import sharding
 
   config, prepared = experiment.config, experiment.prepared
+  task = prepared.task
   cell = experiment.cells[experiment.main]
   examine = examples.make_examiner(
     cell.apply,
     cell.held_out,
     shard=lambda batch: sharding.shard_batch(batch, mesh),
     to_host=sharding.to_host,
+    n_best=config.finetune.n_best,
+    longest_answer=config.finetune.longest_answer,
   )
+  null, threshold = task.kind == 'question' and questions.may_be_null(task), None
   size, multiple = sharding.round_up(config.validation.batch_size, mesh), sharding.row_parts(mesh)
   found = {}
-  for split in [name for name in prepared.task.splits if name != 'train']:
+  for split in [name for name in task.splits if name != 'train']:
     batches = experiment.validation(size, multiple=multiple, split=split)
     every_batch = (batches[index] for index in range(len(batches)))
     said = examine(params, every_batch, prepared, split)
-    found[split] = dict(loss=said.loss) | examples.score(prepared.task, split, said.predicted)
+    if null and split == 'validation':
+      threshold = questions.choose_threshold(task, split, said.predicted)
+    found[split] = dict(loss=said.loss) | examples.score(task, split, said.predicted, threshold)
     rows = {name: f'{value:.4f}' for name, value in found[split].items()}
     console.table(f'{config.name} at step {step:,}: {batches.rows:,} examples of {split}', rows)
   return found

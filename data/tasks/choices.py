@@ -10,6 +10,7 @@ from pathlib import Path
 import re
 
 from data.errors import DataError
+from data.lines import read_lines
 from data.tasks import own, own_files, tables
 from data.tasks.files import Example
 from data.tasks.labelled import Task
@@ -45,7 +46,7 @@ def load(where: str, *, share: float) -> Task:
 def _read(path: Path) -> list[Example]:
   kind = own_files.ending(path).removeprefix('.') or 'jsonl'
   examples = []
-  for line, cells in tables.records(kind, path):
+  for line, cells in tables.records(kind, path, read_lines(path)):
     try:
       examples.append(_example(cells))
     except DataError as error:

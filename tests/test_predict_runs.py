@@ -1,0 +1,95 @@
+"""A fine-tuned run is used: the same labels and the same scores that the run itself said."""
+
+import csv
+import json
+from pathlib import Path
+
+from in_process import call
+import numpy as np
+import pytest
+from test_convert import random_weights
+from test_finetune_runs import TINY, WORDS
+
+from training import load as loading
+
+
+def tune(folder: Path, config: str, task: str, **changes) -> Path:
+  """The workdir of a run on a small random model."""
+  loading.save(random_weights('bert'), folder / 'trunk')
+  fields = TINY | {'init_from': folder / 'trunk', 'data.task': task, 'steps': 6} | changes
+  answer = call(
+    'train',
+    f'--config=configs/finetune/{config}.py',
+    f'--workdir={folder / "run"}',
+    *(f'--config.{name}={value}' for name, value in fields.items()),
+  )
+  assert answer.code == 0, answer.err
+  return folder / 'run'
+
+
+def table(folder: Path, kind: str):
+  """CSV files in which each kind of label is."""
+  random = np.random.default_rng(0)
+  for split, count in dict(train=40, validation=13, test=11).items():
+    with (folder / f'{split}.csv').open('w', newline='') as file:
+      writer = csv.writer(file)
+      writer.writerow(['review', 'stars'])
+      for number in range(count):
+        text = ' '.join(random.choice(WORDS, random.integers(2, 9)))
+        label = dict(number=number / 7, several='fish,boat' if number % 2 else 'boat')
+        writer.writerow([text, label.get(kind, 'fish' if number % 3 else 'boat')])
+
+
+@pytest.mark.parametrize(
+  'kind', ['class', *(pytest.param(kind, marks=pytest.mark.slow) for kind in ('several', 'number'))]
+)
+def test_a_table_is_said_as_the_run_said_it_and_scored_as_it_was(kind, tmp_path):
+  table(tmp_path, kind)
+  columns = 'text=review,label=stars'
+  changes = {'data.columns': columns, 'data.labels': kind}
+  run = tune(tmp_path, 'classify', f'csv:{tmp_path}', **changes)
+  result = json.loads((run / 'result.json').read_text())
+  for split in ('validation', 'test'):
+    answer = call('predict', f'--weights={run}', f'--input={tmp_path / split}.csv', '--json')
+    assert answer.code == 0, answer.err
+    found = [json.loads(line) for line in answer.out.splitlines()]
+    said = [json.loads(line) for line in (run / f'predictions_{split}.jsonl').open()]
+    assert [line['text'] for line in found] == [line['text'] for line in said]
+    for line, before in zip(found, said):
+      if kind == 'number':
+        assert line['label'] == pytest.approx(before['prediction'], abs=1e-5)
+        continue
+      assert line['label'] == before['prediction']
+      assert line['probabilities'] == pytest.approx(before['probabilities'], abs=1e-5)
+  scored = call('eval', f'--workdir={run}', '--json')
+  assert scored.code == 0, scored.err
+  scored = json.loads(scored.out)
+  for split in ('validation', 'test'):
+    assert scored[split] == {name: result[split][name] for name in scored[split]}
+    assert {'loss', 'pearson' if kind == 'number' else 'accuracy'} <= scored[split].keys()
+
+
+@pytest.mark.slow
+def test_words_are_tagged_as_the_run_tagged_them(tmp_path):
+  random = np.random.default_rng(0)
+  for split, count in dict(train=30, validation=9, test=8).items():
+    with (tmp_path / f'{split}.conll').open('w') as file:
+      for _ in range(count):
+        words = random.choice(WORDS, random.integers(2, 40))
+        file.write(''.join(f'{word} {"B-X" if word == "he" else "O"}\n' for word in words) + '\n')
+  run = tune(tmp_path, 'tag', f'conll:{tmp_path}', **{'data.sequence_length': 32})
+  answer = call('predict', f'--weights={run}', f'--input={tmp_path}/test.conll', '--json')
+  assert answer.code == 0, answer.err
+  said = [json.loads(line) for line in (run / 'predictions_test.jsonl').open()]
+  found = [json.loads(line) for line in answer.out.splitlines()]
+  assert len(found) == len(said) == 8
+  for line, before in zip(found, said):
+    assert line['words'] == before['words'] and None not in line['labels']
+    if None not in before['prediction']:  # nothing was cut off: the run read the same row
+      assert line['labels'] == before['prediction']
+  assert any(None in line['prediction'] for line in said)
+  scored = call('eval', f'--workdir={run}', '--json')
+  result = json.loads((run / 'result.json').read_text())
+  assert json.loads(scored.out)['test'] == {
+    name: result['test'][name] for name in ('loss', 'accuracy', 'f1', 'precision', 'recall')
+  }
