@@ -4,7 +4,8 @@
 blimp/BLiMP.zip, or else TensorFlow Datasets are asked; --task_limit=N takes N pairs of each
 paradigm. --score names the kind of likelihood (docs/evaluation.md). What tasks find is merged into
 DIR/evaluations.json. With --tasks, DIR may also hold a model without a run: what tools.convert
-wrote, or a Hugging Face directory, into which nothing is written.
+wrote, or a Hugging Face directory, into which nothing is written. --results=FOLDER gets what sts,
+retrieval, pairs and rerank found once more, a JSON file a task, as mteb writes it.
 """
 
 if __name__ == '__main__':  # before the imports below, which take a second
@@ -15,6 +16,7 @@ if __name__ == '__main__':  # before the imports below, which take a second
 import json
 from os import PathLike
 from pathlib import Path
+import time
 
 from configs.schema import check, meshes
 from runtime import cli, storage
@@ -38,6 +40,9 @@ cli.flags.DEFINE_integer(
   'task_limit', 0, 'Examples of a task (blimp: pairs of a paradigm); 0 = all.', lower_bound=0
 )
 cli.flags.DEFINE_string(
+  'results', None, 'A folder for TASK.json of mteb: of sts, retrieval, pairs and rerank.'
+)
+cli.flags.DEFINE_string(
   'score', None, 'causal, prefix, pll, pll_word or mntp; what fits the model by default.'
 )
 
@@ -53,6 +58,10 @@ def main():
   directory = storage.resolve_path(flags.weights)
   if flags.task_data and not Path(flags.task_data).expanduser().is_dir():
     raise check.ConfigError(f'--task_data={flags.task_data}: no such folder.')
+  if flags.results and (flags.task_limit or not flags.tasks):
+    raise check.ConfigError(
+      '--results says what whole --tasks found: it needs them, and no --task_limit.'
+    )
   console = Console(quiet=flags.json)
   result = dict(workdir=flags.weights)
   if flags.tasks:
@@ -75,19 +84,31 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
   tasks.check(flags.tasks)
   model = loading.load(directory, step=flags.step)
   model.need_tokenizer()
-  subject = Subject(
-    model, flags.task_data and Path(flags.task_data), flags.task_limit, flags.score, console.part
-  )
+  folder = Path(flags.task_data).expanduser() if flags.task_data else None
+  subject = Subject(model, folder, flags.task_limit, flags.score, console.part)
   results = {}
   for name in flags.tasks:
+    started = time.monotonic()
     said = dict(source=model.source, asked=cli.asked())
     found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
     kept = records.note_evaluations(directory, found)
     results |= found
+    if flags.results:
+      write_results(found, time.monotonic() - started)
   console.table(model.source, tasks.rows(results))
   if not kept:
     console.say(f'{directory} is no folder of ours, so nothing is kept in it: --json prints all.')
   return results
+
+
+def write_results(found: dict[str, dict], seconds: float):
+  """Writes FOLDER/TASK.json of --results for each task that mteb has a form for."""
+  from evaluation.vectors import leaderboard
+
+  folder = storage.resolve_path(cli.FLAGS.results, '--results')
+  folder.mkdir(parents=True, exist_ok=True)
+  for name, result in leaderboard.results(found, seconds).items():
+    storage.write_json(folder / f'{name}.json', result)
 
 
 def validate(directory: PathLike, console: Console) -> dict:

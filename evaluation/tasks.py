@@ -7,10 +7,15 @@ from evaluation import blimp, text
 from evaluation.errors import TaskError
 from evaluation.probe import PROBES
 from evaluation.subject import Subject
+from evaluation.vectors import pairs, rerank, retrieval, sts
 
 TASKS: dict[str, Callable[[Subject], dict[str, dict]]] = dict(
   blimp=blimp.run,
   likelihood=text.run,
+  sts=sts.run,
+  retrieval=retrieval.run,
+  pairs=pairs.run,
+  rerank=rerank.run,
   **PROBES,
 )
 
@@ -25,7 +30,7 @@ def check(names: Iterable[str]):
 
 
 def rows(results: dict[str, dict]) -> dict[str, str]:
-  """Returns results as rows for the console: value, standard error, baselines and parts."""
+  """Returns results as rows for the console: value, standard error, baselines, parts, notes."""
   lines = {}
   for name, result in results.items():
     lines[name] = f'{_number(result)}  {result["unit"]}'
@@ -33,6 +38,11 @@ def rows(results: dict[str, dict]) -> dict[str, str]:
       lines[f'  {name} of {baseline} alone'] = f'{value:.4f}'
     for part, found in result.get('terms', {}).items():
       lines[f'  {part}'] = _number(dict(found, value=found['accuracy']))
+    if 'metric' in result and result['other_scores']:
+      others = result['other_scores'].items()
+      lines[f'  {name}, also'] = ', '.join(f'{other} {value:.4f}' for other, value in others)
+    for number, note in enumerate(result.get('notes', ()), 1):
+      lines[f'  {name}, note {number}'] = note
   return lines
 
 

@@ -73,7 +73,7 @@ def define_json(what: str = 'Print one JSON object instead of text.'):
 
 
 # Flags that say where a program reads and how it prints: they do not decide its result.
-_PLACES = ('workdir', 'weights', 'tasks', 'task_data', 'json', 'debug')
+_PLACES = ('workdir', 'weights', 'tasks', 'task_data', 'results', 'json', 'debug')
 
 
 def asked() -> dict[str, str | int | float | bool]:

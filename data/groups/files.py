@@ -10,6 +10,7 @@ from pathlib import Path
 import re
 from typing import NamedTuple
 
+from data import compressed
 from data.errors import DataError
 from data.lines import read_lines
 from data.tasks import own, own_files, tables
@@ -51,7 +52,7 @@ def load(where: str) -> dict[str, list[Group]]:
     DataError: file, line, and what is wrong.
   """
   paths = own_files.find('groups', where, tuple(KINDS))
-  return {split: _read(path) for split, path in paths.items()}
+  return {split: read(path) for split, path in paths.items()}
 
 
 def classes(found: dict[str, list[Group]]) -> tuple[str, ...]:
@@ -95,7 +96,12 @@ def score_lists(path: str, groups: list[Group]) -> list[list[float]]:
   return found
 
 
-def _read(path: Path) -> list[Group]:
+def read(path: Path) -> list[Group]:
+  """The groups of one file.
+
+  Raises:
+    DataError: file, line, and what is wrong.
+  """
   records = list(tables.records(_kind(path), path, read_lines(path)))
   if not records:
     raise DataError(f'{path} holds no rows')
@@ -115,9 +121,10 @@ def _read(path: Path) -> list[Group]:
 
 
 def _kind(path: Path) -> str:
-  ending = Path(path.name.removesuffix('.gz')).suffix.lower()
+  packed = path.suffix in compressed.ENDINGS.values()
+  ending = Path(path.stem if packed else path.name).suffix.lower()
   if ending not in KINDS:
-    raise DataError(f'data.groups: {path} must end in {", ".join(KINDS)}')
+    raise DataError(f'{path} must end in {", ".join(KINDS)}')
   return KINDS[ending]
 
 

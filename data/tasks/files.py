@@ -38,6 +38,18 @@ def lines(path: Path, encoding: str = 'utf-8') -> Iterator[tuple[int, str]]:
   return enumerate(found, 1)
 
 
+def packed(path: Path) -> Path:
+  """A file of this name, or with the ending of a compression behind it.
+
+  Raises:
+    DataError: there is none.
+  """
+  for ending in ('', *compressed.ENDINGS.values()):
+    if (found := path.with_name(path.name + ending)).is_file():
+      return found
+  raise DataError(f'{path}: no such file')
+
+
 def words(path: Path, sentence: Sentence, classes: tuple[str, ...]) -> Example:
   """A sentence as an example; raises DataError for a tag that is no class, with its line."""
   unknown = next((tag for tag in sentence.tags if tag not in classes), None)

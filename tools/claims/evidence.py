@@ -33,6 +33,12 @@ _WRITERS = {
   ),
   'probe_': (_EVAL + 'probe_{task} --task_data=DIR', tuple(TASKS)),
   'blimp': (_EVAL + 'blimp --task_data=DIR', ('',)),
+  'sts_': (_EVAL + 'sts --task_data=DIR', ('2012', '2013', '2014', '2015', '2016', 'stsb')),
+  'sick_r': (_EVAL + 'sts --task_data=DIR', ('',)),
+  **{
+    name: (f'{_EVAL}{name} --task_data=DIR', ('',))
+    for name in ('sts', 'retrieval', 'pairs', 'rerank')
+  },
 }
 
 
