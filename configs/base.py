@@ -160,7 +160,7 @@ def get_config() -> ml_collections.ConfigDict:
     muon_beta=0.95,  # muon: decay of its momentum
     schedule='linear',  # after warm-up: linear | cosine | wsd | constant
     warmup_steps=100,  # updates of linear warm-up
-    warmup_share=0.0,  # or this share of the steps; 0 = warmup_steps
+    warmup_share=0.0,  # where warmup_steps is 0: this share of the steps
     decay_share=0.2,  # wsd: last share of the steps, in which the rate falls
     final_share=0.0,  # learning rate of the last update / peak; 0 is reached one step after it
     beta1=0.9,  # Adam: decay of the mean of the gradient

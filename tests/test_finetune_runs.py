@@ -87,7 +87,8 @@ def test_a_run_leaves_labels_scores_predictions_and_a_certificate(whole):
       # the loss is what the probabilities say
     nats = [-np.log(line['probabilities'][line['gold']]) for line in lines]
     assert result[split]['loss'] == pytest.approx(np.mean(nats), rel=1e-4)
-  assert (whole / 'certificate.json').exists() and (whole / 'curves.png').exists()
+  for name in ('certificate.json', 'curves.png', 'labels.png'):
+    assert (whole / name).exists(), name
   config = json.loads((whole / 'config.json').read_text())
   assert config['model']['width'] == 32 and config['mask'] == 'bidirectional'
   assert config['data']['tokenizer'].endswith('tokenizer.json')
@@ -131,6 +132,23 @@ def test_the_best_parameters_are_kept_and_a_run_ends_when_nothing_gets_better(
   assert [path.name for path in (tmp_path / 'run/best').iterdir()] == [f'step_{best:08d}']
   again = runs.run(args)
   assert again.returncode == 0 and 'this run is finished' in again.stdout
+
+
+@pytest.mark.slow
+def test_eight_devices_train_as_one(trunk, table, whole, tmp_path, monkeypatch):
+  monkeypatch.setenv('JAX_NUM_CPU_DEVICES', '8')
+  done = runs.run(command(trunk, f'csv:{table}', tmp_path / 'run'))
+  assert done.returncode == 0, done.stderr
+  assert '8 x cpu' in done.stdout
+  one, eight = (
+    json.loads((path / 'certificate.json').read_text()) for path in (whole, tmp_path / 'run')
+  )
+  assert one['rows_sha256'] == eight['rows_sha256'] and one['tokens'] == eight['tokens']
+  for row, other in zip(runs.rows(whole), runs.rows(tmp_path / 'run'), strict=True):
+    for name in ('train/loss', 'val/loss', 'gradient_norm'):
+      # dropout is on and keyed by row, so only the order of float32 sums differs
+      assert (name in row) == (name in other)
+      assert row.get(name, 0) == pytest.approx(other.get(name, 0), rel=2e-3), (row['step'], name)
 
 
 @pytest.mark.slow

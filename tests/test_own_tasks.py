@@ -180,7 +180,7 @@ def test_a_test_file_may_lack_labels(tmp_path):
 def test_a_task_that_is_not_known_is_told_what_there_is():
   with pytest.raises(DataError, match='xml.* is none of csv, tsv, jsonl, conll'):
     open_task.load(data('xml:a'))
-  with pytest.raises(DataError, match="'sst' is none of .*sst2.*csv:PATH"):
+  with pytest.raises(DataError, match="task 'sst' is not known; these are: .*sst2.*csv:PATH"):
     open_task.load(data('sst'))
   with pytest.raises(DataError, match='--config.data.task_files=FOLDER'):
     open_task.load(data('sst2'))

@@ -16,21 +16,37 @@ _OTHER, _RATE, _NORM = '#d9822b', '#4a8f4a', '#8a5aa8'
 _TOKENS = ('#1f6fb4', '#c8452d', '#2a9d8f', '#b8860b', '#5f6b7a')
 
 
-def draw(directory: epath.PathLike, rows: list[dict], *, title: str, unigram_entropy: float | None):
+def draw(
+  directory: epath.PathLike,
+  rows: list[dict],
+  *,
+  title: str,
+  unigram_entropy: float | None,
+  metric: str = '',
+  majority: float | None = None,
+):
   """Writes curves.png: losses, learning rate and gradient norm, over training tokens.
 
   Args:
     rows: as `metrics.read` returns them.
     unigram_entropy: nats per token; drawn as a level beside the losses of predicted tokens. None:
       there is none, the rows are labelled.
+    metric: of a labelled task, the score that is drawn too, with that of the majority baseline.
   """
   columns = {name for row in rows for name in row}
   with figures.drawn_as_written([title, *columns]) as shown:
-    drawn = _figure(rows, columns, shown(title), unigram_entropy)
+    drawn = _figure(rows, columns, shown(title), unigram_entropy, metric, majority)
   storage.write(epath.Path(directory) / 'curves.png', drawn)
 
 
-def _figure(rows: list[dict], columns: set[str], title: str, unigram_entropy: float) -> bytes:
+def _figure(
+  rows: list[dict],
+  columns: set[str],
+  title: str,
+  unigram_entropy: float | None,
+  metric: str,
+  majority: float | None,
+) -> bytes:
   """The picture as PNG."""
   import matplotlib.pyplot as plt  # takes a second, which only a finished run should pay
 
@@ -40,7 +56,7 @@ def _figure(rows: list[dict], columns: set[str], title: str, unigram_entropy: fl
   )
   tokens = [name for name in names if _chance(name) is None]
   others = [name for name in names if _chance(name) is not None]
-  heights = ([4.5] if tokens else []) + [1.4] * len(others) + [1, 1]
+  heights = ([4.5] if tokens else []) + [1.4] * len(others) + [2] * bool(metric) + [1, 1]
   figure, panels = plt.subplots(
     len(heights),
     1,
@@ -51,6 +67,8 @@ def _figure(rows: list[dict], columns: set[str], title: str, unigram_entropy: fl
     layout='constrained',
   )
   *losses, rate, norm = panels[:, 0]
+  if metric:
+    _metric(losses.pop(), rows, metric, majority)
   if tokens:
     objectives = list(dict.fromkeys(map(_objective, tokens)))
     for name in tokens:
@@ -124,6 +142,15 @@ def _losses(axes, rows: list[dict], name: str, color: str):
       fontweight='bold',
       annotation_clip=False,
     )
+
+
+def _metric(axes, rows: list[dict], metric: str, majority: float | None):
+  """Draws a score of the validation over the run."""
+  x, values = _series(rows, f'val/{metric}')
+  axes.plot(x, values, color=_OTHER, marker='o', markersize=5, linewidth=1.4)
+  if majority is not None:
+    _line(axes, f'{majority:.3f}  majority baseline', majority)
+  axes.set_ylabel(metric)
 
 
 def _chance(name: str) -> float | None:

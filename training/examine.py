@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 
-from configs.schema import grid
 from evaluation import examples, questions
 from parallel import sharding
 from runtime import distributed, storage
+from training import label_figure
 from training.session import Session
 from training.state import State, scored_params
 
@@ -40,7 +40,10 @@ class Examine:
 
   def _scores(self, split: str, said: examples.Said) -> dict[str, float]:
     found = examples.score(self._task, split, said.predicted, self._threshold)
-    return dict(loss=said.loss) | _of_others(self._session, said) | found
+    if not found:  # nobody knows the labels of this split
+      return {}
+    losses = {name: value for name, value in said.terms.items() if name.endswith('_loss')}
+    return dict(loss=said.loss) | losses | found
 
   def __call__(self, state: State) -> dict:
     """What result.json has of the task: scores of the splits, and baselines.
@@ -60,6 +63,8 @@ class Examine:
         lines = ''.join(examples.json_lines(task, split, said, self._threshold))
         path = session.directory / f'predictions_{split}.jsonl'
         distributed.from_first(lambda path=path, lines=lines: storage.write(path, lines))
+      if distributed.index() == 0:
+        label_figure.draw(session.directory, task, split, said)
     null = {} if self._threshold is None else dict(null_threshold=self._threshold)
     return dict(
       **scored,
@@ -97,14 +102,3 @@ class Examine:
         return
       session.console.substep(index + 1, len(batches), f'batches of the {split} split')
       yield batches[index]
-
-
-def _of_others(session: Session, said: examples.Said) -> dict[str, float]:
-  """The losses of the objectives one by one, where there are several."""
-  names = session.experiment.main.names
-  own = grid.labelled(session.config)
-  return {
-    name: value
-    for name, value in said.terms.items()
-    if len(names) > 1 and name.rpartition('_')[0] not in own
-  }

@@ -122,5 +122,5 @@ def _as_text(
     for position, token, weight in zip(position_P, token_P, weight_P):
       if weight:
         targets[int(position)] = tokenizer.readable(token)
-  label = dict(label=int(row['label'])) if 'label' in row else {}
+  label = dict(label=row['label'].tolist()) if 'label' in row else {}
   return dict(text=' '.join(words), targets=dict(sorted(targets.items())), **label)

@@ -53,9 +53,16 @@ def write_result(
     metrics.read(directory),
     title=config.name,
     unigram_entropy=report.get('unigram_entropy'),
+    **_score_drawn(more),
   )
   storage.write_json(directory / 'result.json', result)
   return result
+
+
+def _score_drawn(more: dict) -> dict:
+  """The score of a labelled task that curves.png shows, and that of the majority baseline."""
+  metric = more.get('metric', '')
+  return dict(metric=metric, majority=more['majority']['validation'].get(metric)) if metric else {}
 
 
 def _of_text(experiment: Experiment) -> dict:

@@ -85,7 +85,7 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
   read, task = labelled(config), config.data.task
   if read and not task:
     yield (
-      f'config.objectives: {" and ".join(read)} read labelled texts: name them, as in '
+      f'config.objectives: for {" and ".join(read)} labelled texts are needed: name them, as in '
       '--config.data.task=csv:PATH.'
     )
   if task and not read:

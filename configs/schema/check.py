@@ -186,12 +186,6 @@ def _schedules(config):
     config.budget_amount,
     f"how much of budget={config.budget!r} is spent; 0 with 'steps'",
   )
-  require(
-    not (optimizer.warmup_share and optimizer.warmup_steps),
-    'optimizer.warmup_share',
-    optimizer.warmup_share,
-    f'0, or warmup_steps=0 in place of {optimizer.warmup_steps}',
-  )
   by_layer = [
     name
     for name, plain in dict(layer_decay=1, frozen_layers=0, unfreeze_every=0).items()
@@ -200,7 +194,7 @@ def _schedules(config):
   require(
     not (by_layer and config.model.shared_layers),
     f'optimizer.{by_layer[0] if by_layer else ""}',
-    '',
+    optimizer[by_layer[0]] if by_layer else '',
     'layers that share their parameters (config.model.shared_layers) cannot differ in it',
   )
   require(

@@ -40,7 +40,7 @@ def load_named(
 def _published(name: str, folder: str) -> Task:
   if name.partition(':')[0] not in labelled.TASKS:
     raise DataError(
-      f'data.task={name!r} is none of {", ".join(labelled.TASKS)}; own files are named as '
+      f'task {name!r} is not known; these are: {", ".join(labelled.TASKS)}; own files are named as '
       'csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH, squad:PATH or choices:PATH'
     )
   if not folder:
