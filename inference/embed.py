@@ -12,9 +12,8 @@ from data.rows.batches import next_multiple
 from data.rows.packed import best_fit
 from inference.layout import joined
 from inference.model import Model
-from models.masks import KINDS
 from models.network import make_network
-from models.pooling import pool, unit
+from models.pooling import blind, pool, unit
 from runtime import finite
 from runtime.errors import WeightsError
 
@@ -26,17 +25,19 @@ _SLOTS = 16  # the most texts of a row
 class Embedder:
   """Texts in, vectors out.
 
-  A text stands after the tokenizer's `bos` where the model's training had it so, and before its
-  `eos` unless the model is causal.
+  A text stands between the special tokens of `Model.frame`. Where the files of a sentence encoder
+  name a default prompt or fewer dimensions, they are obeyed.
 
   Args:
-    max_length: tokens of a text that are read, special ones counted; as many as the model can
+    max_length: tokens of a text that are read, special ones counted; as many as the model says
       unless given.
     pooling: a key of models.pooling.POOLINGS; the model's own unless given.
     normalize: vectors of length 1; a model may say so of itself.
     read: (params, batch) -> {'hidden': BxTxD}, what is pooled and not projected; the output of the
       last layer unless given.
-    truncate: dimensions of a vector that are kept, the first ones; all unless given.
+    truncate: dimensions of a vector that are kept, the first ones; as many as the model says unless
+      given.
+    prompt: put before each text; the model's default one unless given.
 
   Raises:
     WeightsError: the mask lets the first token, which is to stand for its text, see nothing of it.
@@ -51,10 +52,13 @@ class Embedder:
     normalize: bool = True,
     read: Callable[..., dict[str, jax.Array]] | None = None,
     truncate: int | None = None,
+    prompt: str | None = None,
   ):
     self._tokenizer = model.need_tokenizer()
-    self._max_length = model.context if max_length is None else min(max_length, model.context)
-    self._add_bos, self._add_eos = model.add_bos, model.mask != 'causal'
+    length = model.text_length if max_length is None else max_length
+    self._max_length = min(length, model.context)
+    self._begin, self._end = model.frame
+    self._prompt = model.default_prompt if prompt is None else prompt
     devices = jax.local_devices()
     self._mesh = jax.make_mesh(
       (len(devices),), ('data',), devices=devices, axis_types=(jax.sharding.AxisType.Auto,)
@@ -63,11 +67,14 @@ class Embedder:
     self._params = jax.device_put(joined(model.params), whole)
     self._by_row = NamedSharding(self._mesh, PartitionSpec('data'))
     config = dataclasses.replace(model.config, pooling=pooling or model.config.pooling)
-    if config.pooling == 'first' and not KINDS[model.mask].rule(0, 1, True):
+    if truncate is None and read is None:
+      truncate = model.truncate_dim
+    if blind(model.mask, config.pooling):
       raise WeightsError(
         f"pooling 'first' under a {model.mask} mask: the first token sees nothing of the text that "
         'it would stand for. Use last or mean.'
       )
+    model.need_projection()
     network = make_network(config, mask=model.mask, packed=True, heads=('vector',))
 
     @jax.jit
@@ -94,6 +101,7 @@ class Embedder:
     Raises:
       NumericalError: a vector is not finite.
     """
+    texts = [self._prompt + text for text in texts]
     rows = [self._row(ids) for ids in self._tokenizer.encode(texts)]
     vectors: list[np.ndarray | None] = [None] * len(rows)
     waiting: deque = deque()
@@ -123,10 +131,10 @@ class Embedder:
 
   def _row(self, ids: np.ndarray) -> np.ndarray:
     """The tokens that the network reads of a text."""
-    start = [self._tokenizer.bos] if self._add_bos or not len(ids) else []
-    end = [self._tokenizer.eos] if self._add_eos else []
-    room = self._max_length - len(start) - len(end)
-    return np.array([*start, *ids[:room], *end], np.int32)
+    alone = not (len(ids) or self._end)  # a row is not empty
+    begin = self._begin or ((self._tokenizer.bos,) if alone else ())
+    room = max(0, self._max_length - len(begin) - len(self._end))
+    return np.array([*begin, *ids[:room], *self._end], np.int32)
 
   def _plan(self, lengths: list[int], batch_size: int) -> Iterator[tuple[int, list[list[int]]]]:
     """(T, the texts of each row) of each batch: rows are filled with texts, longest first."""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 from data.tokens.tokenizer import Tokenizer
 from inference.ends import Ends
 from inference.labels import Labels
+from inference.sentences import Sentences
 from models.config import ModelConfig
 from models.network import Network, make_network
 from runtime.errors import WeightsError
@@ -27,6 +28,7 @@ class Model(NamedTuple):
       eos.
     step: of the run that trained it; None where it was not trained here.
     labels: what a head for labels says; None without one, or where their names are not known.
+    sentences: how texts become vectors, as the published files of a sentence encoder say it.
   """
 
   config: ModelConfig
@@ -41,6 +43,7 @@ class Model(NamedTuple):
   ends: Ends | None = None
   step: int | None = None
   labels: Labels | None = None
+  sentences: Sentences | None = None
 
   def need_tokenizer(self) -> Tokenizer:
     """The tokenizer.
@@ -54,6 +57,14 @@ class Model(NamedTuple):
         'tokenizer.model or spiece.model is not read; transformers writes a tokenizer.json of it.'
       )
     return self.tokenizer
+
+  def need_projection(self):
+    """Raises WeightsError where the config has a projection of vectors that was never trained."""
+    if self.config.projection and 'vector' not in self.params:
+      raise WeightsError(
+        f'{self.source} has config.model.projection={self.config.projection} and no parameters of '
+        'it: no objective over vectors trained it.'
+      )
 
   @property
   def trunk(self) -> Network:
@@ -74,3 +85,36 @@ class Model(NamedTuple):
   def context(self) -> int:
     """The most tokens that a row can have, special ones counted."""
     return self.config.max_length - self.config.position_offset
+
+  @property
+  def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids before and after a text that becomes a vector.
+
+    Without files that say it: `bos` where the training had it so, `eos` unless it is causal.
+    """
+    if self.sentences is not None:
+      return self.sentences.begin, self.sentences.end
+    tokenizer = self.need_tokenizer()
+    begin = (tokenizer.bos,) if self.add_bos else ()
+    return begin, (tokenizer.eos,) if self.mask != 'causal' else ()
+
+  @property
+  def text_length(self) -> int:
+    """Tokens of a text that becomes a vector, special ones counted; what is longer is cut."""
+    return min(self.context, self.sentences.max_length) if self.sentences else self.context
+
+  @property
+  def prompts(self) -> dict[str, str]:
+    """What its files put before texts of a kind that become vectors, by name."""
+    return self.sentences.prompts if self.sentences else {}
+
+  @property
+  def default_prompt(self) -> str:
+    """What is put before each text that becomes a vector; '' is nothing."""
+    name = self.sentences.default_prompt if self.sentences else None
+    return '' if name is None else self.prompts[name]
+
+  @property
+  def truncate_dim(self) -> int | None:
+    """How many dimensions of a vector are kept; None: all."""
+    return self.sentences.truncate_dim if self.sentences else None

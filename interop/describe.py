@@ -5,7 +5,7 @@ Each config.json is read back with `families.read` and compared before it is use
 
 from typing import Any
 
-from interop import families
+from interop import families, sentence_export
 from interop.families import FAMILIES, Family
 from interop.huggingface import CLASSIFIERS
 from runtime.errors import WeightsError
@@ -64,9 +64,11 @@ CLASSES: dict[str, dict[frozenset[str], str]] = dict(
   ),
   distilbert=_named('DistilBert', _WITHOUT_POOLER),
   albert=_named('Albert', _ENCODERS),
-  gpt2={frozenset({'clm'}): 'GPT2LMHeadModel'},
-  llama={frozenset({'clm'}): 'LlamaForCausalLM'},
+  gpt2={frozenset({'clm'}): 'GPT2LMHeadModel', frozenset(): 'GPT2Model'},
+  llama={frozenset({'clm'}): 'LlamaForCausalLM', frozenset(): 'LlamaModel'},
 )
+# Heads over the vector of a text, which sentence-transformers computes around a class.
+OF_VECTORS = ('vector', 'pair')
 
 
 def describe(
@@ -124,14 +126,19 @@ def stock_class(
   """
   if ahead:
     return 'nothing; no class fills a blank from the position before, as mntp does'
+  vectors = set(heads) & set(OF_VECTORS)
+  if vectors and (problem := sentence_export.problem(fields, mask)):
+    return f'nothing; {problem}'
   try:
-    family, theirs = describe(fields, defaults, mask, heads, {})
+    family, theirs = describe(fields, defaults, mask, () if vectors else heads, {})
   except WeightsError as error:
     differs = [line.strip() for line in str(error).splitlines() if ' would be ' in line]
     nearest = min(differs, key=lambda line: line.count(' would be '), default='no class is near')
     return f'nothing; {nearest}'
-  lost = [head for head in heads if head in family.left_out]
-  return ', without '.join([theirs['architectures'][0], *lost])
+  name = theirs['architectures'][0]
+  if vectors:
+    return f'sentence-transformers over {name}'
+  return ', without '.join([name, *(head for head in heads if head in family.left_out)])
 
 
 def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]:

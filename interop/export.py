@@ -14,8 +14,8 @@ import numpy as np
 from configs import base
 from configs.schema import check
 from inference.model import Model, Tokenizer
-from interop import card, files, generation, huggingface
-from interop.describe import describe
+from interop import card, files, generation, huggingface, sentence_export
+from interop.describe import OF_VECTORS, describe
 from models.network import by_path
 from runtime.errors import WeightsError
 
@@ -25,7 +25,7 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
 
   Args:
     workdir: where the model was loaded from; its records go into the manifest.
-    sentences: export for sentence-transformers (trunk, mean over tokens), not for transformers.
+    sentences: export for sentence-transformers (trunk and vectors), not for transformers.
 
   Raises:
     WeightsError: no class of the library computes this network, or `to` is not empty.
@@ -39,35 +39,33 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
     )
   tokenizer = model.need_tokenizer()
   encoder = model.mask == 'bidirectional'
-  if sentences and not encoder:
-    raise WeightsError(
-      f'{model.source} is causal; the mean over tokens that sentence-transformers takes is made '
-      'for models that read both sides. --export=hf works.'
-    )
+  if sentences:
+    sentence_export.check(model)
   ids = dict(pad_token_id=tokenizer.pad)
   rules = {}
   if not encoder:
     ids |= dict(bos_token_id=tokenizer.bos, eos_token_id=tokenizer.eos)
     if model.ends is not None:  # it was imported: what its files said
       ids, rules = generation.write(model.ends), model.ends.rules
-  heads = model.heads
+  over = [head for head in model.heads if head in OF_VECTORS]
+  heads = tuple(head for head in model.heads if head not in OF_VECTORS)
   params = {path: np.asarray(jax.device_get(x)) for path, x in by_path(model.params).items()}
   if sentences:  # the trunk alone, and its pooler if there is one
-    params = {
-      path.replace('nsp/pooler', 'pool/dense'): x
-      for path, x in params.items()
-      if not path.startswith(('mlm/', 'nsp/classifier'))
-    }
+    params = {path.replace('nsp/pooler', 'pool/dense'): x for path, x in params.items()}
     heads = ('pool',) if {'nsp', 'pool'} & set(heads) else ()
+    kept = ('embeddings', 'trunk', *heads)
+    params = {path: x for path, x in params.items() if path.partition('/')[0] in kept}
   family, theirs = describe(
     vars(model.config), base.get_config().model.to_dict(), model.mask, heads, ids
   )
-  lost = [head for head in heads if head in family.left_out]
+  lost = [head for head in heads if head in family.left_out] + ([] if sentences else over)
   if lost:
     warnings.warn(f'{theirs["architectures"][0]} has no head {lost[0]}: left out.', stacklevel=2)
-  params = {path: x for path, x in params.items() if path.split('/')[0] not in lost}
-  tensors = huggingface.export_parameters(family, params)
-  texts = _tokenizer(tokenizer, model, add_eos=encoder)
+  params = {path: x for path, x in params.items() if path.partition('/')[0] not in lost}
+  tensors = huggingface.export_parameters(
+    family, params, tuple(head for head in heads if head not in lost)
+  )
+  texts = _tokenizer(tokenizer, model, sentences)
   to.mkdir(parents=True, exist_ok=True)
   _write(to / 'config.json', theirs)
   if not encoder:
@@ -76,7 +74,7 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   for name, text in texts.items():
     (to / name).write_text(text, encoding='utf-8')
   if sentences:
-    _sentence_transformers(to, model)
+    sentence_export.write(model, to)
   manifest = _manifest(model, workdir)
   _write(to / 'training_manifest.json', manifest)
   architecture = theirs['architectures'][0]
@@ -84,15 +82,19 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   (to / 'README.md').write_text(text, encoding='utf-8')
 
 
-def _tokenizer(tokenizer: Tokenizer, model: Model, *, add_eos: bool) -> dict[str, str]:
+def _tokenizer(tokenizer: Tokenizer, model: Model, sentences: bool) -> dict[str, str]:
   """Returns tokenizer.json and the files about it that transformers reads, by name.
 
-  Args:
-    add_eos: an encoder, which frames each text with [CLS] and [SEP]; else only bos is added.
+  An encoder frames each text with [CLS] and [SEP], a causal model only adds bos; a text that
+  becomes a vector is framed as the model says.
   """
-  text = tokenizer.framed_json(add_eos=add_eos) if model.add_bos else tokenizer.plain_json()
+  encoder = model.mask == 'bidirectional'
+  frame = (tokenizer.bos,), (tokenizer.eos,) if encoder else ()
+  if sentences:
+    frame = model.frame
+  text = tokenizer.framed_json(*frame) if sentences or model.add_bos else tokenizer.plain_json()
   ids = dict(pad_token=tokenizer.pad, mask_token=tokenizer.mask, unk_token=tokenizer.unknown)
-  if add_eos:
+  if encoder:
     ids |= dict(cls_token=tokenizer.bos, sep_token=tokenizer.eos)
   else:
     ids |= dict(bos_token=tokenizer.bos, eos_token=tokenizer.eos)
@@ -100,9 +102,11 @@ def _tokenizer(tokenizer: Tokenizer, model: Model, *, add_eos: bool) -> dict[str
   # Not TokenizersBackend, the class of transformers 5: older versions and vLLM do not have it.
   settings = specials | dict(
     tokenizer_class='PreTrainedTokenizerFast',
-    model_max_length=model.context,
+    model_max_length=model.text_length if sentences else model.context,
     clean_up_tokenization_spaces=False,
   )
+  if not model.config.segment_types:  # GPT-2 would add the embedding of token 0 to each token
+    settings |= dict(model_input_names=['input_ids', 'attention_mask'])
   texts = {
     'tokenizer.json': text,
     'special_tokens_map.json': _json(specials),
@@ -114,36 +118,6 @@ def _tokenizer(tokenizer: Tokenizer, model: Model, *, add_eos: bool) -> dict[str
   if tokenizer.wordpiece and tokenizer.named_V.all() and lines.splitlines() == words:
     texts['vocab.txt'] = lines
   return texts
-
-
-def _sentence_transformers(to: Path, model: Model):
-  """Writes sentence-transformers' files: trunk, mean over tokens, normalisation to length 1."""
-  kinds_and_paths = [('Transformer', ''), ('Pooling', '1_Pooling'), ('Normalize', '2_Normalize')]
-  modules = [
-    dict(idx=index, name=str(index), path=path, type=f'sentence_transformers.models.{kind}')
-    for index, (kind, path) in enumerate(kinds_and_paths)
-  ]
-  (to / 'modules.json').write_text(json.dumps(modules, indent=2) + '\n')
-  _write(
-    to / 'config_sentence_transformers.json',
-    dict(prompts={}, default_prompt_name=None, similarity_fn_name='cosine'),
-  )
-  _write(
-    to / 'sentence_bert_config.json',
-    dict(max_seq_length=min(256, model.context), do_lower_case=False),
-  )
-  (to / '1_Pooling').mkdir()
-  (to / '2_Normalize').mkdir()
-  _write(
-    to / '1_Pooling' / 'config.json',
-    dict(
-      word_embedding_dimension=model.config.width,
-      pooling_mode_cls_token=False,
-      pooling_mode_mean_tokens=True,
-      pooling_mode_max_tokens=False,
-      pooling_mode_mean_sqrt_len_tokens=False,
-    ),
-  )
 
 
 def _manifest(model: Model, workdir: Path) -> dict[str, Any]:

@@ -86,7 +86,9 @@ def plain_names(family: Family, tensors: dict[str, Tensor], where: str) -> dict[
   return named
 
 
-def heads_in(family: Family, tensors: dict[str, Tensor], architecture: str) -> tuple[str, ...]:
+def heads_in(
+  family: Family, tensors: dict[str, Tensor], architecture: str, tie: bool = True
+) -> tuple[str, ...]:
   """Returns the heads whose parameters are among the tensors.
 
   Heads for fine-tuning share names of tensors, so of these the class name decides.
@@ -94,9 +96,15 @@ def heads_in(family: Family, tensors: dict[str, Tensor], architecture: str) -> t
   Args:
     tensors: as `plain_names` returns them.
     architecture: name of the class in config.json; '' if it has none.
+    tie: the output is the token embedding; else a class without a head has no output at all.
   """
+  bare = not tie and architecture.endswith('Model') and not architecture.endswith('LMHeadModel')
   heads = [
-    head for head, shown_by in family.heads.items() if shown_by is None or shown_by in tensors
+    head
+    for head, shown_by in family.heads.items()
+    if shown_by in tensors
+    or shown_by is None
+    and not (bare and family.table['clm/kernel'] not in tensors)
   ]
   heads += [
     head
@@ -172,18 +180,21 @@ def import_parameters(
   return params
 
 
-def export_parameters(family: Family, params: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def export_parameters(
+  family: Family, params: dict[str, np.ndarray], heads: tuple[str, ...]
+) -> dict[str, np.ndarray]:
   """Returns their tensors by name: the inverse of `import_parameters`, bit for bit.
 
   The trunk's names have the family's prefix if the model has a head.
+
+  Args:
+    heads: of the model; one that is tied has no parameters of its own.
 
   Raises:
     WeightsError: the family has no such parameter.
   """
   found: dict[str, list[tuple[StoredAs, np.ndarray]]] = {}  # name -> the parts of the tensor
-  # A causal model always has its head, which has no parameters of its own when it is tied.
-  has_head = family.mask == 'causal' or any(path.split('/')[0] not in _HEADLESS for path in params)
-  prefix = family.prefix if has_head else ''
+  prefix = family.prefix if set(heads) - set(_HEADLESS) else ''
   for path, x in params.items():
     stored = stored_as(family, path)
     of_head = path.split('/')[0] not in _HEADLESS and not stored.name.startswith('pooler')

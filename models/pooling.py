@@ -8,6 +8,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
+from models.masks import KINDS
 from models.positions import in_document
 
 # {name: (position of a token in its text, tokens of that text) -> its share before division}.
@@ -26,6 +27,11 @@ POOLINGS = dict(
   weighted_mean='mean over the tokens, each counted by its position from 1',
   mean_sqrt_len_tokens='sum over the tokens / square root of their number',
 )
+
+
+def blind(mask: str, pooling: str) -> bool:
+  """Whether what is pooled sees nothing of its text but one token, under a kind of mask."""
+  return pooling == 'first' and not KINDS[mask].rule(0, 1, True)
 
 
 def pool(

@@ -3,6 +3,7 @@
 Standard library only, because data/ imports this too.
 """
 
+from collections.abc import Callable
 import json
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,27 @@ def read_object(
     OSError: it cannot be read.
   """
 
+  def parse(content: bytes) -> dict[str, Any]:
+    value = parse_object(content)
+    check_fields(value, fields or {})
+    return value
+
+  return _read(path, parse, refuse, todo, largest)
+
+
+def read_list(path: Path, *, refuse: type[Exception], todo: str) -> list:
+  """The JSON list in a file; arguments and errors as of `read_object`."""
+
+  def parse(content: bytes) -> list:
+    value = _parse(content)
+    if not isinstance(value, list):
+      raise ValueError(f'it is no JSON list but {_name(type(value))}')
+    return value
+
+  return _read(path, parse, refuse, todo, LARGEST)
+
+
+def _read(path: Path, parse: Callable[[bytes], Any], refuse, todo: str, largest: int):
   def read() -> bytes:
     with path.open('rb') as file:
       return file.read(largest + 1)
@@ -48,11 +70,9 @@ def read_object(
   try:
     if len(content) > largest:
       raise ValueError(f'it has more than {largest:,} bytes')
-    value = parse_object(content)
-    check_fields(value, fields or {})
+    return parse(content)
   except ValueError as error:
     raise refuse(f'{path} is damaged: {error}. {todo}') from error
-  return value
 
 
 def peek(path: Path) -> dict[str, Any] | None:
@@ -69,6 +89,12 @@ def parse_object(content: bytes) -> dict[str, Any]:
   Raises:
     ValueError: there is none; the text says what is wrong.
   """
+  value = _parse(content)
+  check_fields(value, {})
+  return value
+
+
+def _parse(content: bytes) -> Any:
   if not content.strip():
     raise ValueError('it is empty')
   try:
@@ -80,7 +106,6 @@ def parse_object(content: bytes) -> dict[str, Any]:
   except json.JSONDecodeError as error:
     where = f'line {error.lineno:,} column {error.colno:,}'
     raise ValueError(f'it is no JSON ({where}: {error.msg})') from error
-  check_fields(value, {})
   _check_depth(value)
   return value
 
@@ -98,7 +123,7 @@ def check_fields(value: Any, fields: dict[str, type | tuple[type, ...]]):
       raise ValueError(f'{name!r} is {_name(type(value[name]))}, and should be {wanted}')
 
 
-def _check_depth(value: dict[str, Any]):
+def _check_depth(value: Any):
   """Raises ValueError if objects and lists are nested too deep."""
   level: list[Any] = [value]
   for _ in range(DEEPEST):

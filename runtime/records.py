@@ -84,7 +84,8 @@ def note_evaluations(directory: epath.PathLike, results: dict[str, dict]) -> boo
   path = epath.Path(directory) / _EVALUATIONS
   for name, entry in results.items():
     finite.check(entry['value'], f'the value of {name}')
-  if 'model_type' in (json_file.peek(path.with_name('config.json')) or {}):
+  theirs = 'model_type' in (json_file.peek(path.with_name('config.json')) or {})
+  if theirs or path.with_name('modules.json').exists():
     return False
   with lock.briefly(path.with_name(f'{_EVALUATIONS}.lock')):
     storage.write_json(path, read_evaluations(directory) | results, racing=True)

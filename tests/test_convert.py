@@ -1,5 +1,6 @@
 """In and out again is the same bits; what no stock class computes stays here, with the reason."""
 
+import dataclasses
 import json
 
 import jax
@@ -11,7 +12,7 @@ from configs import base
 from data.tokens import tokenizer as tokenizers
 from inference.fill_mask import fill
 from inference.model import Model
-from interop.describe import describe
+from interop.describe import describe, stock_class
 from interop.export import export
 from models.network import by_path
 from runtime.errors import WeightsError
@@ -185,8 +186,43 @@ def test_a_model_for_sentences_is_the_trunk_and_its_pooling(tmp_path):
     'Pooling',
     'Normalize',
   ]
-  with pytest.raises(WeightsError, match='causal'):
-    export(random_weights('gpt2'), tmp_path, tmp_path / 'no', sentences=True)
+
+
+@pytest.mark.parametrize(
+  'name, changes, words',
+  [
+    ('gpt2', dict(pooling='first'), 'under a causal mask'),
+    ('bert', dict(projection=8, projection_activation='relu_squared'), 'no class of torch.nn'),
+    ('bert', dict(projection=8), 'no parameters of it'),
+  ],
+)
+def test_vectors_that_sentence_transformers_does_not_compute_are_refused(
+  name, changes, words, tmp_path
+):
+  weights = random_weights(name)
+  weights = weights._replace(config=dataclasses.replace(weights.config, **changes))
+  with pytest.raises(WeightsError, match=words):
+    export(weights, tmp_path, tmp_path / 'no', sentences=True)
+  assert not (tmp_path / 'no').exists()
+
+
+@pytest.mark.parametrize(
+  'name, heads, changes, said',
+  [
+    ('bert', ('vector',), {}, 'sentence-transformers over BertModel'),
+    ('bert', ('mlm', 'pair'), {}, 'sentence-transformers over BertModel'),
+    ('gpt2', ('vector',), dict(pooling='last'), 'sentence-transformers over GPT2Model'),
+    ('llama', ('pair',), {}, 'sentence-transformers over LlamaModel'),
+    ('gpt2', ('vector',), dict(pooling='first'), "nothing; pooling 'first' under a causal mask"),
+    ('bert', ('vector',), dict(norm='rms'), 'nothing; bert: norm would be'),
+    ('bert', ('mlm',), {}, 'BertForMaskedLM'),
+  ],
+)
+def test_the_class_that_a_run_exports_to_is_named(name, heads, changes, said):
+  config, mask, _, of_case, _ = CASES[name]
+  fields = vars(small.model(config, **of_case | changes))
+  found = stock_class(fields, base.get_config().model.to_dict(), mask, heads, ahead=False)
+  assert found.startswith(said)
 
 
 def test_blanks_are_filled_with_what_the_head_finds_likeliest():

@@ -186,7 +186,6 @@ def test_attention_and_convert(models):
     ('convert', ['--from={}/lines.txt', '--to={}/new'], 2, 'save_pretrained'),
     ('convert', ['--from={}/bert', '--to={}/gpt'], 3, 'not empty'),
     ('convert', ['--to={}/new'], 2, 'either --from'),
-    ('convert', ['--export=sentence-transformers', '--workdir={}/gpt', '--to={}/new'], 3, 'causal'),
   ],
 )
 def test_a_mistake_is_one_line_and_a_code(models, tool, args, code, words):

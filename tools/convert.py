@@ -34,7 +34,7 @@ def main():
   if not flags.to or bool(source) == bool(flags.export):
     raise ConfigError('either --from=DIR --to=WORKDIR, or --export=hf --workdir=DIR --to=OUT.')
 
-  from interop import files
+  from interop import files, sentence_folders
   from interop.export import export
   from runtime import storage
   from runtime.console import Console
@@ -49,8 +49,9 @@ def main():
       raise ConfigError(f'--from={source}: no such folder.')
     weights = loading.load_huggingface(theirs)
     loading.save(weights, to)
-    named = files.read_json(theirs / 'config.json').get(files.NAMED)
-    read = [path.name for path in files.weight_files(theirs, named)]
+    trunk = sentence_folders.trunk(theirs)
+    named = files.read_json(trunk / 'config.json').get(files.NAMED)
+    read = [path.name for path in files.weight_files(trunk, named)]
   else:
     read = None
     step = None

@@ -8,12 +8,12 @@ from configs.schema.check import ConfigError
 from data.groups import files as groups
 from data.tasks import open_task
 from data.tokens.vocabulary_files import NAMES
-from interop import files
+from interop import sentence_folders
 from models.masks import KINDS
 from objectives.mix import module_of
 from runtime import storage, workdir
 from runtime.errors import StateError
-from training import load
+from training import published
 
 # Fields of config.model that are a run's own: they change no parameter and what a text means.
 _OWN = {
@@ -90,10 +90,11 @@ def origin_of(source: str) -> Origin:
   """What a run's workdir, an import or a Hugging Face directory says of its model."""
   workdir.check_init_from(source)
   folder = storage.resolve_path(source, 'config.init_from')
-  found = [name for name in NAMES if (folder / name).exists()]
-  tokenizer = str(folder / found[0]) if found else ''
-  if 'model_type' in files.read_json(folder / 'config.json'):
-    described = load.describe_huggingface(folder)
+  within = sentence_folders.trunk(folder)
+  found = [name for name in NAMES if (within / name).exists()]
+  tokenizer = str(within / found[0]) if found else ''
+  if published.is_huggingface(folder):
+    described = published.describe_huggingface(folder)
     return Origin(vars(described.config), described.family.mask, tokenizer, lowercase=True)
   config = workdir.read_config(folder)
   return Origin(config.model.to_dict(), config.mask, tokenizer, config.data.lowercase)

@@ -1,19 +1,16 @@
 """Loads a model from a Hugging Face directory, a run's workdir, or weights that were imported."""
 
 from pathlib import Path
-from typing import NamedTuple
-import warnings
 
 from etils import epath
 import jax
 
 from configs import base
 from configs.schema import check
-from data.tokens import pretrained
-from data.tokens.tokenizer import Tokenizer
 from inference.ends import Ends
 from inference.model import Model
-from interop import families, files, generation, huggingface, sizes, ties
+from inference.sentences import Sentences
+from interop import files, sizes
 from models.config import ModelConfig
 from models.heads import HEADS
 from models.network import Network, by_path, from_paths, make_network, parameter_shapes
@@ -23,6 +20,7 @@ from runtime.cli import FLAGS
 from runtime.errors import StateError, WeightsError
 from training import checkpoint, labels
 from training.experiment import fills_ahead, make_run_state, model_config, trained_heads
+from training.published import is_huggingface, load_huggingface, tokenizer_of
 from training.state import scored_params
 
 
@@ -61,81 +59,9 @@ def load(directory: Path, *, step: int | None = None, mask: str | None = None) -
     WeightsError, StateError, ConfigError: there is no model, or none that can be read.
   """
   existing(directory)
-  if 'model_type' in files.read_json(directory / 'config.json'):
+  if is_huggingface(directory):
     return load_huggingface(directory, mask=mask)
   return _load_workdir(directory, step, mask)
-
-
-class Described(NamedTuple):
-  """A Hugging Face directory, its weights not yet read.
-
-  Attributes:
-    theirs: its config.json.
-    tensors: by their names, without what begins the names of the trunk.
-    notes: what its user should know.
-  """
-
-  theirs: dict
-  family: families.Family
-  config: ModelConfig
-  heads: tuple[str, ...]
-  tensors: dict[str, files.Tensor]
-  notes: tuple[str, ...]
-
-
-def describe_huggingface(directory: Path) -> Described:
-  """What a Hugging Face directory holds; no weights are read.
-
-  Raises:
-    WeightsError: as `load_huggingface`.
-  """
-  theirs = files.read_json(directory / 'config.json')
-  family, fields = families.read(theirs, str(directory / 'config.json'))
-  opened = files.open_tensors(storage.local(directory), theirs.get(files.NAMED))
-  plain = huggingface.plain_names(family, opened, str(directory))
-  tensors, tie, notes = ties.resolve(family, plain, fields['tie_embeddings'])
-  classes = theirs.get('architectures')
-  architecture = str(classes[0]) if isinstance(classes, list) and classes else ''
-  heads = huggingface.heads_in(family, tensors, architecture)
-  fields |= huggingface.classes_in(family, tensors, heads) | dict(tie_embeddings=tie)
-  config = ModelConfig(**base.get_config().model.to_dict() | fields)
-  sizes.check(config, files.numbers(opened), str(directory / 'config.json'))
-  return Described(theirs, family, config, heads, tensors, tuple(notes))
-
-
-def load_huggingface(directory: Path, *, mask: str | None = None) -> Model:
-  """Loads a Hugging Face directory: config.json, safetensors, and the tokenizer if there is one.
-
-  Args:
-    mask: a mask to use in place of the family's.
-
-  Raises:
-    WeightsError: the directory is damaged or unsafe, or this network cannot compute the model.
-  """
-  described = describe_huggingface(directory)
-  family, config, heads = described.family, described.config, described.heads
-  for note in described.notes:
-    warnings.warn(f'{directory}: {note}', stacklevel=2)
-  mask = mask or family.mask
-  network = make_network(config, mask=mask, packed=False, heads=heads)
-  flat = huggingface.import_parameters(
-    family, parameter_shapes(network), described.tensors, str(directory)
-  )
-  finite.check_weights(flat, str(directory))
-  tokenizer = _tokenizer(directory, config, described.theirs)
-  adds_special_tokens = tokenizer is not None and tokenizer.adds_special_tokens
-  return Model(
-    config,
-    mask,
-    heads,
-    network,
-    from_paths(flat),
-    tokenizer,
-    add_bos=family.mask == 'bidirectional' or adds_special_tokens,
-    source=str(directory),
-    ends=generation.read(directory, described.theirs) if family.mask == 'causal' else None,
-    labels=labels.of_huggingface(directory, described.theirs, family.mask, heads, config.classes),
-  )
 
 
 def save(model: Model, directory: Path):
@@ -167,6 +93,8 @@ def save(model: Model, directory: Path):
     about |= dict(ends=model.ends._asdict())
   if model.labels is not None:
     about |= dict(labels=model.labels._asdict())
+  if model.sentences is not None:
+    about |= dict(sentences=model.sentences._asdict())
   storage.write_json(directory / 'weights.json', about)
   storage.write_json(directory / 'config.json', check.resolve(config))
 
@@ -196,13 +124,14 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     heads,
     network,
     params,
-    _tokenizer(directory, model, {}),
+    tokenizer_of(directory, model, {}),
     add_bos=bool(about.get('framed', config.data.split == 'hash')),
     source=source,
     ahead=int(fills_ahead(config)),
     ends=Ends(**about['ends']) if 'ends' in about else None,
     step=None if imported else step,
     labels=labels.of_workdir(directory, about),
+    sentences=Sentences.of_json(about['sentences']) if 'sentences' in about else None,
   )
 
 
@@ -276,21 +205,3 @@ def _own_tensors(directory: Path, network: Network, model: ModelConfig):
   flat = {path: tensor.read() for path, tensor in tensors.items()}
   finite.check_weights(flat, str(directory))
   return from_paths(flat)
-
-
-def _tokenizer(directory: Path, config: ModelConfig, theirs: dict) -> Tokenizer | None:
-  """Loads the tokenizer of a folder; returns None if there is no vocabulary.
-
-  Args:
-    theirs: the config.json of a Hugging Face directory, {} of a workdir.
-
-  Raises:
-    WeightsError: it has more ids than the model.
-  """
-  tokenizer = pretrained.read(directory, theirs.get('model_type'), theirs.get('tokenizer_class'))
-  if tokenizer is not None and tokenizer.size > config.vocab_size:
-    raise WeightsError(
-      f'the tokenizer of {directory} has {tokenizer.size:,} ids and the model '
-      f'{config.vocab_size:,}: they do not belong together.'
-    )
-  return tokenizer

@@ -12,11 +12,13 @@ from safetensors import numpy as safetensors
 
 from data.tokens import pretrained
 from data.tokens.vocabulary_files import NAMES
+from interop import sentence_folders
 from models.network import by_path, from_paths, make_network
-from runtime import json_file, records, storage, workdir
+from runtime import records, storage, workdir
 from runtime.errors import StateError
 from training.experiment import Experiment, model_config, trained_heads
-from training.load import load_huggingface, load_params
+from training.load import load_params
+from training.published import is_huggingface, load_huggingface
 
 _SHOWN = 6  # parameters that an error names
 
@@ -72,7 +74,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
 
 def _parameters(folder: epath.Path, experiment: Experiment, mesh) -> tuple[dict[str, Any], str]:
   """({path: array}, where they are from) of a folder with a model."""
-  if 'model_type' in (json_file.peek(folder / 'config.json') or {}):
+  if is_huggingface(folder):
     model = load_huggingface(folder)
     return by_path(model.params), f'{folder} ({model.mask})'
   config = workdir.read_config(folder)
@@ -131,12 +133,13 @@ def _common(path: str) -> bool:
 
 def _same_tokenizer(folder: epath.Path, experiment: Experiment):
   """Raises StateError unless `folder` was trained with this run's tokenizer."""
-  found = [name for name in NAMES if (folder / name).exists()]
+  within = sentence_folders.trunk(folder)
+  found = [name for name in NAMES if (within / name).exists()]
   if (folder / 'data.json').exists():
     theirs = records.read_fingerprint(folder / 'data.json')['tokenizer']
   elif found:
     lowercase = experiment.config.data.lowercase
-    theirs = pretrained.load(folder / found[0], lowercase=lowercase).sha256
+    theirs = pretrained.load(within / found[0], lowercase=lowercase).sha256
   else:
     raise StateError(
       f'config.init_from={folder} has no tokenizer.json: what its embeddings stand '
@@ -145,5 +148,5 @@ def _same_tokenizer(folder: epath.Path, experiment: Experiment):
   if theirs != experiment.prepared.tokenizer.sha256:
     raise StateError(
       f'config.init_from={folder} was trained with another tokenizer, so its embeddings mean '
-      f'other tokens here. Use config.data.tokenizer={folder / "tokenizer.json"}.'
+      f'other tokens here. Use config.data.tokenizer={within / "tokenizer.json"}.'
     )

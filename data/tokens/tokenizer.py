@@ -224,17 +224,28 @@ class Tokenizer:
     """The text of its tokenizer.json, as `save` writes it."""
     return self._tokenizer.to_str(pretty=True)
 
-  def framed_json(self, *, add_eos: bool) -> str:
-    """The text of a tokenizer.json that puts bos before each text and, with add_eos, eos after."""
-    begin, end = self.token(self.bos), self.token(self.eos)
-    single, specials = f'{begin} $A', {begin: self.bos}
-    if add_eos:
-      single, specials = f'{single} {end}', specials | {end: self.eos}
+  @property
+  def frame(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Ids that its own rule puts before and after a text; `encode` never does.
+
+    Raises:
+      DataError: the rule gives a text the type of a second sentence.
+    """
+    encoding = self._tokenizer.encode('a', add_special_tokens=True)
+    if any(encoding.type_ids):
+      raise DataError('its rule gives a single text the type of a second sentence')
+    own = [index for index, added in enumerate(encoding.special_tokens_mask) if not added]
+    first, last = (own[0], own[-1]) if own else (len(encoding.ids), len(encoding.ids))
+    return tuple(encoding.ids[:first]), tuple(encoding.ids[last + 1 :])
+
+  def framed_json(self, begin: Sequence[int], end: Sequence[int]) -> str:
+    """The text of a tokenizer.json that puts these ids before and after each text."""
+    first, last = ([self.token(index) for index in ids] for ids in (begin, end))
     copy = tokenizers.Tokenizer.from_str(self._tokenizer.to_str())
     copy.post_processor = processors.TemplateProcessing(
-      single=single,
-      pair=f'{single} $B:1 {end}:1' if add_eos else None,
-      special_tokens=list(specials.items()),
+      single=[*first, '$A', *last],
+      pair=[*first, '$A', *last, '$B:1', *(f'{token}:1' for token in last)] if last else None,
+      special_tokens=list(dict(zip([*first, *last], [*begin, *end])).items()),
     )
     return copy.to_str(pretty=True)
 
