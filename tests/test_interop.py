@@ -34,7 +34,8 @@ def write(folder: Path, **changes) -> dict[str, np.ndarray]:
   flat = {path: np.asarray(x) for path, x in by_path(params).items()}
   (folder / 'config.json').write_text(json.dumps(BERT | changes))
   save_file(
-    huggingface.export_parameters(families.FAMILIES['bert'], flat), folder / 'model.safetensors'
+    huggingface.export_parameters(families.FAMILIES['bert'], flat, ('mlm',)),
+    folder / 'model.safetensors',
   )
   return flat
 
@@ -165,7 +166,7 @@ def test_damaged_safetensors_are_refused(damage, tmp_path):
 
 def test_shards_are_one_model_and_a_missing_one_is_named(tmp_path):
   flat = write(tmp_path)
-  tensors = huggingface.export_parameters(families.FAMILIES['bert'], flat)
+  tensors = huggingface.export_parameters(families.FAMILIES['bert'], flat, ('mlm',))
   (tmp_path / 'model.safetensors').unlink()
   names = sorted(tensors)
   parts = {'a.safetensors': names[::2], 'b.safetensors': names[1::2]}

@@ -254,7 +254,7 @@ def test_losses_and_gradients_are_theirs(both):
   assert float(value) == pytest.approx(expected.loss.item(), abs=1e-5)
   family = families.FAMILIES[model.config.model_type]
   mine = huggingface.export_parameters(
-    family, {path: np.asarray(x) for path, x in by_path(gradient).items()}
+    family, {path: np.asarray(x) for path, x in by_path(gradient).items()}, ours.heads
   )
   named = {name: x.grad for name, x in model.named_parameters() if x.grad is not None}
   if model.config.model_type == 'jina_embeddings_v3':  # its files have other names
