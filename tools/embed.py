@@ -30,7 +30,10 @@ cli.flags.DEFINE_enum(
 )
 cli.flags.DEFINE_bool('normalize', True, 'Vectors of length 1.')
 cli.flags.DEFINE_integer(
-  'max_length', 256, 'Tokens of a line that are read; the rest is left out.', lower_bound=2
+  'max_length',
+  None,
+  'Tokens of a line that are read; the rest is left out. As many as the model says of itself.',
+  lower_bound=2,
 )
 cli.flags.DEFINE_integer('batch_size', 32, 'Lines at once; changes speed only.', lower_bound=1)
 cli.define_json()
