@@ -39,6 +39,9 @@ class Embedder:
       given.
     prompt: put before each text; the model's default one unless given.
 
+  Attributes:
+    width: D of the vectors.
+
   Raises:
     WeightsError: the mask lets the first token, which is to stand for its text, see nothing of it.
   """
@@ -76,6 +79,7 @@ class Embedder:
       )
     model.need_projection()
     network = make_network(config, mask=model.mask, packed=True, heads=('vector',))
+    self.width = len(range(config.projection or config.width)[:truncate])
 
     @jax.jit
     def embed(params, batch):
@@ -90,18 +94,25 @@ class Embedder:
     self._embed = embed
 
   def __call__(
-    self, texts: list[str], batch_size: int = 32, progress: Callable[[int], None] | None = None
+    self,
+    texts: list[str],
+    batch_size: int = 32,
+    progress: Callable[[int], None] | None = None,
+    *,
+    prompt: str | None = None,
   ) -> np.ndarray:
     """Vectors NxD, float32, in the order of the texts.
 
     Args:
       batch_size: rows of 64 tokens at once on a device, fewer of longer ones.
       progress: called with how many texts are done.
+      prompt: put before each text in place of the embedder's.
 
     Raises:
       NumericalError: a vector is not finite.
     """
-    texts = [self._prompt + text for text in texts]
+    before = self._prompt if prompt is None else prompt
+    texts = [before + text for text in texts]
     rows = [self._row(ids) for ids in self._tokenizer.encode(texts)]
     vectors: list[np.ndarray | None] = [None] * len(rows)
     waiting: deque = deque()

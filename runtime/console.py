@@ -49,8 +49,8 @@ class Console:
     self._numbers = ''
     # measured over predicted seconds of the last steps
     self._slowdowns: deque[float] = deque(maxlen=101)
-    # (when, how much was done) of what `counted` counts
-    self._marks: deque[tuple[float, int]] = deque()
+    # (when, how much was done) of what `counted` or `part` counts
+    self._marks: deque[tuple[float, float]] = deque()
 
   def mute(self):
     """Prints nothing from now on."""
@@ -64,14 +64,22 @@ class Console:
     """Progress of preparing the data (`data.stages.Progress`), as lines on a terminal as well."""
     self.part(f'data: {name}', done, total)
 
-  def part(self, name: str, done: int, total: int | None):
-    """Progress of a part of a program, as lines on a terminal as well."""
+  def part(self, name: str, done: int, total: int | None, share: float | None = None):
+    """Progress of a part of a program, as lines on a terminal as well.
+
+    Args:
+      share: of the work that is done, where things differ in size: the time left is said too, as
+        `counted` knows it.
+    """
     if name != self._stage:
       self._stage = name
       self._last_plain = time.monotonic()
+      self._marks.clear()
       self.say(f'{name} ...')
-    elif self._line_is_due():
-      self.say(f'{name}: {done:,}' + (f' of {total:,}' if total else ''))
+    pace = None if share is None else self._pace(share)
+    if self._line_is_due():
+      left = '' if pace is None else f', {duration(pace * (1 - share))} left'
+      self.say(f'{name}: {done:,}' + (f' of {total:,}' if total else '') + left)
 
   def _line_is_due(self) -> bool:
     """Whether the last plain line is long enough ago; if so, the next one is expected now."""
@@ -153,17 +161,21 @@ class Console:
       text: shown before the numbers.
       tokens: of each; their speed is shown if there are any.
     """
+    pace = self._pace(done)
+    numbers = [text]
+    if pace is not None:
+      numbers += [f'{tokens / pace:,.0f} tokens/s'] if tokens else []
+      numbers += [f'{duration(pace * (self._steps - done))} left']
+    self._show(done, '  '.join(filter(None, numbers)))
+
+  def _pace(self, done: float) -> float | None:
+    """Seconds for each of what is done, over the last minute; None at the first call."""
     now = time.monotonic()
     self._marks.append((now, done))
     while len(self._marks) > _PACE_CALLS and now - self._marks[1][0] >= _PACE_S:
       self._marks.popleft()
     then, before = self._marks[0]
-    numbers = [text]
-    if done > before and now > then:
-      pace = (now - then) / (done - before)
-      numbers += [f'{tokens / pace:,.0f} tokens/s'] if tokens else []
-      numbers += [f'{duration(pace * (self._steps - done))} left']
-    self._show(done, '  '.join(filter(None, numbers)))
+    return (now - then) / (done - before) if done > before and now > then else None
 
   def _show(self, step: int, numbers: str):
     self._numbers = numbers

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -102,6 +103,66 @@ def test_embed_writes_a_row_a_line_and_finds_the_line_itself(models):
   )
 
 
+def test_a_saved_matrix_is_searched_with_several_queries(models):
+  both = f'--weights={models / "bert"}', f'--input={models / "lines.txt"}'
+  queries = '--search=fish into the river', '--search=he paid cash'
+  [live] = answer('embed', *both, *queries)
+  for precision in ('float32', 'float16', 'uint8', 'binary'):
+    (file := models / f'{precision}.npy').unlink(missing_ok=True)
+    answer('embed', *both, f'--output={file}', f'--precision={precision}')
+    [found] = answer('embed', *both, f'--matrix={file}', *queries)
+    assert [one['query'] for one in found['searches']] == ['fish into the river', 'he paid cash']
+    assert [one['results'][0]['line'] for one in found['searches']] == [3, 2]
+    if precision == 'float32':
+      assert found == live
+  (models / 'two.txt').write_text('the old boat\nhe paid cash\n')
+  (models / 'other.txt').write_text('the old boat\nhe paid\nfish into the river\n')
+  for args, words in (
+    ([f'--input={models / "two.txt"}'], 'has 3 rows of 32; there are 2 lines'),
+    ([f'--input={models / "other.txt"}'], 'another lines_sha256'),
+    ([f'--input={models / "lines.txt"}', '--pooling=max'], 'another pooling'),
+    ([f'--input={models / "lines.txt"}', '--truncate_dim=8'], 'vectors of 8'),
+  ):
+    matrix = f'--matrix={models / "float32.npy"}'
+    result = call('embed', f'--weights={models / "bert"}', matrix, '--search=cash', *args)
+    assert result.returncode == 3 and words in result.stderr, result.stderr
+
+
+def test_a_prompt_stands_before_each_line_or_query(models):
+  (file := models / 'bare.txt').write_text('boat\ncash\n')
+  both = f'--weights={models / "bert"}', f'--input={file}'
+  [found] = answer('embed', *both, '--prompt=the old ', '--search=boat')
+  assert found['results'][0] == dict(line=1, cosine=pytest.approx(1, abs=1e-5), text='boat')
+  [found] = answer('embed', *both, '--prompt=the old ', '--query_prompt=', '--search=the old boat')
+  assert found['results'][0]['cosine'] == pytest.approx(1, abs=1e-5)
+  [found] = answer('embed', *both, '--prompt=the old ', '--query_prompt=he ', '--search=boat')
+  assert found['results'][0]['cosine'] < 0.999
+
+
+def test_a_killed_process_goes_on_to_the_same_bytes(models):
+  random = np.random.default_rng(0)
+  words = 'the bank of a river he paid cash into old fish boat'.split()
+  lines = [' '.join(random.choice(words, 1 + number % 40)) for number in range(30_000)]
+  (models / 'many.txt').write_text('\n'.join(lines))
+  args = f'--weights={models / "bert"}', f'--input={models / "many.txt"}'
+  [whole] = answer('embed', *args, f'--output={models / "whole.npy"}')
+  killed, note = models / 'killed.npy', models / 'killed.npy.part.json'
+  process = subprocess.Popen(
+    [sys.executable, '-m', 'tools.embed', *args, f'--output={killed}'],
+    cwd=ROOT,
+    stdout=subprocess.DEVNULL,
+    env=dict(os.environ, JAX_PLATFORMS='cpu'),
+  )
+  while not note.exists() and process.poll() is None:
+    time.sleep(0.01)
+  process.kill()
+  assert process.wait() < 0 and not killed.exists()
+  done = json.loads(note.read_text())['done']
+  result = call('embed', *args, f'--output={killed}')
+  assert result.returncode == 0 and f'has {done:,} of 30,000 rows' in result.stdout, result.stderr
+  assert killed.read_bytes() == (models / 'whole.npy').read_bytes()
+
+
 ODD_LINES = 'the bank\u2028of a river\n\n\u3000\nhe paid [/b] [red]cash\x0c\r\n\x85 an old fish\n'
 
 
@@ -175,6 +236,25 @@ def test_attention_and_convert(models):
       ['--weights={}/bert', '--input={}/lines.txt', '--output={}/no/x.npy'],
       2,
       'no such folder',
+    ),
+    (
+      'embed',
+      ['--weights={}/bert', '--input={}/lines.txt', '--search=a', '--truncate_dim=33'],
+      3,
+      'has vectors of 32',
+    ),
+    ('embed', ['--input={}/lines.txt', '--matrix=x.npy'], 2, 'and either --output'),
+    (
+      'embed',
+      ['--input={}/lines.txt', '--matrix=x.npy', '--search=a', '--output={}/x.npy'],
+      2,
+      'nothing is written',
+    ),
+    (
+      'embed',
+      ['--weights={}/bert', '--input={}/lines.txt', '--matrix={}/none.npy', '--search=a'],
+      6,
+      'No such file',
     ),
     ('attention', ['--weights={}/bert', '--text=a', '--out=x.pdf'], 2, '.html or .png'),
     (

@@ -1,9 +1,13 @@
 """Writes a vector for each line of a text: python -m tools.embed --weights=DIR --input=FILE
 --output=FILE.npy
 
-A row of the matrix is a line of the input: float32, of length 1 (--normalize), the last layer
-pooled as the model says of itself, or as --pooling says. --search="query" ranks the lines by cosine
-instead. A blank line has a row, so that rows are lines, but is never found.
+A row of the matrix is a line of the input: of length 1 (--normalize), the last layer pooled as the
+model says of itself, or as --pooling says. A blank line has a row, so that rows are lines, but is
+never found. The same command goes on where it was stopped.
+
+  --search="query" ranks the lines by cosine instead, and may be given several times; every line is
+  compared. --matrix=FILE.npy ranks the rows that an earlier run wrote. Rows in few bits
+  (--precision) are compared with the whole query: that is what is called rescoring.
 """
 
 import json
@@ -11,7 +15,7 @@ from pathlib import Path
 
 from configs.schema import names
 from configs.schema.check import ConfigError
-from runtime import cli
+from runtime import cli, storage
 
 cli.group('Model')
 cli.define_weights()
@@ -19,7 +23,8 @@ cli.define_step()
 cli.group('Input and output')
 cli.flags.DEFINE_string('input', None, 'Text, a line a row.')
 cli.flags.DEFINE_string('output', None, 'The .npy file to write.')
-cli.flags.DEFINE_string('search', None, 'Rank the lines by their cosine with this text.')
+cli.flags.DEFINE_string('matrix', None, 'A .npy file that --output wrote, to search in.')
+cli.flags.DEFINE_multi_string('search', [], 'Rank the lines by their cosine with this text')
 cli.flags.DEFINE_integer('top', 10, 'Lines that --search shows.', lower_bound=1)
 cli.group('Vectors')
 cli.flags.DEFINE_enum(
@@ -29,66 +34,99 @@ cli.flags.DEFINE_enum(
   'How the states of the tokens of a line become one vector; as the model says of itself.',
 )
 cli.flags.DEFINE_bool('normalize', True, 'Vectors of length 1.')
+cli.flags.DEFINE_string(
+  'prompt',
+  None,
+  'Text that is put before each line, or the name of a prompt of the model; its default one.',
+)
+cli.flags.DEFINE_string(
+  'query_prompt',
+  None,
+  'The same for what --search looks for; by default the prompt query of the model, else --prompt.',
+)
+cli.flags.DEFINE_integer(
+  'truncate_dim', None, 'Dimensions that are kept, the first ones.', lower_bound=1
+)
+cli.flags.DEFINE_enum(
+  'precision',
+  'float32',
+  ['float32', 'float16', 'int8', 'uint8', 'binary', 'ubinary'],
+  'How a number is stored: int8 in 256 levels between the least and the largest of its dimension, '
+  'binary as its sign.',
+)
 cli.flags.DEFINE_integer(
   'max_length',
   None,
   'Tokens of a line that are read; the rest is left out. As many as the model says of itself.',
   lower_bound=2,
 )
-cli.flags.DEFINE_integer('batch_size', 32, 'Lines at once; changes speed only.', lower_bound=1)
+cli.flags.DEFINE_integer(
+  'batch_size', 32, 'Rows of 64 tokens at once; changes speed only.', lower_bound=1
+)
 cli.define_json()
 
 
 def main():
   flags = cli.FLAGS
-  if not flags.input or not (flags.output or flags.search):
-    raise ConfigError('--input=FILE and either --output=FILE.npy or --search="query" are needed.')
-  if flags.output and not flags.output.endswith('.npy'):
-    raise ConfigError(f'--output={flags.output} must end in .npy.')
-  if flags.output and not Path(flags.output).expanduser().absolute().parent.is_dir():
-    raise ConfigError(f'--output={flags.output}: there is no such folder.')
-
-  import numpy as np
+  output = _check(flags)
 
   from data.lines import is_blank, read_lines
-
-  lines = read_lines(Path(flags.input).expanduser())
-  blank_N = np.array([is_blank(line) for line in lines], bool)
-  if blank_N.all():
-    raise ConfigError(f'{flags.input} has no line with text.')
-
-  from inference.embed import Embedder
   from runtime.console import Console
   from training import load as loading
 
-  weights = loading.load(loading.flag(), step=flags.step)
-  embed = Embedder(
-    weights, max_length=flags.max_length, pooling=flags.pooling, normalize=flags.normalize
-  )
+  lines = read_lines(Path(flags.input).expanduser())
+  blanks = [is_blank(line) for line in lines]
+  if all(blanks):
+    raise ConfigError(f'{flags.input} has no line with text.')
+  if flags.precision.endswith('int8') and len(lines) < 2:
+    raise ConfigError(f'--precision={flags.precision} needs two lines at least.')
+  model = loading.load(loading.flag(), step=flags.step)
   console = Console(quiet=flags.json)
-  matrix_NxD = embed(
-    lines, flags.batch_size, progress=lambda done: console.part('embedding', done, len(lines))
-  )
-  blank = int(blank_N.sum())
-  result = dict(lines=len(lines), blank=blank, width=matrix_NxD.shape[1])
-  if blank:
+  if blank := sum(blanks):
     console.say(f'{blank:,} of {len(lines):,} lines are blank: rows of no text, never found')
-  if flags.output:
-    np.save(Path(flags.output).expanduser(), matrix_NxD)
+
+  from inference import line_vectors
+
+  asked = line_vectors.Asked(
+    pooling=flags.pooling or model.config.pooling,
+    normalize=flags.normalize,
+    prompt=_prompt(model, flags.prompt, model.default_prompt),
+    truncate_dim=flags.truncate_dim or model.truncate_dim,
+    precision=flags.precision,
+    max_length=min(flags.max_length or model.text_length, model.context),
+  )
+  vectors = line_vectors.LineVectors(model, lines, asked, flags.batch_size, console)
+  result: dict = dict(lines=len(lines), blank=blank, width=vectors.width)
+  if output:
+    vectors.save(output)
     result['output'] = flags.output
-    console.say(f'{len(lines):,} rows of {matrix_NxD.shape[1]} in {flags.output}')
+    console.say(f'{len(lines):,} rows of {vectors.width} in {flags.output}')
   if flags.search:
-    query_D = embed([flags.search], 1)[0]
-    norms_N = np.linalg.norm(matrix_NxD, axis=1) * np.linalg.norm(query_D)
-    cosine_N = matrix_NxD @ query_D / np.maximum(norms_N, 1e-12)
-    ranked = np.argsort(-cosine_N, kind='stable')
-    best = ranked[~blank_N[ranked]][: flags.top]
-    result['results'] = [
-      dict(line=int(i) + 1, cosine=float(cosine_N[i]), text=lines[i]) for i in best
-    ]
-    console.table(flags.search, {f'{cosine_N[i]:.4f}  line {i + 1:,}': lines[i] for i in best})
+    matrix = output or (flags.matrix and Path(flags.matrix).expanduser())
+    prompt = _prompt(model, flags.query_prompt, model.prompts.get('query', asked.prompt))
+    found = vectors.search(flags.search, prompt, flags.top, matrix, blanks)
+    result['searches'] = [dict(query=query, results=one) for query, one in zip(flags.search, found)]
+    if len(found) == 1:
+      result['results'] = found[0]
+    for query, one in zip(flags.search, found):
+      rows = {f'{row["cosine"]:.4f}  line {row["line"]:,}': row['text'] for row in one}
+      console.table(query, rows)
   if flags.json:
     print(json.dumps(result))
+
+
+def _prompt(model, given: str | None, usual: str) -> str:
+  """The text of a prompt: that of the model's prompt of this name, else what was given."""
+  return usual if given is None else model.prompts.get(given, given)
+
+
+def _check(flags) -> Path | None:
+  """Refuses flags that do not go together; returns where to write, if anywhere."""
+  if not flags.input or not (flags.output or flags.search):
+    raise ConfigError('--input=FILE and either --output=FILE.npy or --search="query" are needed.')
+  if flags.matrix and (flags.output or not flags.search):
+    raise ConfigError('--matrix=FILE.npy is there to --search in, and nothing is written.')
+  return storage.output_path(flags.output, '--output', '.npy') if flags.output else None
 
 
 if __name__ == '__main__':
