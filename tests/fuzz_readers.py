@@ -35,7 +35,7 @@ from runtime import cli, lock, software, storage, workdir
 from runtime import records as run_records
 from tools.claims import schema as claims
 from tools.report import results
-from training import certificate, checkpoint, load, metrics, plan, saver
+from training import certificate, checkpoint, load, metrics, plan, published, saver
 from training.state import State
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -170,6 +170,14 @@ def _model_front(folder: Path):
   pretrained.read(folder, theirs.get('model_type'), theirs.get('tokenizer_class'))
 
 
+def _seed_sentences(folder: Path):
+  model = test_convert.of_vectors('bert', pooling='last', projection=8, unit_vectors=True)
+  with contextlib.redirect_stdout(io.StringIO()):
+    export.export(model, folder.parent / 'none', folder, sentences=True)
+  for path in folder.glob('*.md'):
+    path.unlink()
+
+
 def _seed_import(folder: Path):
   load.save(test_convert.random_weights('gpt2'), folder / 'model')
 
@@ -301,6 +309,7 @@ READERS = {
   'folders of models, GPT-2': Reader(_seed_model('gpt2'), _model_front),
   'folders of models, Llama': Reader(_seed_model('llama'), _model_front),
   'folders of models, with the network': Reader(_seed_model('gpt2'), load.load, 0.01),
+  'sentence encoders': Reader(_seed_sentences, published.describe_huggingface),
   'imported models': Reader(_seed_import, lambda folder: load.load(folder / 'model'), 0.01),
   'tokenizers': Reader(_seed_tokenizer, _tokenizer),
   'corpora': Reader(_seed_corpus, _corpus),

@@ -1,17 +1,23 @@
 """Folders of sentence-transformers give the vectors that it gives, or are refused by name."""
 
+import importlib.util
 import json
 import shutil
+import sys
 
 import numpy as np
 import pytest
-from test_convert import random_weights
+import runs
+from test_convert import CASES, WORDS, of_vectors, random_weights
 
+from configs.embed import contrast
 from data.errors import DataError
 from inference.embed import Embedder
 from interop.export import export
+from models.pooling import POOLINGS, blind
+from runtime import records
 from runtime.errors import WeightsError
-from training import load
+from training import adopt, load
 
 TEXTS = ['The old banks of a river.', 'He paid, cash', 'fish ' * 40, 'Boat into the BANK of fish.']
 # Family -> a model of test_convert.
@@ -419,6 +425,22 @@ def saved(tmp_path_factory):
   return get
 
 
+@pytest.fixture(scope='module')
+def written(tmp_path_factory):
+  """(family, modules) -> a folder as `export` writes it, made once; it needs no library."""
+  root, made = tmp_path_factory.mktemp('written'), {}
+
+  def get(family, kinds):
+    if (family, kinds) not in made:
+      projection = 12 if any(kind.startswith('Dense') for kind in kinds) else 0
+      changes = dict(projection=projection, unit_vectors='Normalize' in kinds)
+      folder = made[family, kinds] = root / str(len(made))
+      export(of_vectors(FAMILIES[family], **changes), root, folder, sentences=True)
+    return made[family, kinds]
+
+  return get
+
+
 def theirs(folder):
   """Vectors of sentence-transformers, a text a batch, so that no padding counts."""
   import sentence_transformers
@@ -452,16 +474,109 @@ def test_vectors_are_those_of_sentence_transformers(name, saved, tmp_path):
 
 @pytest.mark.filterwarnings('ignore')
 @pytest.mark.parametrize('name', REFUSED)
-def test_what_is_not_computed_is_refused_by_name(name, saved, tmp_path):
+def test_what_is_not_computed_is_refused_by_name(name, written, tmp_path):
   family, kinds, change, words = REFUSED[name]
-  folder = shutil.copytree(saved(family, kinds), tmp_path / 'model')
+  folder = shutil.copytree(written(family, kinds), tmp_path / 'model')
   change(folder)
   with pytest.raises((WeightsError, DataError)) as error:
     Embedder(load.load(folder), normalize=False)
   assert not [word for word in words if word not in str(error.value)], error.value
 
 
+# Name -> (case of test_convert, its heads, changes of its config).
+TRAINED = {
+  **{
+    f'{case}, {pooling}': (case, ('vector',), dict(pooling=pooling))
+    for case in ('bert', 'gpt2', 'llama', 'rotary')
+    for pooling in POOLINGS
+    if not blind(CASES[case][1], pooling)
+  },
+  'unit': ('bert', ('vector',), dict(unit_vectors=True)),
+  'projection': ('bert', ('vector',), dict(projection=12, unit_vectors=True)),
+  'projection, causal': ('gpt2', ('vector',), dict(projection=12, pooling='last')),
+  'projection without a bias': (
+    'llama',
+    ('vector',),
+    dict(projection=40, projection_activation='silu'),
+  ),
+  'nli': ('distilbert-sequence', ('pair',), dict(classes=3, pooling='max')),
+  'with other heads': ('bert', ('mlm', 'nsp', 'vector'), {}),
+}
+
+
+@pytest.mark.parametrize('name', TRAINED)
+def test_a_trained_model_has_its_vectors_there_and_after_it_comes_back(name, tmp_path):
+  if name not in ('projection', 'projection, causal'):
+    pytest.importorskip('sentence_transformers', reason='needs the extra parity')
+  case, heads, changes = TRAINED[name]
+  model = of_vectors(case, heads, **changes)
+  expected = Embedder(model, normalize=False)(TEXTS)
+  export(model, tmp_path, tmp_path / 'out', sentences=True)
+  back = load.load(tmp_path / 'out')
+  np.testing.assert_array_equal(Embedder(back, normalize=False)(TEXTS), expected)
+  if importlib.util.find_spec('sentence_transformers'):
+    close(theirs(tmp_path / 'out'), expected)
+
+
+def test_a_run_pools_as_the_sentence_encoder_that_it_begins_with(tmp_path):
+  changes = dict(pooling='last', projection=12, projection_activation='relu', unit_vectors=True)
+  export(of_vectors('bert', **changes), tmp_path, tmp_path / 'first', sentences=True)
+  _in_a_folder(tmp_path / 'first')
+  (tmp_path / 'pairs.jsonl').write_text('{"anchor": "the bank", "positive": "a river"}\n')
+  config = contrast.get_config()
+  config.update(init_from=str(tmp_path / 'first'))
+  config.data.groups = str(tmp_path / 'pairs.jsonl')
+  settled = adopt.settle(config).model
+  assert {name: settled[name] for name in changes} == changes
+  config.model.pooling = 'max'
+  assert adopt.settle(config).model.pooling == 'max'
+
+
+def test_a_sentence_encoder_gets_no_evaluations(tmp_path):
+  export(of_vectors('bert'), tmp_path, tmp_path / 'model', sentences=True)
+  _in_a_folder(tmp_path / 'model')
+  before = sorted(tmp_path.rglob('*'))
+  assert not records.note_evaluations(tmp_path / 'model', {'sts': dict(value=0.5)})
+  assert sorted(tmp_path.rglob('*')) == before
+
+
+@pytest.mark.slow
+def test_a_run_from_a_sentence_encoder_is_one_again(tmp_path):
+  package = pytest.importorskip('sentence_transformers', reason='needs the extra parity')
+  changes = dict(pooling='last', projection=12, unit_vectors=True)
+  export(of_vectors('bert', **changes), tmp_path, tmp_path / 'first', sentences=True)
+  _edit(_SETTINGS, prompts=dict(q='fish '), default_prompt_name='q')(tmp_path / 'first')
+  lines = [dict(anchor=f'the bank {one}', positive=f'a river {one}') for one in WORDS[5:]]
+  (tmp_path / 'pairs.jsonl').write_text('\n'.join(map(json.dumps, lines)))
+  fields = {
+    'init_from': tmp_path / 'first',
+    'data.groups': tmp_path / 'pairs.jsonl',
+    'data.cache': tmp_path / 'cache',
+    'data.sequence_length': 16,
+    'data.max_unknown_share': 1.0,
+    'steps': 4,
+    'batch_size': 4,
+    'optimizer.learning_rate': 1e-2,
+    'log.tensorboard': False,
+  }
+  named = [f'--config.{name}={value}' for name, value in fields.items()]
+  train = ['train.py', '--config=configs/embed/contrast.py', f'--workdir={tmp_path}/run', *named]
+  said = runs.run([sys.executable, *train])
+  assert said.returncode == 0, said.stderr
+  assert 'sentence-transformers over BertModel' in said.stderr + said.stdout
+  convert = ['-m', 'tools.convert', '--export=sentence-transformers']
+  said = runs.run([sys.executable, *convert, f'--workdir={tmp_path}/run', f'--to={tmp_path}/out'])
+  assert said.returncode == 0, said.stderr
+  model = load.load(tmp_path / 'run')
+  found = Embedder(model, normalize=False)(TEXTS)
+  assert found.shape[1] == 12
+  close(theirs(tmp_path / 'out'), found)
+  before = package.SentenceTransformer(str(tmp_path / 'first'), device='cpu').encode(TEXTS)
+  assert np.abs(found - before).max() > 1e-3  # it did learn
+
+
 def test_the_kind_is_large(capsys):
   with capsys.disabled():
-    print(f' {len(EQUAL)} folders with equal vectors, {len(REFUSED)} refused ', end='')
+    counts = f'{len(EQUAL)} folders with equal vectors, {len(REFUSED)} refused'
+    print(f' {counts}, {len(TRAINED)} trained here ', end='')
   assert len(EQUAL) >= 40 and len(REFUSED) >= 40

@@ -116,6 +116,15 @@ def random_weights(name: str) -> Model:
   )
 
 
+def of_vectors(name: str, heads: tuple[str, ...] = ('vector',), **changes) -> Model:
+  """A random model of a case that was trained with an objective over vectors."""
+  config, mask, _, of_case, _ = CASES[name]
+  changes = of_case | changes
+  network, params = small.network(config, mask=mask, packed=False, heads=heads, **changes)
+  shape = small.model(config, **dict(init_scale=0.3) | changes)
+  return random_weights(name)._replace(config=shape, heads=heads, network=network, params=params)
+
+
 @pytest.mark.parametrize('name', CASES)
 def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
   weights = random_weights(name)

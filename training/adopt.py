@@ -25,11 +25,9 @@ _OWN = {
   'last_layer',
   'remat',
   'classes',
-  'pooling',
-  'projection',
-  'projection_activation',
-  'unit_vectors',
 }
+# How tokens become a vector: a run on groups of texts goes on as its origin does it.
+_VECTORS = ('pooling', 'projection', 'projection_activation', 'unit_vectors')
 
 
 class Origin(NamedTuple):
@@ -62,7 +60,10 @@ def settle(config):
   settled = config.copy_and_resolve_references()
   with settled.unlocked():
     if config.init_from:
-      _take(settled, origin_of(config.init_from))
+      origin = origin_of(config.init_from)
+      _take(settled, origin)
+      if config.data.groups:
+        _take_vectors(settled, origin)
     if config.data.groups:
       _learn_groups(settled)
       check.check(settled)
@@ -104,7 +105,7 @@ def _take(config, origin: Origin):
   """Writes into the config what it has of its origin."""
   where = f'init_from={config.init_from}'
   for name, value in origin.model.items():
-    if name not in _OWN:
+    if name not in (*_OWN, *_VECTORS):
       _set(config, name, value, where)
   if config.mask == 'same':
     config.mask = origin.mask
@@ -119,6 +120,18 @@ def _take(config, origin: Origin):
     config.data.lowercase = origin.lowercase
   context = origin.model['max_length'] - origin.model['position_offset']
   config.data.sequence_length = min(config.data.sequence_length, context)
+
+
+def _take_vectors(config, origin: Origin):
+  """Writes how tokens become a vector, where the config does not ask for another way.
+
+  The classifier of nli reads pooled vectors, so a projection is left behind there.
+  """
+  default = base.get_config().model
+  for name in _VECTORS:
+    left = name.startswith('projection') and 'nli' in config.objectives
+    if config.model[name] == default[name] and not left:
+      config.model[name] = origin.model[name]
 
 
 def _set(config, name: str, value, where: str):
