@@ -2,7 +2,7 @@
 
 --export=hf --workdir=DIR --to=OUT writes a directory that transformers loads with its stock
 classes;
---export=sentence-transformers adds the files of a sentence encoder (mean of the tokens, length 1).
+--export=sentence-transformers writes a sentence encoder: the trunk, its pooling, its projection.
 --revision=step-N exports a checkpoint. What no stock class computes is refused with the reason.
 """
 
