@@ -16,6 +16,7 @@ from evaluation.errors import TaskError
 from evaluation.subject import Subject
 from evaluation.vectors import common, leaderboard, pairs, ranking, rerank, retrieval, sts
 from inference.embed import Embedder
+from inference.sentences import Sentences
 from tools.claims import evidence, measure, schema
 from training import load as loading
 
@@ -458,13 +459,45 @@ def test_eval_keeps_what_it_found_and_writes_what_mteb_reads(tmp_path, folder):
   for name, result in written.items():
     [scores] = result['scores']['test']
     assert scores['main_score'] == found[name]['value'] and scores['hf_subset'] == 'default'
+    assert scores['languages']  # or mteb's get_score is NaN
     assert result['dataset_revision'] == found[name]['data_sha256']
   names = {name: set(result['scores']['test'][0]) for name, result in written.items()}
   assert {'cosine_spearman', 'cosine_pearson'} <= names['sts_stsb']
   assert {'ndcg_at_10', 'mrr_at_10', 'recall_at_100', 'map_at_100'} <= names['retrieval']
+  assert {'map_at_1000', 'mrr_at_10', 'ndcg_at_10'} <= names['rerank']
   assert {'cosine_ap', 'cosine_accuracy', 'cosine_f1'} <= names['pairs_dup']
   refused = in_process.call('eval', *flags, '--tasks=sts', '--task_limit=3', f'--results={results}')
   assert refused.code == 2 and 'no --task_limit' in refused.err
+
+
+def test_queries_and_documents_stand_behind_the_prompts_of_the_model(folder, tmp_path):
+  """As if the prompts stood in the files of a model without any."""
+  model = random_weights('bert')
+  begin, end = model.frame
+  said = Sentences(begin, end, 64, dict(query='the bank ', passage='a boat '), None, None, 'dot')
+  asked = subject(folder)
+  prompted = asked._replace(model=model._replace(sentences=said))
+  texts_of = lambda path: map(json.loads, (folder / path).read_text().splitlines())
+  (tmp_path / 'retrieval').mkdir()
+  (tmp_path / 'retrieval/qrels').symlink_to(folder / 'retrieval/qrels')
+  with (tmp_path / 'rerank.jsonl').open('w') as file:
+    for one in texts_of('rerank.jsonl'):
+      negative = [f'a boat {text}' for text in one['negative']]
+      query, positive = f'the bank {one["query"]}', f'a boat {one["positive"]}'
+      file.write(json.dumps(dict(query=query, positive=positive, negative=negative)) + '\n')
+  for name, prompt in (('queries', 'the bank'), ('corpus', 'a boat')):
+    with (tmp_path / f'retrieval/{name}.jsonl').open('w') as file:
+      for one in texts_of(f'retrieval/{name}.jsonl'):
+        text = f'{one.get("title", "")} {one["text"]}'.strip()
+        file.write(json.dumps(dict(_id=one['_id'], text=f'{prompt} {text}')) + '\n')
+  for task in ('retrieval', 'rerank'):
+    found = tasks.TASKS[task](prompted)[task]
+    written = tasks.TASKS[task](asked._replace(folder=tmp_path))[task]
+    assert [found['value'], *found['other_scores'].values()] == pytest.approx(
+      [written['value'], *written['other_scores'].values()], abs=1e-6
+    )
+    assert found['value'] != tasks.TASKS[task](asked)[task]['value']
+    assert "the model's files compare by dot; here it is the cosine" in found['notes']
 
 
 def test_a_set_has_the_name_of_mteb_only_if_it_is_as_large(folder):

@@ -13,7 +13,9 @@ from evaluation.errors import TaskError
 from evaluation.subject import Subject
 from inference.embed import Embedder
 
-_BATCH = 64  # texts at once; changes speed only
+_BATCH = 64  # rows of texts at once; changes speed only
+# Names of the prompts of a role, the first that a model has.
+_PROMPTS = dict(query=('query',), document=('document', 'passage', 'corpus'))
 
 
 def folder(subject: Subject, task: str) -> Path:
@@ -53,17 +55,20 @@ def files(subject: Subject, task: str, endings: Sequence[str]) -> dict[str, Path
   return found
 
 
-def encoder(subject: Subject, what: str) -> Callable[[Sequence[str]], np.ndarray]:
-  """A function from texts to vectors of length 1, NxD, pooled as the model says of itself.
+def encoder(subject: Subject, what: str) -> Callable[..., np.ndarray]:
+  """A function (texts, role='') -> vectors of length 1, NxD, pooled as the model says of itself.
 
-  Equal texts have equal vectors: each is read once.
+  Queries and documents stand behind the model's prompts of these names, where it has them, and
+  other texts behind its default one, as in sentence-transformers. Equal texts of a call have equal
+  vectors: each is read once.
   """
-  embed = Embedder(subject.model)
+  embed, prompts = Embedder(subject.model), subject.model.prompts
 
-  def encode(texts: Sequence[str]) -> np.ndarray:
+  def encode(texts: Sequence[str], role: str = '') -> np.ndarray:
+    prompt = next((prompts[name] for name in _PROMPTS.get(role, ()) if name in prompts), None)
     place = {text: index for index, text in enumerate(dict.fromkeys(texts))}
     report = lambda done: subject.progress(what, done, len(place))
-    vector_NxD = embed(list(place), _BATCH, report)
+    vector_NxD = embed(list(place), _BATCH, report, prompt=prompt)
     return vector_NxD[[place[text] for text in texts]]
 
   return encode
@@ -77,9 +82,20 @@ def cosines(u_NxD: np.ndarray, v_NxD: np.ndarray) -> np.ndarray:
   return product_N / np.sqrt(np.maximum(squares_N, 1e-24))
 
 
-def entry(subject: Subject, metric: str, scores: dict[str, float], unit: str, **more) -> dict:
+def entry(
+  subject: Subject,
+  metric: str,
+  scores: dict[str, float],
+  unit: str,
+  notes: Sequence[str] = (),
+  **more,
+) -> dict:
   """An entry of evaluations.json: `metric` of the scores is its value, the others are beside it."""
-  others = {name: value for name, value in scores.items() if name != metric}
+  model, notes = subject.model, list(notes)
+  if model.sentences is not None and model.sentences.similarity != 'cosine':
+    notes.append(
+      f"the model's files compare by {model.sentences.similarity}; here it is the cosine"
+    )
   return dict(
     value=scores[metric],
     unit=unit,
@@ -87,15 +103,19 @@ def entry(subject: Subject, metric: str, scores: dict[str, float], unit: str, **
     side='understanding',
     split='test',
     metric=metric,
-    other_scores=others,
-    pooling=subject.model.config.pooling,
-    mask=subject.model.mask,
+    other_scores={name: value for name, value in scores.items() if name != metric},
+    pooling=model.config.pooling,
+    mask=model.mask,
+    prompts=model.prompts,
     limit=subject.limit,
+    notes=notes,
     **more,
   )
 
 
-def mean(subject: Subject, metric: str, unit: str, found: dict[str, dict]) -> dict:
+def mean(
+  subject: Subject, metric: str, unit: str, found: dict[str, dict], notes: Sequence[str] = ()
+) -> dict:
   """The entry of the mean of several entries."""
   values = [one['value'] for one in found.values()]
   return entry(
@@ -103,6 +123,7 @@ def mean(subject: Subject, metric: str, unit: str, found: dict[str, dict]) -> di
     metric,
     {metric: math.fsum(values) / len(values)},
     f'{unit}, mean of {", ".join(found)}',
+    notes,
     mean_of=list(found),
     data_sha256=digest(one['data_sha256'] for one in found.values()),
   )

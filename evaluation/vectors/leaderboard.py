@@ -11,6 +11,7 @@ from evaluation.vectors import pairs, rerank, retrieval, sts
 _TASKS = {f'sts_{year}': f'STS{year[2:]}' for year in PUBLISHED if year.isdigit()}
 _TASKS |= dict(sts_stsb='STSBenchmark')
 _OF_A_COSINE = (sts.METRIC, pairs.METRIC)
+_RENAMED = dict(map='map_at_1000')  # of all texts of a query, which are fewer
 _METRICS = (*_OF_A_COSINE, retrieval.METRIC, rerank.METRIC)
 
 
@@ -25,15 +26,18 @@ def results(found: dict[str, dict], seconds: float) -> dict[str, dict]:
     if entry.get('metric') in _METRICS and 'mean_of' not in entry:
       known = name in whole and entry['pairs'] == whole[name]
       task = _TASKS[name] if known else name
-      english = ['eng-Latn'] if entry['metric'] == sts.METRIC else []
-      written[task] = _result(task, entry, english, seconds)
+      # without any language mteb averages over nothing; und is that of nobody knows which
+      language = 'eng-Latn' if entry['metric'] == sts.METRIC else 'und-Zzzz'
+      written[task] = _result(task, entry, [language], seconds)
   return written
 
 
 def _result(task: str, entry: dict, languages: list[str], seconds: float) -> dict:
   scores = {entry['metric']: entry['value']} | entry['other_scores']
   before = 'cosine_' if entry['metric'] in _OF_A_COSINE else ''
-  named = {before + name.replace('@', '_at_'): value for name, value in scores.items()}
+  named = {
+    _RENAMED.get(name, before + name.replace('@', '_at_')): value for name, value in scores.items()
+  }
   more = dict(main_score=entry['value'], hf_subset='default', languages=languages)
   return dict(
     dataset_revision=entry['data_sha256'],

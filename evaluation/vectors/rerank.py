@@ -44,11 +44,12 @@ def _examine(subject: Subject, path: Path) -> dict:
   if not kept:
     raise TaskError(f'rerank: no query of {path} has both positive and negative texts')
   encode = common.encoder(subject, f'rerank {path.name}')
-  vector_NxD = encode([text for one in kept for text in _texts(one)])
+  query_QxD = encode([one.query for one in kept], 'query')
+  vector_NxD = encode([text for one in kept for text in _texts(one)], 'document')
   rows, start = [], 0
-  for one in kept:
+  for one, query_D in zip(kept, query_QxD):
     part_NxD = vector_NxD[start : (start := start + len(_texts(one)))]
-    cosine_N = common.cosines(part_NxD[1:], np.broadcast_to(part_NxD[0], part_NxD[1:].shape))
+    cosine_N = common.cosines(part_NxD, np.broadcast_to(query_D, part_NxD.shape))
     rows.append(tabulate(cosine_N, len(one.positive)))
   return common.entry(
     subject,
@@ -62,7 +63,7 @@ def _examine(subject: Subject, path: Path) -> dict:
 
 
 def _texts(one: Candidates) -> tuple[str, ...]:
-  return one.query, *one.positive, *one.negative
+  return one.positive + one.negative
 
 
 def tabulate(cosine_N: np.ndarray, positive: int) -> dict[str, float]:

@@ -54,10 +54,10 @@ def _examine(subject: Subject, folder: Path) -> dict:
   """The entry of one corpus."""
   judged, queries, notes = _asked(folder, subject.limit)
   encode = common.encoder(subject, f'retrieval {folder.name}')
-  nearest = Nearest(encode(list(queries.values())), _DEPTH)
+  nearest = Nearest(encode(list(queries.values()), 'query'), _DEPTH)
   ids, sha256 = set(), hashlib.sha256()
   for chunk in _chunks(beir.documents(folder)):
-    nearest.add([id_ for id_, _ in chunk], encode([text for _, text in chunk]))
+    nearest.add([id_ for id_, _ in chunk], encode([text for _, text in chunk], 'document'))
     ids.update(id_ for id_, _ in chunk)
     sha256.update(common.digest(f'{id_}\t{text}' for id_, text in chunk).encode())
   if not ids:

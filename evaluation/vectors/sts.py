@@ -38,7 +38,7 @@ def run(subject: Subject) -> dict[str, dict]:
     name: _group(subject, encode, name, _limited(files, subject.limit))
     for name, files in groups.items()
   }
-  return {'sts': common.mean(subject, METRIC, UNIT, entries) | dict(notes=notes)} | entries
+  return {'sts': common.mean(subject, METRIC, UNIT, entries, notes)} | entries
 
 
 def _incomplete(found: sts.Found) -> list[str]:
