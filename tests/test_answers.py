@@ -199,13 +199,21 @@ def test_squad_is_read_and_set_aside_by_article(tmp_path):
   assert task.splits['train'][1].label == ((), -1)
 
 
+def test_an_answer_that_is_a_little_off_is_found(tmp_path):
+  path = tmp_path / 'a.json'
+  articles = [article(str(number), 'the bank', 7 + number % 3) for number in range(4)]
+  path.write_text(json.dumps(dict(data=articles)))
+  task = open_task.load(data(f'squad:{path}'))
+  assert {row.label.start for row in task.splits['train'] if row.label.texts} == {8}
+
+
 @pytest.mark.parametrize(
   'content, message',
   [
     ('{', 'is no JSON'),
     ('[]', 'a JSON object with a list "data"'),
     (json.dumps(dict(data=[dict(title='a')])), "article 0: .*KeyError: 'paragraphs'"),
-    (json.dumps(dict(data=[article('x', 'the bank', 7)])), "question 'x1': its answer 'the bank'"),
+    (json.dumps(dict(data=[article('x', 'a bank', 7)])), "question 'x1': its answer 'a bank' does"),
     (json.dumps(dict(data=[])), 'holds no questions'),
   ],
 )

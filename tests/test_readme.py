@@ -46,6 +46,7 @@ A_RUN_LEAVES = (
   'merges.txt',
   'tokenizer.json',
   'curves.png',
+  'labels.png',
   'result.json',
   'vocab.txt',
   'evaluations.json',

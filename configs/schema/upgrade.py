@@ -35,13 +35,11 @@ ADDED = {
   'data.columns': '',
   'data.labels': 'auto',
   'data.stride': 128,
-  'finetune': dict(
-    pooling='auto',
-    label_smoothing=0.0,
-    class_weights='equal',
-    n_best=20,
-    longest_answer=30,
-  ),
+  'finetune.pooling': 'auto',
+  'finetune.label_smoothing': 0.0,
+  'finetune.class_weights': 'equal',
+  'finetune.n_best': 20,
+  'finetune.longest_answer': 30,
   'optimizer.warmup_share': 0.0,
   'optimizer.layer_decay': 1.0,
   'optimizer.frozen_layers': 0,
@@ -66,6 +64,9 @@ def upgrade(resolved: dict) -> dict:
       _take(resolved, name)
   for name, value in ADDED.items():
     if not _has(resolved, name):
+      group, dot, _ = name.partition('.')
+      if dot:
+        resolved.setdefault(group, {})  # the group may be new, too
       _set(resolved, name, value)
   return resolved
 
@@ -76,7 +77,8 @@ def without_unused(resolved: dict) -> dict:
   for name, value in ADDED.items():
     if _has(resolved, name) and _get(resolved, name) == value:
       _take(resolved, name)
-  return resolved
+  groups = {name.partition('.')[0] for name in ADDED}
+  return {name: value for name, value in resolved.items() if value != {} or name not in groups}
 
 
 def renamed(name: str) -> str | None:
