@@ -131,6 +131,9 @@ def get_config() -> ml_collections.ConfigDict:
     shared_head=False,  # clm uses the head of mlm, one head for both (GPT-BERT)
     classes=2,  # classes of a head for sequences or tokens (fine-tuning)
     classifier_activation='tanh',  # before the classifier of sequences: tanh | relu (DistilBERT)
+    # Heads for labels as stock classes of GPT-2 and Llama have them: of texts neither that layer
+    # nor a bias; of words and answers a bias, whatever `bias` says.
+    plain_heads=False,
     # Vectors of texts. pooling: mean | first | last | max | weighted_mean | mean_sqrt_len_tokens.
     pooling='mean',
     projection=0,  # width of a linear map behind the pooling; 0 = none

@@ -5,9 +5,12 @@ from typing import Any, NamedTuple
 
 from runtime.errors import WeightsError
 
-HEADS = dict(text='sequence', pair='sequence', words='tokens')  # kind -> head
+# Kind -> head.
+HEADS = dict(text='sequence', pair='sequence', words='tokens', question='span', choices='sequence')
 _CHOICES = dict(
-  kind=('', *HEADS), labels=('class', 'several', 'number'), pooling=('first', 'last', 'mean')
+  kind=('', *HEADS),
+  labels=('class', 'several', 'number', 'span', 'choice'),
+  pooling=('first', 'last', 'mean'),
 )
 
 
@@ -15,9 +18,9 @@ class Labels(NamedTuple):
   """The labels of a model.
 
   Attributes:
-    kind: text | pair | words, what has a label; '' of published classifiers, which may read one
-      text or two.
-    labels: class | several | number, as `data.tasks.labelled.Task` has them.
+    kind: text | pair | words | question | choices, what has a label; '' of published classifiers,
+      which may read one text or two.
+    labels: class | several | number | span | choice, as `data.tasks.labelled.Task` has them.
     classes: their names, by index; one name where labels are numbers.
     pooling: which token states stand for a text.
     max_length: tokens that a row had in training, at most; 0 = as many as the model reads.

@@ -11,7 +11,7 @@ from data.errors import DataError
 from data.rows.batches import next_multiple
 from data.tasks import rows
 from data.tasks.files import Example
-from data.tokens import frames
+from inference import framing
 from inference.labels import HEADS, Labels
 from inference.model import Model
 from models.network import make_network
@@ -51,14 +51,7 @@ class Predictor:
   def __init__(self, model: Model, *, max_length: int | None = None, batch_size: int = 32):
     self.labels = _labels(model)
     self._tokenizer = model.need_tokenizer()
-    own = not self.labels.framed and self._tokenizer.adds_special_tokens
-    framed = self.labels.framed or model.mask != 'causal'
-    if own:
-      self._frame = frames.own(self._tokenizer)
-    elif framed:
-      self._frame = frames.of_training(self._tokenizer)
-    else:
-      self._frame = frames.Frame((), (), (), 0)
+    self._frame = framing.of(model)
     length = max_length or self.labels.max_length or model.context
     self.max_length = min(length, model.context)
     self._batch_size = batch_size

@@ -13,6 +13,7 @@ _TASKS = dict(
   ForSequenceClassification='text-classification',
   ForTokenClassification='token-classification',
   ForQuestionAnswering='question-answering',
+  ForMultipleChoice='multiple-choice',
   Model='feature-extraction',
 )
 # Corpus -> language and licence of its text, where they are known.
@@ -45,7 +46,8 @@ def write(
     lost: heads that the class has no place for.
   """
   config = manifest.get('config')
-  corpus = config['data']['corpus'] if config else None
+  labels = manifest.get('labels')  # it was fine-tuned: no corpus was read
+  corpus = config['data']['corpus'] if config and not labels else None
   language, licence = TEXTS.get(corpus, (None, None))
   head = dict(
     library_name='sentence-transformers' if sentences else 'transformers',
@@ -60,6 +62,8 @@ def write(
     heads_left_out=', '.join(lost) or None,
     starts_from=manifest.get('init_from'),
     corpus=corpus,
+    task=labels and labels.get('task'),
+    labels=', '.join(model.labels.classes) or None if model.labels else None,
     licence_of_its_text=licence,
     config_sha256=manifest.get('config_sha256'),
     **{f'{name}_fingerprint': value for name, value in manifest.get('data', {}).items()},
@@ -95,7 +99,8 @@ def numbers(result: dict[str, Any], step: int | None) -> dict[str, int | float]:
   Args:
     step: that the weights are of.
   """
-  if result.get('step') != step:
+  best = result.get('best')
+  if step not in (result.get('step'), best.get('step') if isinstance(best, dict) else None):
     return {}
   found: dict[str, int | float] = {}
   for name, value in result.items():

@@ -5,9 +5,11 @@ Each config.json is read back with `families.read` and compared before it is use
 
 from typing import Any
 
+from inference.labels import Labels
 from interop import families, sentence_export
 from interop.families import FAMILIES, Family
 from interop.huggingface import CLASSIFIERS
+from interop.labels import write_labels
 from runtime.errors import WeightsError
 
 # Fields of a ModelConfig that change a forward pass without dropout. Only these must survive.
@@ -37,6 +39,7 @@ _ARITHMETIC = (
   'shared_layers',
   'tie_embeddings',
   'classifier_activation',
+  'plain_heads',
 )
 # Classes of transformers by the heads that they have; %s is the family's name.
 _TUNED = {frozenset({head}): '%s' + suffix for suffix, head in CLASSIFIERS.items()}
@@ -64,8 +67,8 @@ CLASSES: dict[str, dict[frozenset[str], str]] = dict(
   ),
   distilbert=_named('DistilBert', _WITHOUT_POOLER),
   albert=_named('Albert', _ENCODERS),
-  gpt2={frozenset({'clm'}): 'GPT2LMHeadModel', frozenset(): 'GPT2Model'},
-  llama={frozenset({'clm'}): 'LlamaForCausalLM', frozenset(): 'LlamaModel'},
+  gpt2=_named('GPT2', _TUNED | {frozenset({'clm'}): '%sLMHeadModel', frozenset(): '%sModel'}),
+  llama=_named('Llama', _TUNED | {frozenset({'clm'}): '%sForCausalLM', frozenset(): '%sModel'}),
 )
 # Heads over the vector of a text, which sentence-transformers computes around a class.
 OF_VECTORS = ('vector', 'pair')
@@ -77,6 +80,8 @@ def describe(
   mask: str,
   heads: tuple[str, ...],
   ids: dict[str, int],
+  labels: Labels | None = None,
+  pooling: str = '',
 ) -> tuple[Family, dict[str, Any]]:
   """Returns (family, config.json) of the transformers class that computes the same as this network.
 
@@ -85,11 +90,13 @@ def describe(
     defaults: value of every field that `families.read` does not set.
     heads: names of models.heads.HEADS.
     ids: ids of special tokens under their names, as in pad_token_id.
+    labels: names of the outputs of a head for labels, where they are known.
+    pooling: which state such a head reads of a text; '' = that of the class.
 
   Raises:
     WeightsError: no class does; the message has the reason for each family.
   """
-  reasons, classifying = [], {*CLASSIFIERS.values()}
+  reasons = []
   for name, family in FAMILIES.items():
     classes = CLASSES[name]
     if mask != family.mask:
@@ -98,13 +105,9 @@ def describe(
       reasons.append(f'{name}: no class has the heads {", ".join(heads) or "none"} alone')
     else:
       theirs = _config(name, family, fields) | ids | dict(architectures=[classes[frozenset(heads)]])
-      if classifying & set(heads):
-        labels = [f'LABEL_{index}' for index in range(fields['classes'])]
-        theirs |= dict(
-          id2label={str(index): label for index, label in enumerate(labels)},
-          label2id={label: index for index, label in enumerate(labels)},
-        )
-      difference = _difference(theirs, fields, defaults, heads)
+      if {*CLASSIFIERS.values()} & {*heads}:
+        theirs |= write_labels(labels, fields['classes'])
+      difference = _difference(theirs, fields, defaults, heads) or _pooled(family, heads, pooling)
       if not difference:
         return family, theirs
       reasons.append(f'{name}: {difference}')
@@ -112,16 +115,45 @@ def describe(
     f'no class of transformers computes this network (mask={mask}, heads: '
     f'{", ".join(heads) or "none"}), so it is not exported:\n'
     + '\n'.join(f'  {reason}' for reason in reasons)
+    + _advice(mask, heads)
   )
 
 
+def _pooled(family: Family, heads: tuple[str, ...], pooling: str) -> str | None:
+  """Returns how a class reads a text otherwise, or None."""
+  theirs = 'last' if family.mask == 'causal' else 'first'
+  if 'sequence' not in heads or pooling in ('', theirs):
+    return None
+  return f'finetune.pooling would be {theirs!r}, and is {pooling!r}'
+
+
+def _advice(mask: str, heads: tuple[str, ...]) -> str:
+  """Returns with what knobs a head for labels is trained that some class computes."""
+  if not {*heads} & {*CLASSIFIERS.values()}:
+    return ''
+  causal = '--config.finetune.pooling=last --config.model.plain_heads=True'
+  knobs = causal if mask == 'causal' else '--config.finetune.pooling=first'
+  return f'\n  Train the head with {knobs}: then the other differences decide.'
+
+
+def labelled_alone(heads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+  """Returns (heads of a class, heads that it has no place for): one for labels stands alone."""
+  tuned = tuple(head for head in heads if head in CLASSIFIERS.values())
+  return (tuned, tuple(head for head in heads if head not in tuned)) if tuned else (heads, ())
+
+
 def stock_class(
-  fields: dict[str, Any], defaults: dict[str, Any], mask: str, heads: tuple[str, ...], ahead: bool
+  fields: dict[str, Any],
+  defaults: dict[str, Any],
+  mask: str,
+  heads: tuple[str, ...],
+  ahead: bool,
+  pooling: str = '',
 ) -> str:
   """Returns, for people, which class of transformers a network exports to, or why there is none.
 
   Args:
-    fields, defaults, mask, heads: as `describe` takes them.
+    fields, defaults, mask, heads, pooling: as `describe` takes them.
     ahead: it was trained with mntp, which no class fills blanks with.
   """
   if ahead:
@@ -129,8 +161,10 @@ def stock_class(
   vectors = set(heads) & set(OF_VECTORS)
   if vectors and (problem := sentence_export.problem(fields, mask)):
     return f'nothing; {problem}'
+  heads, aside = labelled_alone(heads)
+  computed = () if vectors else heads
   try:
-    family, theirs = describe(fields, defaults, mask, () if vectors else heads, {})
+    family, theirs = describe(fields, defaults, mask, computed, {}, pooling=pooling)
   except WeightsError as error:
     differs = [line.strip() for line in str(error).splitlines() if ' would be ' in line]
     nearest = min(differs, key=lambda line: line.count(' would be '), default='no class is near')
@@ -138,7 +172,8 @@ def stock_class(
   name = theirs['architectures'][0]
   if vectors:
     return f'sentence-transformers over {name}'
-  return ', without '.join([name, *(head for head in heads if head in family.left_out)])
+  lost = [*aside, *(head for head in heads if head in family.left_out)]
+  return ', without '.join([name, *lost])
 
 
 def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +209,8 @@ def _unused(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
   return dict(
     rotary_base=fields['positions'] != 'rotary',
     position_offset=fields['positions'] not in ('learned', 'sinusoidal'),
-    classifier_activation='sequence' not in heads,
+    classifier_activation='sequence' not in heads or fields['plain_heads'],
+    plain_heads='sequence' not in heads and (fields['bias'] or not {'tokens', 'span'} & {*heads}),
   ).get(key, False)
 
 

@@ -13,9 +13,11 @@ import numpy as np
 
 from configs import base
 from configs.schema import check
+from inference import framing
+from inference.labels import Labels
 from inference.model import Model, Tokenizer
 from interop import card, files, generation, huggingface, sentence_export
-from interop.describe import OF_VECTORS, describe
+from interop.describe import OF_VECTORS, describe, labelled_alone
 from models.network import by_path
 from runtime.errors import WeightsError
 
@@ -55,20 +57,31 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
     heads = ('pool',) if {'nsp', 'pool'} & set(heads) else ()
     kept = ('embeddings', 'trunk', *heads)
     params = {path: x for path, x in params.items() if path.partition('/')[0] in kept}
+  heads, aside = labelled_alone(heads)
+  labels = None if sentences else model.labels
+  if labels:
+    ids |= dict(pad_token_id=framing.padding(model))
   family, theirs = describe(
-    vars(model.config), base.get_config().model.to_dict(), model.mask, heads, ids
+    vars(model.config),
+    base.get_config().model.to_dict(),
+    model.mask,
+    heads,
+    ids,
+    labels=labels,
+    pooling=labels.pooling if labels else '',
   )
-  lost = [head for head in heads if head in family.left_out] + ([] if sentences else over)
-  if lost:
-    warnings.warn(f'{theirs["architectures"][0]} has no head {lost[0]}: left out.', stacklevel=2)
+  lost = [*aside, *(head for head in heads if head in family.left_out)]
+  lost += [] if sentences else over
+  for head in lost:
+    warnings.warn(f'{theirs["architectures"][0]} has no head {head}: left out.', stacklevel=2)
   params = {path: x for path, x in params.items() if path.partition('/')[0] not in lost}
   tensors = huggingface.export_parameters(
     family, params, tuple(head for head in heads if head not in lost)
   )
-  texts = _tokenizer(tokenizer, model, sentences)
+  texts = _tokenizer(tokenizer, model, labels, sentences)
   to.mkdir(parents=True, exist_ok=True)
   _write(to / 'config.json', theirs)
-  if not encoder:
+  if 'clm' in heads:
     _write(to / generation.NAME, ids | rules)
   files.save_tensors(tensors, to / 'model.safetensors')
   for name, text in texts.items():
@@ -82,31 +95,38 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   (to / 'README.md').write_text(text, encoding='utf-8')
 
 
-def _tokenizer(tokenizer: Tokenizer, model: Model, sentences: bool) -> dict[str, str]:
+def _tokenizer(
+  tokenizer: Tokenizer, model: Model, labels: Labels | None, sentences: bool
+) -> dict[str, str]:
   """Returns tokenizer.json and the files about it that transformers reads, by name.
 
   An encoder frames each text with [CLS] and [SEP], a causal model only adds bos; a text that
-  becomes a vector is framed as the model says.
+  becomes a vector, or has a label, is framed as the model says.
   """
   encoder = model.mask == 'bidirectional'
   frame = (tokenizer.bos,), (tokenizer.eos,) if encoder else ()
   if sentences:
     frame = model.frame
-  text = tokenizer.framed_json(*frame) if sentences or model.add_bos else tokenizer.plain_json()
+  if labels:
+    text = framing.text(model)
+  else:
+    text = tokenizer.framed_json(*frame) if sentences or model.add_bos else tokenizer.plain_json()
   ids = dict(pad_token=tokenizer.pad, mask_token=tokenizer.mask, unk_token=tokenizer.unknown)
   if encoder:
     ids |= dict(cls_token=tokenizer.bos, sep_token=tokenizer.eos)
   else:
     ids |= dict(bos_token=tokenizer.bos, eos_token=tokenizer.eos)
   specials = {role: tokenizer.token(id_) for role, id_ in ids.items() if id_ is not None}
+  length = model.text_length if sentences else labels.max_length if labels else 0
   # Not TokenizersBackend, the class of transformers 5: older versions and vLLM do not have it.
   settings = specials | dict(
     tokenizer_class='PreTrainedTokenizerFast',
-    model_max_length=model.text_length if sentences else model.context,
+    model_max_length=length or model.context,
     clean_up_tokenization_spaces=False,
   )
-  if not model.config.segment_types:  # GPT-2 would add the embedding of token 0 to each token
-    settings |= dict(model_input_names=['input_ids', 'attention_mask'])
+  # said either way: transformers 5 leaves types out, and of a type 0 GPT-2 adds token 0
+  types = ['token_type_ids'] if model.config.segment_types > 1 else []
+  settings |= dict(model_input_names=['input_ids', *types, 'attention_mask'])
   texts = {
     'tokenizer.json': text,
     'special_tokens_map.json': _json(specials),
@@ -131,7 +151,7 @@ def _manifest(model: Model, workdir: Path) -> dict[str, Any]:
     source = files.read_json(about).get('source') if about.exists() else name
     return dict(name=name, source=Path(str(source)).name)
   known: dict[str, Any] = dict(name=name, source=f'{name}, step {model.step:,}')
-  for name in ('config', 'data', 'result', 'software'):
+  for name in ('config', 'data', 'labels', 'result', 'software'):
     if (workdir / f'{name}.json').exists():
       known[name] = files.read_json(workdir / f'{name}.json')
   known['config_sha256'] = check.config_hash(known['config'])

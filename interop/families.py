@@ -40,6 +40,7 @@ class Family:
       presence shows it (None: every model has the head).
     table: our parameter paths -> their names (interop/names.py).
     prefix: what the trunk's names begin with in a model with a head.
+    prefixes: the same for a head whose class has another.
     aliases: other names of keys that transformers takes -> their key.
     left_out: heads without a place in the family's classes, which an export leaves out.
     conv: kernels are stored input x output (GPT-2's Conv1D), not output x input (torch's Linear).
@@ -52,6 +53,7 @@ class Family:
   heads: dict[str, str | None]
   table: dict[str, str]
   prefix: str
+  prefixes: dict[str, str] = dataclasses.field(default_factory=dict)
   aliases: dict[str, str] = dataclasses.field(default_factory=dict)
   left_out: tuple[str, ...] = ()
   conv: bool = False
@@ -79,6 +81,7 @@ _ENCODER = dict(
   embedding_norm=True,
   final_norm=False,
   classifier_activation='tanh',
+  plain_heads=False,
 )
 _ABSOLUTE = dict(
   position_embedding_type=('absolute',),
@@ -196,6 +199,7 @@ FAMILIES: dict[str, Family] = dict(
       norm_position='pre',
       embedding_norm=False,
       final_norm=True,
+      plain_heads=True,
     ),
     must=dict(
       scale_attn_weights=(True,),
@@ -215,6 +219,7 @@ FAMILIES: dict[str, Family] = dict(
     mask='causal',
     table=names.LLAMA,
     prefix='model.',
+    prefixes=dict(span='transformer.'),
     read=dict(
       vocab_size=('vocab_size', 32000),
       layers=('num_hidden_layers', 32),
@@ -241,6 +246,7 @@ FAMILIES: dict[str, Family] = dict(
       gated=True,
       bias=False,
       dropout=0.0,
+      plain_heads=True,
     ),
     must=dict(
       attention_bias=(False,),

@@ -29,12 +29,14 @@ class StoredAs(NamedTuple):
     part: (i, n): the parameter is the i-th of n equal parts of the tensor's output axis.
     kind: 'same': the same array; 'vector': stored with one axis; 'kernel': stored with two.
     input_axes: how many of our kernel's axes, from the first, are inputs.
+    conv: a kernel is stored input x output; of GPT-2's layers, not of its heads.
   """
 
   name: str
   part: tuple[int, int]
   kind: str
   input_axes: int
+  conv: bool = False
 
 
 def stored_as(family: Family, path: str) -> StoredAs:
@@ -57,6 +59,7 @@ def stored_as(family: Family, path: str) -> StoredAs:
     part=(int(index or 0), int(parts or 1)),
     kind='kernel' if leaf == 'kernel' else 'vector',
     input_axes=2 if module.endswith('attention/output') else 1,
+    conv=family.conv and path.startswith('trunk/'),
   )
 
 
@@ -74,7 +77,9 @@ def plain_names(family: Family, tensors: dict[str, Tensor], where: str) -> dict[
   named: dict[str, Tensor] = {}
   origin: dict[str, str] = {}
   for name in sorted(tensors):
-    plain = name.removeprefix(family.prefix)
+    prefixes = (family.prefix, *family.prefixes.values())
+    prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), '')
+    plain = name.removeprefix(prefix)
     for old, new in _OLD_ENDS.items():
       plain = plain.removesuffix(old) + new if plain.endswith(old) else plain
     if plain in named and not files.equal(named[plain], tensors[name]):
@@ -99,18 +104,19 @@ def heads_in(
     tie: the output is the token embedding; else a class without a head has no output at all.
   """
   bare = not tie and architecture.endswith('Model') and not architecture.endswith('LMHeadModel')
-  heads = [
-    head
-    for head, shown_by in family.heads.items()
-    if shown_by in tensors
-    or shown_by is None
-    and not (bare and family.table['clm/kernel'] not in tensors)
-  ]
-  heads += [
+  tuned = [
     head
     for suffix, head in CLASSIFIERS.items()
     if architecture.endswith(suffix) and f'{head}/classifier/*' in family.table
   ]
+  # a causal model writes, unless its class is one for labels or has no output
+  writes = not tuned and not (bare and family.table['clm/kernel'] not in tensors)
+  heads = [
+    head
+    for head, shown_by in family.heads.items()
+    if (writes if shown_by is None else shown_by in tensors)
+  ]
+  heads += tuned
   # A classifier includes the pooler, which is then no head by itself.
   poolers = {family.table.get(f'{head}/pooler/*') for head in heads}
   if 'pool' in heads and family.table['pool/dense/*'] in poolers:
@@ -149,7 +155,7 @@ def import_parameters(
     stored = stored_as(family, path)
     layers = shape[0] if '{}' in stored.name else 1
     wanted[path] = [stored.name.format(layer) for layer in range(layers)]
-    expected = _stored_shape(family, stored, shape[1:] if '{}' in stored.name else shape)
+    expected = _stored_shape(stored, shape[1:] if '{}' in stored.name else shape)
     for name in wanted[path]:
       if name not in tensors:
         missing.append(f'{name} {expected}, our {path}')
@@ -162,10 +168,10 @@ def import_parameters(
     for path, names in wanted.items():
       stored = stored_as(family, path)
       if '{}' in stored.name:
-        layers = [_ours(family, stored, tensors[name].read(), shapes[path][1:]) for name in names]
+        layers = [_ours(stored, tensors[name].read(), shapes[path][1:]) for name in names]
         params[path] = np.stack(layers)
       else:
-        params[path] = _ours(family, stored, tensors[names[0]].read(), shapes[path])
+        params[path] = _ours(stored, tensors[names[0]].read(), shapes[path])
   if missing or misshapen or left:
     raise WeightsError(
       '\n'.join(
@@ -194,21 +200,26 @@ def export_parameters(
     WeightsError: the family has no such parameter.
   """
   found: dict[str, list[tuple[StoredAs, np.ndarray]]] = {}  # name -> the parts of the tensor
-  prefix = family.prefix if set(heads) - set(_HEADLESS) else ''
+  other = next((family.prefixes[head] for head in heads if head in family.prefixes), None)
+  prefix = (other or family.prefix) if set(heads) - set(_HEADLESS) else ''
   for path, x in params.items():
     stored = stored_as(family, path)
     of_head = path.split('/')[0] not in _HEADLESS and not stored.name.startswith('pooler')
     for layer, part in enumerate(x if '{}' in stored.name else [x]):
       name = ('' if of_head else prefix) + stored.name.format(layer)
       found.setdefault(name, []).append((stored, part))
-  theirs = {name: _theirs(family, parts) for name, parts in found.items()}
+  theirs = {name: _theirs(parts) for name, parts in found.items()}
   copy = ties.bias_copy(family)
   if copy and 'mlm/kernel' in params:  # an output of its own reads the copy
     theirs[copy] = theirs[family.table['mlm/bias']]
   return theirs
 
 
-def _stored_shape(family: Family, stored: StoredAs, shape: tuple[int, ...]) -> tuple[int, ...]:
+def _has(params: dict[str, np.ndarray], head: str) -> bool:
+  return any(path.startswith(f'{head}/') for path in params)
+
+
+def _stored_shape(stored: StoredAs, shape: tuple[int, ...]) -> tuple[int, ...]:
   """Returns the shape of their tensor, from that of one layer of our parameter."""
   parts = stored.part[1]
   if stored.kind == 'same':
@@ -217,18 +228,18 @@ def _stored_shape(family: Family, stored: StoredAs, shape: tuple[int, ...]) -> t
     return (math.prod(shape) * parts,)
   inputs = math.prod(shape[: stored.input_axes])
   outputs = math.prod(shape[stored.input_axes :]) * parts
-  return (inputs, outputs) if family.conv else (outputs, inputs)
+  return (inputs, outputs) if stored.conv else (outputs, inputs)
 
 
-def _ours(family: Family, stored: StoredAs, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def _ours(stored: StoredAs, x: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
   """Returns one layer of our parameter from their tensor."""
-  x = x.T if stored.kind == 'kernel' and not family.conv else x
+  x = x.T if stored.kind == 'kernel' and not stored.conv else x
   index, parts = stored.part
   x = np.split(x, parts, axis=-1)[index] if parts > 1 else x
   return np.ascontiguousarray(x).reshape(shape)
 
 
-def _theirs(family: Family, parts: list[tuple[StoredAs, np.ndarray]]) -> np.ndarray:
+def _theirs(parts: list[tuple[StoredAs, np.ndarray]]) -> np.ndarray:
   """Returns their tensor from all of its parts, which may come in any order."""
   flat = []
   for stored, x in sorted(parts, key=lambda pair: pair[0].part):
@@ -236,7 +247,7 @@ def _theirs(family: Family, parts: list[tuple[StoredAs, np.ndarray]]) -> np.ndar
       x = x.reshape(math.prod(x.shape[: stored.input_axes]), -1)
     flat.append(x.reshape(-1) if stored.kind == 'vector' else x)
   x = np.concatenate(flat, axis=-1)
-  return np.ascontiguousarray(x.T if parts[0][0].kind == 'kernel' and not family.conv else x)
+  return np.ascontiguousarray(x.T if parts[0][0].kind == 'kernel' and not parts[0][0].conv else x)
 
 
 def _listed(title: str, lines: list[str]) -> list[str]:

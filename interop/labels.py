@@ -65,7 +65,9 @@ def write_labels(labels: Labels | None, outputs: int) -> dict[str, Any]:
   names = labels.classes if labels else ()
   if len(names) != outputs:
     names = tuple(f'LABEL_{index}' for index in range(outputs))
-  problem = {} if labels is None else dict(problem_type=PROBLEMS[labels.labels])
+  # of a head for words no class reads it
+  known = labels is not None and labels.kind != 'words' and labels.labels in PROBLEMS
+  problem = dict(problem_type=PROBLEMS[labels.labels]) if known else {}
   return problem | dict(
     id2label={str(index): name for index, name in enumerate(names)},
     label2id={name: index for index, name in enumerate(names)},

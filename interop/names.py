@@ -120,6 +120,9 @@ GPT2 = {
   'trunk/blocks/feed_forward/down/*': 'h.{}.mlp.c_proj',
   'trunk/final_norm/*': 'ln_f',
   'clm/kernel': 'lm_head.weight',
+  'sequence/classifier/*': 'score',
+  'tokens/classifier/*': 'classifier',
+  'span/classifier/*': 'qa_outputs',
 }
 
 LLAMA = {
@@ -135,4 +138,7 @@ LLAMA = {
   'trunk/blocks/feed_forward/down/*': 'layers.{}.mlp.down_proj',
   'trunk/final_norm/*': 'norm',
   'clm/kernel': 'lm_head.weight',
+  'sequence/classifier/*': 'score',
+  'tokens/classifier/*': 'score',
+  'span/classifier/*': 'qa_outputs',
 }

@@ -37,6 +37,7 @@ class ModelConfig:
   shared_head: bool
   classes: int
   classifier_activation: str
+  plain_heads: bool
   pooling: str
   projection: int
   projection_activation: str

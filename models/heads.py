@@ -5,6 +5,7 @@ head that predicts tokens returns a `Projection` and not logits, which would be 
 """
 
 from collections.abc import Callable
+import dataclasses
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -82,6 +83,8 @@ class PoolHead(nn.Module):
 class SequenceHead(nn.Module):
   """A classifier of texts: dense and activation on one vector, then C classes.
 
+  With `plain_heads` it is one kernel, as in GPT2ForSequenceClassification.
+
   Each of the S texts of a row has a vector: the state at `pool_at` (BxS), or, where the batch has
   `pool` (BxSxT, shares that add up to 1 a text), that mean over the tokens. Without either, a row
   is one text and its first token is read.
@@ -98,9 +101,12 @@ class SequenceHead(nn.Module):
     if 'pool' in batch:
       share_BxSxT = batch['pool'].astype(hidden_BxPxD.dtype)
       read_BxSxD = jnp.einsum('BST,BTD->BSD', share_BxSxT, hidden_BxPxD)
-    pooled_BxSxD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_BxSxD)
-    pooled_BxSxD = ACTIVATIONS[config.classifier_activation](pooled_BxSxD)
-    logits_BxSxC = Linear(config, 'D', 'C', (D, C), name='classifier')(pooled_BxSxD)
+    if config.plain_heads:
+      config = dataclasses.replace(config, bias=False)
+    else:
+      read_BxSxD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_BxSxD)
+      read_BxSxD = ACTIVATIONS[config.classifier_activation](read_BxSxD)
+    logits_BxSxC = Linear(config, 'D', 'C', (D, C), name='classifier')(read_BxSxD)
     return logits_BxSxC.astype(jnp.float32)
 
 
@@ -113,6 +119,7 @@ class TokenHead(nn.Module):
   def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
     """float32 logits_BxTxC."""
     config = self.config
+    config = dataclasses.replace(config, bias=config.bias or config.plain_heads)
     shape = (config.width, config.classes)
     logits_BxTxC = Linear(config, 'D', 'C', shape, name='classifier')(hidden_BxTxD)
     return logits_BxTxC.astype(jnp.float32)

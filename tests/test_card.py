@@ -27,6 +27,10 @@ TASKS = dict(
   'bert-tokens': 'token-classification',
   'distilbert-sequence': 'text-classification',
   'gpt2-relu2': 'text-generation',
+  'gpt2-sequence': 'text-classification',
+  'gpt2-tokens': 'token-classification',
+  'llama-sequence': 'text-classification',
+  'llama-span': 'question-answering',
   'rotary': 'fill-mask',
   'rotary-sequence': 'text-classification',
 }

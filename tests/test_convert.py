@@ -21,6 +21,16 @@ from training import load as loading
 WORDS = (
   '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'
 ).split()
+_LLAMA = dict(
+  positions='rotary',
+  norm='rms',
+  gated=True,
+  bias=False,
+  activation='silu',
+  kv_heads=2,
+  rotary_base=500.0,
+  tie_embeddings=False,
+)
 CASES = {
   'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}, 'BertForPreTraining'),
   'bert-mlm': (
@@ -81,20 +91,33 @@ CASES = {
     dict(activation='relu_squared'),
     'GPT2LMHeadModel',
   ),
+  'gpt2-sequence': (
+    'gpt2_small',
+    'causal',
+    ('sequence',),
+    dict(classes=3, plain_heads=True),
+    'GPT2ForSequenceClassification',
+  ),
+  'gpt2-tokens': ('gpt2_small', 'causal', ('tokens',), {}, 'GPT2ForTokenClassification'),
+  'llama-span': (
+    'gpt2_small',
+    'causal',
+    ('span',),
+    _LLAMA | dict(plain_heads=True),
+    'LlamaForQuestionAnswering',
+  ),
+  'llama-sequence': (
+    'gpt2_small',
+    'causal',
+    ('sequence',),
+    _LLAMA | dict(plain_heads=True),
+    'LlamaForSequenceClassification',
+  ),
   'llama': (
     'gpt2_small',
     'causal',
     ('clm',),
-    dict(
-      positions='rotary',
-      norm='rms',
-      gated=True,
-      bias=False,
-      activation='silu',
-      kv_heads=2,
-      rotary_base=500.0,
-      tie_embeddings=False,
-    ),
+    _LLAMA,
     'LlamaForCausalLM',
   ),
 }
@@ -155,6 +178,7 @@ def test_out_in_saved_and_loaded_changes_no_bit_and_no_id(name, tmp_path):
     ('bidirectional', ('mlm',), dict(norm='rms'), 'norm would be'),
     ('bidirectional', ('mlm',), dict(qk_norm=True), 'bert: qk_norm would be False, and is True'),
     ('bidirectional', ('mlm', 'pool'), {}, 'no class has the heads'),
+    ('causal', ('sequence',), {}, 'config.model.plain_heads=True'),
   ],
 )
 def test_what_no_stock_class_computes_is_refused_with_the_reason(mask, heads, changes, words):

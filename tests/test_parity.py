@@ -96,6 +96,31 @@ MODELS = {
     'AlbertConfig',
     _BERT | dict(embedding_size=16),
   ),
+  'roberta-tokens': ('RobertaForTokenClassification', 'RobertaConfig', _BERT | dict(num_labels=5)),
+  'distilbert-tokens': (
+    'DistilBertForTokenClassification',
+    'DistilBertConfig',
+    _DISTILBERT | dict(num_labels=5),
+  ),
+  'albert-tokens': (
+    'AlbertForTokenClassification',
+    'AlbertConfig',
+    _BERT | dict(embedding_size=16, num_labels=5),
+  ),
+  'gpt2-sequence': (
+    'GPT2ForSequenceClassification',
+    'GPT2Config',
+    _GPT2 | dict(num_labels=4, pad_token_id=1),
+  ),
+  'gpt2-tokens': ('GPT2ForTokenClassification', 'GPT2Config', _GPT2 | dict(num_labels=5)),
+  'gpt2-span': ('GPT2ForQuestionAnswering', 'GPT2Config', _GPT2),
+  'llama-sequence': (
+    'LlamaForSequenceClassification',
+    'LlamaConfig',
+    _LLAMA | dict(num_labels=4, pad_token_id=1),
+  ),
+  'llama-tokens': ('LlamaForTokenClassification', 'LlamaConfig', _LLAMA | dict(num_labels=5)),
+  'llama-span': ('LlamaForQuestionAnswering', 'LlamaConfig', _LLAMA),
   'gpt2': ('GPT2LMHeadModel', 'GPT2Config', _GPT2),
   'gpt2-wide-untied': (
     'GPT2LMHeadModel',
@@ -143,6 +168,8 @@ def inputs(ours):
   token = np.where(valid, token, 1)  # 1 is RoBERTa's padding, which its positions look at
   kind = ((np.arange(T)[None] > 3) & (ours.config.segment_types > 1)).astype(np.int32) * valid
   batch = dict(token=token, segment=valid, type=kind, mlm_position=np.tile(np.arange(T), (B, 1)))
+  if ours.labels and ours.labels.pooling == 'last':
+    batch |= dict(pool_at=valid.sum(axis=1, keepdims=True) - 1)
   theirs = dict(input_ids=torch.tensor(token).long(), attention_mask=torch.tensor(valid).long())
   if ours.config.segment_types:
     theirs['token_type_ids'] = torch.tensor(kind).long()

@@ -105,7 +105,8 @@ def _take(config, origin: Origin):
   """Writes into the config what it has of its origin."""
   where = f'init_from={config.init_from}'
   for name, value in origin.model.items():
-    if name not in (*_OWN, *_VECTORS):
+    plain = name == 'plain_heads' and config.model[name]  # which is asked of a new head
+    if name not in (*_OWN, *_VECTORS) and not plain:
       _set(config, name, value, where)
   if config.mask == 'same':
     config.mask = origin.mask

@@ -87,6 +87,7 @@ def stock_class(experiment: Experiment) -> str:
     config.mask,
     trained_heads(config),
     ahead=fills_ahead(config),
+    pooling='' if config.finetune.pooling == 'auto' else config.finetune.pooling,
   )
 
 

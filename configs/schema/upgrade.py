@@ -18,6 +18,7 @@ ADDED = {
   'optimizer.skip_sigmas': 0.0,
   'optimizer.skip_window': 128,
   'optimizer.skip_limit': 8,
+  'model.plain_heads': False,
   'model.pooling': 'mean',
   'model.projection': 0,
   'model.projection_activation': 'tanh',
