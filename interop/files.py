@@ -143,11 +143,14 @@ def _no_weights(directory: Path) -> str:
 def _contained(directory: Path, name: str) -> Path:
   """Returns the path of a file in the directory; raises WeightsError if it lies elsewhere.
 
-  In a cache of the hub, files are links from snapshots/ID into blobs/ of the same repository.
+  In a cache of the hub, files are links from snapshots/ID, and from its folders, into blobs/ of the
+  same repository.
   """
   root = directory.resolve()
-  if root.parent.name == 'snapshots':
-    root = root.parent.parent
+  for within in (root, root.parent):
+    if within.parent.name == 'snapshots':
+      root = within.parent.parent
+      break
   path = (directory / name).resolve()
   if Path(name).name != name or not path.is_relative_to(root) or not name.endswith('.safetensors'):
     raise WeightsError(

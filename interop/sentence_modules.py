@@ -11,6 +11,7 @@ import numpy as np
 from interop import files
 from interop.files import Tensor
 from models.config import ModelConfig
+from runtime import storage
 from runtime.errors import WeightsError
 
 # Their name of a pooling -> ours.
@@ -89,7 +90,7 @@ def dense(folder: Path, config: ModelConfig) -> tuple[dict[str, Any], dict[str, 
     raise WeightsError(
       f'{path} has bias=True; the linear maps of this network have none, its projection neither.'
     )
-  tensors = files.open_tensors(folder)
+  tensors = files.open_tensors(storage.local(folder))
   expected = {'linear.weight': (size, config.width)} | ({'linear.bias': (size,)} if bias else {})
   shapes = {name: tensor.shape for name, tensor in tensors.items()}
   if shapes != expected:

@@ -92,6 +92,16 @@ def _in_a_folder(folder):
   _edit(_MODULES, change)(folder)
 
 
+def _as_a_hub_cache(folder):
+  """Links from snapshots/ID and its folders into blobs/, as the client of the hub makes them."""
+  blobs = folder.parent.parent / 'blobs'
+  blobs.mkdir()
+  for number, path in enumerate(folder.rglob('*.*')):
+    if path.is_file():
+      path.rename(blobs / str(number))
+      path.symlink_to(blobs / str(number))
+
+
 def _frame(template):
   """What the rule of the tokenizer puts around a text."""
 
@@ -165,6 +175,7 @@ EQUAL = {
   'Normalize twice': ('bert', ('Pooling:max', 'Normalize', 'Normalize'), ()),
   'Dropout': ('bert', ('Pooling:max', 'Dropout', 'Dense:Tanh:True', 'Dropout', 'Normalize'), ()),
   'in 0_Transformer': ('bert', ('Pooling:cls', 'Dense:Tanh:True'), (_in_a_folder,)),
+  'a cache of the hub': ('bert', ('Pooling:cls', 'Dense:Tanh:True'), (_as_a_hub_cache,)),
   'no settings': ('bert', _PLAIN, (_remove(_SETTINGS), _remove(_BERT))),
   'Normalize without a file': ('bert', _PLAIN, (_remove('2_Normalize/config.json'),)),
   **{
@@ -387,6 +398,12 @@ REFUSED = {
     ).items()
   },
   'prompts': ('bert', _PLAIN, _edit(_SETTINGS, prompts=dict(q=3)), (_SETTINGS, 'prompts')),
+  'a special token in a prompt': (
+    'bert',
+    _PLAIN,
+    _edit(_SETTINGS, prompts=dict(q='[SEP] x')),
+    ("prompt 'q'", '[SEP]'),
+  ),
   'blind': ('gpt2', ('Pooling:mean',), _edit(_POOL, pooling_mode='cls'), ('causal', 'first')),
 }
 
@@ -460,7 +477,7 @@ def close(found, expected):
 @pytest.mark.parametrize('name', EQUAL)
 def test_vectors_are_those_of_sentence_transformers(name, saved, tmp_path):
   family, kinds, changes = EQUAL[name]
-  folder = shutil.copytree(saved(family, kinds), tmp_path / 'model')
+  folder = shutil.copytree(saved(family, kinds), tmp_path / 'snapshots' / 'model')
   for change in changes:
     change(folder)
   expected = theirs(folder)

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 import warnings
 
+import numpy as np
+
 from configs import base
 from data.tokens import pretrained
 from data.tokens.tokenizer import Tokenizer
@@ -130,7 +132,7 @@ def _framed(
   """With what the tokenizer puts around a text.
 
   Raises:
-    WeightsError: a text has no room for it.
+    WeightsError: a text has no room for it, or a prompt has a special token, which text never has.
   """
   if sentences is None or tokenizer is None:
     return sentences
@@ -140,6 +142,13 @@ def _framed(
       f'{folder} says that texts have {sentences.max_length} tokens at most, and its tokenizer '
       f'puts {len(begin) + len(end)} around each.'
     )
+  special = [tokenizer.token(index) for index in np.flatnonzero(tokenizer.special_V)]
+  for name, prompt in sentences.prompts.items():
+    if found := [token for token in special if token in prompt]:
+      raise WeightsError(
+        f'{folder} has a prompt {name!r} with the special token {found[0]!r}. Text never becomes a '
+        'special token here, so its vectors would differ.'
+      )
   return sentences._replace(begin=begin, end=end)
 
 
