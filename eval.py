@@ -155,7 +155,8 @@ def validate(directory: PathLike, console: Console) -> dict:
   if 'bits_per_byte' in results:
     lost = report['validation']['lost_bytes']
     results['text'] = validation.described_text(report['normalised'], lost)
-  results['unigram_entropy'] = report['unigram_entropy']
+  if 'unigram_entropy' in report:  # text groups have none
+    results['unigram_entropy'] = report['unigram_entropy']
   results['validation_sha256'] = report['validation']['sha256']
   console.table(
     f'{config.name} at step {step:,}: {batches.rows:,} validation rows',

@@ -1,5 +1,6 @@
 """Groups of texts: how files are read, which groups share a batch, runs that learn from them."""
 
+import json
 import signal
 import sys
 
@@ -211,3 +212,22 @@ def test_every_objective_learns_and_its_model_embeds(made, config, changes):
   said = runs.run([sys.executable, *embed, f'--output={out}'])
   assert said.returncode == 0, said.stderr
   assert np.load(out).shape == (2, 16 if 'model.projection' in changes else 32)
+
+
+@pytest.mark.slow
+def test_a_run_is_scored_on_pairs_that_it_has_not_seen(made):
+  workdir, said = train(made, 'sts', 'scored')
+  assert said.returncode == 0, said.stderr
+  (made / 'tasks').mkdir()
+  lines = (made / 'pairs.tsv').read_text().splitlines()[1:21]
+  cells = [line.split('\t') for line in lines]
+  (made / 'tasks/stsb.test.tsv').write_text(
+    ''.join(f'{i % 5}\t{row[0]}\t{row[1]}\n' for i, row in enumerate(cells))
+  )
+  asked = [f'--workdir={workdir}', '--tasks=sts', f'--task_data={made / "tasks"}', '--json']
+  said = runs.run([sys.executable, 'eval.py', *asked])
+  assert said.returncode == 0, said.stderr
+  found = json.loads(said.stdout)
+  assert found['tasks']['sts']['value'] == found['tasks']['sts_stsb']['value']
+  assert json.loads((workdir / 'evaluations.json').read_text()) == found['tasks']
+  assert found['step'] == 12  # and its own validation after that
