@@ -26,6 +26,7 @@ class Labels(NamedTuple):
     max_length: tokens that a row had in training, at most; 0 = as many as the model reads.
     framed: texts stand in bos A eos [B eos], as training here has them; else as the
       tokenizer's own rule has them.
+    null_threshold: of questions: by how much no answer must lead to be said; None: never.
   """
 
   kind: str
@@ -34,6 +35,7 @@ class Labels(NamedTuple):
   pooling: str
   max_length: int
   framed: bool
+  null_threshold: float | None = None
 
 
 def read(record: Mapping[str, Any], where: str) -> Labels:
@@ -58,6 +60,9 @@ def read(record: Mapping[str, Any], where: str) -> Labels:
     raise WeightsError(f'{where}: two labels have one name, {twice[0]!r}. Name them apart.')
   if not isinstance(length, int) or isinstance(length, bool) or length < 0:
     raise WeightsError(f'{where}: max_length is {length!r}, which is no number of tokens.')
+  null = record.get('null_threshold')
+  if null is not None and type(null) not in (int, float):
+    raise WeightsError(f'{where}: null_threshold is {null!r}, which is no number.')
   return Labels(
     record['kind'],
     record['labels'],
@@ -65,4 +70,5 @@ def read(record: Mapping[str, Any], where: str) -> Labels:
     record['pooling'],
     length,
     bool(record.get('framed', True)),
+    null,
   )

@@ -11,6 +11,7 @@ from data.errors import DataError
 from data.rows.batches import next_multiple
 from data.tasks import rows
 from data.tasks.files import Example
+from data.tokens.tokenizer import Tokenizer
 from inference import framing
 from inference.labels import HEADS, Labels
 from inference.model import Model
@@ -56,15 +57,15 @@ class Predictor:
     self.max_length = min(length, model.context)
     self._batch_size = batch_size
     self._params = jax.tree.map(jnp.asarray, model.params)
-    head = 'tokens' if self.labels.kind == 'words' else 'sequence'
+    self._head = head = HEADS.get(self.labels.kind, 'sequence')
     network = make_network(model.config, mask=model.mask, packed=False, heads=(head,))
     squash = jax.nn.sigmoid if self.labels.labels == 'several' else jax.nn.softmax
 
     @jax.jit
     def say(params, batch):
       logits = network.apply(params, batch)[head]
-      logits = logits if head == 'tokens' else logits[:, 0]
-      return logits if self.labels.labels == 'number' else squash(logits)
+      logits = logits[:, 0] if head == 'sequence' else logits
+      return logits if self.labels.labels in ('number', 'span') else squash(logits)
 
     self._say = say
 
@@ -109,6 +110,19 @@ class Predictor:
       of_words = self._of_words(windows, begins, first - 1, len(ids), room) if len(ids) else None
       said.append(of_words)
     return said
+
+  def ends(self, pairs: Sequence[list[np.ndarray]]) -> list[np.ndarray]:
+    """How each token of a row scores as the first and as the last of an answer, Tx2 each.
+
+    Args:
+      pairs: the ids of a question and of a part of its text, of each row.
+    """
+    return self._of_rows([self._frame.lay(part) for part in pairs])
+
+  @property
+  def tokenizer(self) -> Tokenizer:
+    """The tokenizer of the model."""
+    return self._tokenizer
 
   def _room(self, texts: int) -> int:
     room = self.max_length - self._frame.size(texts)
@@ -166,7 +180,7 @@ class Predictor:
       batch['token'][row, : len(ids)] = ids
       batch['type'][row, : len(ids)] = types
       batch['segment'][row, : len(ids)] = 1
-    if self.labels.kind != 'words':
+    if self._head == 'sequence':
       batch |= _pooled(batch['segment'], self.labels.pooling)
     return batch
 
@@ -183,6 +197,11 @@ def _labels(model: Model) -> Labels:
     raise WeightsError(
       f'{model.source} has the head {heads[0]!r}, and no names of its labels are known: import it '
       'again with tools.convert, or bring the labels.json of the run back.'
+    )
+  if model.labels.kind == 'choices':
+    raise WeightsError(
+      f'{model.source} chooses among answers, which is not read here: what it says of a test file '
+      'is in predictions_test.jsonl of the run.'
     )
   return model.labels
 

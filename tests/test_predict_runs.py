@@ -93,3 +93,41 @@ def test_words_are_tagged_as_the_run_tagged_them(tmp_path):
   assert json.loads(scored.out)['test'] == {
     name: result['test'][name] for name in ('loss', 'accuracy', 'f1', 'precision', 'recall')
   }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('null', [False, True])
+def test_questions_are_answered_as_the_run_answered_them(null, tmp_path):
+  random = np.random.default_rng(0)
+  asked = {}
+  for split, count in dict(train=12, validation=7, test=6).items():
+    articles, asked[split] = [], []
+    for number in range(count):
+      context = ' '.join(random.choice(WORDS, random.integers(8, 60)))
+      word = context.split()[number % 8]
+      missing = null and number % 3 == 0
+      right = [] if missing else [dict(text=word, answer_start=context.index(word))]
+      question = dict(id=str(number), question=f'the {word}', answers=right)
+      articles.append(dict(title=str(number), paragraphs=[dict(context=context, qas=[question])]))
+      asked[split].append(dict(question=f'the {word}', context=context))
+    (tmp_path / f'{split}.json').write_text(json.dumps(dict(data=articles)))
+  run = tune(tmp_path, 'answer', f'squad:{tmp_path}', **{'data.sequence_length': 48})
+  lines = tmp_path / 'asked.jsonl'
+  lines.write_text(''.join(json.dumps(line) + '\n' for line in asked['test']))
+  answer = call('predict', f'--weights={run}', f'--input={lines}', '--json')
+  assert answer.code == 0, answer.err
+  said = [json.loads(line) for line in (run / 'predictions_test.jsonl').open()]
+  found = [json.loads(line) for line in answer.out.splitlines()]
+  assert len(found) == len(said) == 6
+  for line, before, one in zip(found, said, asked['test']):
+    assert (line['answer'], line['start'], line['end']) == (
+      before['prediction'],
+      before['start'],
+      before['end'],
+    )
+    assert line['score'] == pytest.approx(before['probability'], abs=1e-5)
+    if line['answer']:
+      assert one['context'][line['start'] : line['end']].strip() == line['answer']
+  scored = json.loads(call('eval', f'--workdir={run}', '--json').out)
+  result = json.loads((run / 'result.json').read_text())
+  assert scored['test'] == {name: result['test'][name] for name in scored['test']}

@@ -69,7 +69,10 @@ def main():
   else:
     where, text = flags.input, lines.read_lines(path)
   kind = flags.format or arriving.format_of(path)
-  asked = arriving.read(kind, text, where, flags.columns, labels.columns(directory))
+  usual = labels.columns(directory)
+  if predictor.labels.kind == 'question':
+    usual = 'text_a=question,text_b=context'
+  asked = arriving.read(kind, text, where, flags.columns, usual)
   teller = Teller(predictor, where, as_json=flags.json)
   try:
     with to.open('w', encoding='utf-8') if to else contextlib.nullcontext(sys.stdout) as file:

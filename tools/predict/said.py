@@ -6,8 +6,9 @@ import sys
 
 from data.errors import DataError
 from data.tasks.arriving import Asked, split_words
-from evaluation import scores
+from evaluation import answers, scores
 from inference.predict import UNREAD, Predictor, Said
+from tools.predict import answering
 
 
 class Teller:
@@ -30,7 +31,9 @@ class Teller:
         those before it came out.
     """
     good, problem = self._suitable(chunk)
-    if self._predictor.labels.kind == 'words':
+    if self._predictor.labels.kind == 'question':
+      found = self._of_questions(good)
+    elif self._predictor.labels.kind == 'words':
       found = self._of_sentences(good)
     else:
       found = self._of_texts(good)
@@ -59,6 +62,8 @@ class Teller:
         wrong = 'words, and this model has a label for whole texts: give it a "text"'
       elif kind in ('words', 'text') and not asked.words and len(asked.texts) == 2:
         wrong = 'two texts, and this model reads one: name it with --columns=text=NAME'
+      elif kind == 'question' and len(asked.texts) == 1:
+        wrong = 'one text, and this model answers: give a question and its context'
       elif kind == 'pair' and len(asked.texts) == 1:
         wrong = 'one text, and this model reads pairs: give text_a and text_b'
       if wrong:
@@ -87,6 +92,23 @@ class Teller:
         yield json.dumps(line, ensure_ascii=False)
       else:
         yield '\t'.join([self._shown(said, label), *map(_one_line, asked.texts)])
+
+  def _of_questions(self, chunk: list[Asked]) -> Iterator[str]:
+    for asked, found in zip(chunk, answering.answer(self._predictor, chunk)):
+      question, context = asked.texts
+      text = answers.text_of(found, context, self._predictor.labels.null_threshold)
+      best = found.best[0] if text else None
+      if not self._as_json:
+        yield '\t'.join([_one_line(text) or 'none', _one_line(question)])
+        continue
+      line = dict(question=question, answer=text)
+      line |= dict(start=best.start if best else None, end=best.stop if best else None)
+      line |= dict(score=answers.probability(found, null=self._null))
+      yield json.dumps(line, ensure_ascii=False)
+
+  @property
+  def _null(self) -> bool:
+    return self._predictor.labels.null_threshold is not None
 
   def _shown(self, said: Said, label) -> str:
     if isinstance(label, float):
