@@ -106,6 +106,7 @@ WAISTS = {
 }
 # The other side of a benchmark: nothing imports it, it is a process of its own.
 RULES['tools/bench/peer.py'] = {'tools', 'runtime.allocator', 'numpy', 'torch', 'transformers'}
+RULES['tools/bench/peer_embed.py'] = {'tools', 'sentence_transformers'}
 NEVER = {'torch', 'tensorflow', 'transformers', 'pickle', 'cloudpickle', 'dill'}
 
 

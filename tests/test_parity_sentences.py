@@ -1,14 +1,20 @@
 """What sentence-transformers does with vectors and pairs, we do too."""
 
+from collections import Counter
+import sys
+import types
+
 import numpy as np
 import pytest
 from test_embed import clustered
 
+from inference.mining import Rules, mine
 from inference.precision import PRECISIONS, RANGED, convert, restore
 
 needs = "needs the extra parity: pip install -e '.[parity]'"
 pytest.importorskip('sentence_transformers', reason=needs)
-from sentence_transformers.util import quantization  # noqa: E402
+from sentence_transformers import util  # noqa: E402
+from sentence_transformers.util import hard_negatives, quantization  # noqa: E402
 
 
 @pytest.mark.parametrize('precision', [name for name in PRECISIONS if name != 'float16'])
@@ -24,3 +30,79 @@ def test_vectors_in_few_bits_are_theirs(precision):
     if precision in RANGED:
       back_NxD = quantization._dequantize_embeddings(wanted, precision, range_2xD)
       np.testing.assert_allclose(restore(stored, precision, D, range_2xD), back_NxD, atol=1e-6)
+
+
+class Fixed:
+  """What mine_hard_negatives asks of a model, with vectors that are given."""
+
+  device = 'cpu'
+  model_card_data = None
+
+  def __init__(self, vectors: dict[str, np.ndarray]):
+    self._vectors = vectors
+    self.similarity = lambda u, v: util.cos_sim(u, v)
+    self.similarity_pairwise = lambda u, v: util.pairwise_cos_sim(u, v)
+
+  def encode(self, texts, **_):
+    return np.stack([self._vectors[text] for text in texts])
+
+  encode_query = encode_document = encode
+
+
+class Table(dict):
+  """What mine_hard_negatives asks of a datasets.Dataset, which is not installed."""
+
+  from_dict = classmethod(lambda cls, columns: cls(columns))
+  column_names = property(lambda self: list(self))
+  to_pandas = groupby = count = lambda self, *_: self
+  to_dict = lambda self: dict(positive=Counter(self['anchor']))
+  __len__ = lambda self: len(next(iter(self.values())))
+
+
+RULES = [
+  {},
+  dict(num_negatives=1, range_min=2),
+  dict(relative_margin=0.05),
+  dict(absolute_margin=0.1, num_negatives=2),
+  dict(relative_margin=0.2, absolute_margin=0.05, range_min=1, num_negatives=2),
+  dict(max_score=0.5, min_score=0.1, num_negatives=2),
+  dict(range_max=6, num_negatives=4),
+]
+
+
+@pytest.mark.parametrize('number', range(len(RULES)))
+def test_negatives_are_those_of_mine_hard_negatives(number, monkeypatch):
+  datasets = types.ModuleType('datasets')
+  datasets.Dataset = Table
+  monkeypatch.setitem(sys.modules, 'datasets', datasets)
+  monkeypatch.setattr(hard_negatives, 'is_datasets_available', lambda: True)
+  rules, random = RULES[number], np.random.default_rng(number)
+  corpus = [f'text {index}' for index in range(40)]
+  anchors = [f'anchor {index}' for index in range(12)]
+  vector_NxD, own = clustered(40, 6, number), random.integers(0, 40, 15)
+  vectors = dict(zip(corpus, vector_NxD))
+  asked = [*range(12), 0, 3, 3]  # some anchors have several positives
+  for anchor, positive in zip(asked, own):
+    vectors[anchors[anchor]] = vector_NxD[positive] + 0.5 * clustered(1, 6, anchor)[0]
+  pairs = dict.fromkeys((anchors[anchor], corpus[place]) for anchor, place in zip(asked, own))
+  columns = dict(zip(('anchor', 'positive'), map(list, zip(*pairs))))
+  theirs = util.mine_hard_negatives(
+    Table(columns),
+    Fixed(vectors),
+    corpus=corpus,
+    output_format='n-tuple',
+    verbose=False,
+    **rules,
+  )
+  positives: dict[str, list[int]] = {}
+  for anchor, positive in pairs:
+    positives.setdefault(anchor, []).append(corpus.index(positive))
+  anchor_AxD = np.stack([vectors[anchor] for anchor in positives])
+  mined = mine(anchor_AxD, vector_NxD, list(positives.values()), Rules(**rules))
+  ours = {list(positives)[index]: found for index, found in mined.negatives.items()}
+  names = [name for name in theirs if name.startswith('negative')]
+  wanted = {
+    anchor: [corpus.index(theirs[name][row]) for name in names]
+    for row, anchor in enumerate(theirs['anchor'])
+  }
+  assert ours == wanted and wanted

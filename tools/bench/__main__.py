@@ -11,6 +11,7 @@ machine's own limits, how fast it multiplies and how fast it reads, are measured
 """
 
 import json
+from pathlib import Path
 
 from configs.schema.check import ConfigError
 from runtime import cli, storage
@@ -26,6 +27,9 @@ cli.flags.DEFINE_enum('suite', 'cpu', ['cpu', 'gpu'], 'Cases for CPUs, or for on
 cli.flags.DEFINE_string('only', '', 'Only the cases whose name begins with this; nothing: none.')
 cli.flags.DEFINE_string(
   'corpus', 'wiki_leads', 'Text of the cases that read some, as in config.data.corpus.'
+)
+cli.flags.DEFINE_string(
+  'weights', '', 'A Hugging Face directory for the cases that embed; random weights without one.'
 )
 cli.flags.DEFINE_integer('rounds', 5, 'How often the sides of a case take turns.', lower_bound=1)
 cli.group('What is kept')
@@ -52,7 +56,13 @@ def main():
   console = Console(quiet=flags.json)
   results = []
   for name in chosen:
-    result = measure(name, against=flags.against, rounds=flags.rounds, corpus=flags.corpus)
+    result = measure(
+      name,
+      against=flags.against,
+      rounds=flags.rounds,
+      corpus=flags.corpus,
+      weights=str(Path(flags.weights).expanduser().absolute()) if flags.weights else '',
+    )
     results.append(result)
     console.table(name, rows_of(result))
     if save:

@@ -88,6 +88,20 @@ class Generate(Case):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Embed(Case):
+  """Vectors of ragged lines: of the weights that are given, or of random ones of MiniLM's shape.
+
+  Attributes:
+    lines: of the corpus, drawn at random.
+  """
+
+  lines: int
+  unit: str = 'lines/s'
+  peer: str = 'sentence-transformers'
+  modules = dict(ours='tools.bench.embed', peer='tools.bench.peer_embed')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Start(Case):
   """Seconds from the start of train.py to its first finished step, the data prepared.
 
@@ -207,6 +221,9 @@ CPU = {
   ),
   'generate-gpt2_small-1': Generate(says='GPT-2 124M writes, 1 row', rows=1),
   'generate-gpt2_small-8': Generate(says='GPT-2 124M writes, 8 rows', rows=8),
+  'embed-minilm': Embed(
+    says='vectors of ragged lines, MiniLM', lines=1_000, targets=(Target(of='ratio', least=1.5),)
+  ),
   'start-bert_tiny-cold': Start(
     says='to the first step of bert_tiny, nothing compiled', targets=(Target(of='ours', most=12.0),)
   ),

@@ -63,7 +63,7 @@ class Side:
     raise OSError(f'{self._process.args[2]} stopped: {last}.{advice}')
 
 
-def measure(name: str, *, against: str, rounds: int, corpus: str) -> dict:
+def measure(name: str, *, against: str, rounds: int, corpus: str, weights: str = '') -> dict:
   """Measures one case; the result is as `python -m tools.bench --json` prints it.
 
   Args:
@@ -71,14 +71,15 @@ def measure(name: str, *, against: str, rounds: int, corpus: str) -> dict:
     against: 'none' leaves transformers out; other peers are always measured.
     rounds: how often the sides take turns.
     corpus: of the cases that read one, as in `config.data.corpus`.
+    weights: a folder, of the cases that embed; '' is a random model.
   """
   case = CASES[name]
   with tempfile.TemporaryDirectory() as folder:
     sides: dict[str, Side] = {}
     # Ours is the first: it leaves in the folder what the peer reads.
     for side, module in case.modules.items():
-      if side == 'ours' or case.peer != 'transformers' or against != 'none':
-        sides[side] = Side(module, side, name, folder, corpus)
+      if side == 'ours' or not case.peer.endswith('transformers') or against != 'none':
+        sides[side] = Side(module, side, name, folder, corpus, weights)
     sides['limits'] = Side('tools.bench.worker', 'limits')
     taken = {side: [] for side in sides}
     for _ in range(rounds):
