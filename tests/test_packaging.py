@@ -16,7 +16,15 @@ HEAVY = ('tensorflow', 'tensorflow-cpu', 'tf-nightly', 'torch', 'torchvision', '
 NOT_CODE = ('tests', 'examples', 'build', 'runs')
 # Modules that no distribution installed here provides: of
 # a later standard library, and of an extra.
-ELSEWHERE = ('compression', 'torch', 'transformers', 'submitit', 'libtpu', 'apache_beam')
+ELSEWHERE = (
+  'compression',
+  'torch',
+  'transformers',
+  'sentence_transformers',
+  'submitit',
+  'libtpu',
+  'apache_beam',
+)
 
 
 def setup() -> configparser.ConfigParser:

@@ -6,14 +6,17 @@ import types
 
 import numpy as np
 import pytest
-from test_embed import clustered
+from test_convert import WORDS
+from test_embed import clustered, texts
 
 from inference.mining import Rules, mine
 from inference.precision import PRECISIONS, RANGED, convert, restore
+from inference.rank import Ranker
+from training import load
 
 needs = "needs the extra parity: pip install -e '.[parity]'"
 pytest.importorskip('sentence_transformers', reason=needs)
-from sentence_transformers import util  # noqa: E402
+from sentence_transformers import CrossEncoder, util  # noqa: E402
 from sentence_transformers.util import hard_negatives, quantization  # noqa: E402
 
 
@@ -106,3 +109,30 @@ def test_negatives_are_those_of_mine_hard_negatives(number, monkeypatch):
     for row, anchor in enumerate(theirs['anchor'])
   }
   assert ours == wanted and wanted
+
+
+def test_a_cross_encoder_ranks_as_theirs(tmp_path):
+  transformers = pytest.importorskip('transformers', reason=needs)
+  (tmp_path / 'vocab.txt').write_text('\n'.join(WORDS))
+  config = transformers.BertConfig(
+    vocab_size=len(WORDS),
+    hidden_size=32,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=64,
+    max_position_embeddings=40,
+    initializer_range=0.3,
+    num_labels=1,
+  )
+  transformers.BertForSequenceClassification(config).eval().save_pretrained(tmp_path)
+  transformers.BertTokenizer(str(tmp_path / 'vocab.txt')).save_pretrained(tmp_path)
+  theirs = CrossEncoder(str(tmp_path), device='cpu', max_length=40)
+  lines = texts(30, 12, seed=3)
+  lines = [line for line in lines if line]
+  for query in ('the old boat', 'a river'):
+    wanted = theirs.predict([(query, line) for line in lines], show_progress_bar=False)
+    ranked = Ranker(load.load(tmp_path))(query, lines)
+    np.testing.assert_allclose(
+      [one.score for one in ranked], wanted[[one.index for one in ranked]], atol=1e-5
+    )
+    assert [one.score for one in ranked] == sorted((one.score for one in ranked), reverse=True)
