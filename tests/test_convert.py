@@ -293,3 +293,13 @@ def test_blanks_are_filled_with_what_the_head_finds_likeliest():
 def test_what_cannot_be_filled_says_why(name, text, words):
   with pytest.raises(ValueError, match=words):
     fill(random_weights(name), text, 5)
+
+
+@pytest.mark.parametrize('mask, pooling', [('bidirectional', 'mean'), ('causal', 'first')])
+def test_a_pooling_that_no_class_has_is_refused_with_the_knob(mask, pooling):
+  name = 'bert-sequence' if mask == 'bidirectional' else 'gpt2-sequence'
+  fields, defaults = vars(random_weights(name).config), base.get_config().model.to_dict()
+  with pytest.raises(WeightsError, match=f"finetune.pooling would be '.*', and is '{pooling}'"):
+    describe(fields, defaults, mask, ('sequence',), {}, pooling=pooling)
+  right = 'first' if mask == 'bidirectional' else 'last'
+  assert describe(fields, defaults, mask, ('sequence',), {}, pooling=right)
