@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from test_convert import random_weights
 
+from data.groups import files
 from interop.export import export
 from training import load as loading
 
@@ -139,6 +140,21 @@ def test_a_prompt_stands_before_each_line_or_query(models):
   assert found['results'][0]['cosine'] < 0.999
 
 
+def test_mined_groups_are_a_file_to_train_on(models):
+  pairs = [
+    dict(anchor='old boat', positive='the old boat'),
+    dict(anchor='cash', positive='he paid'),
+  ]
+  (models / 'pairs.jsonl').write_text('\n'.join(map(json.dumps, pairs)))
+  args = f'--weights={models / "bert"}', f'--groups={models / "pairs.jsonl"}'
+  args += f'--corpus={models / "lines.txt"}', f'--output={models / "groups.jsonl"}'
+  [found] = answer('mine', *args, '--num_negatives=2')
+  assert (found['pairs'], found['corpus'], found['groups']) == (2, 4, 2)
+  [groups] = files.load(str(models / 'groups.jsonl')).values()
+  assert [group.texts[:2] for group in groups] == [tuple(pair.values()) for pair in pairs]
+  assert all(len(set(group.texts)) == 4 for group in groups)
+
+
 def test_a_killed_process_goes_on_to_the_same_bytes(models):
   random = np.random.default_rng(0)
   words = 'the bank of a river he paid cash into old fish boat'.split()
@@ -256,6 +272,11 @@ def test_attention_and_convert(models):
       6,
       'No such file',
     ),
+    ('mine', ['--weights={}/bert', '--groups={}/lines.txt', '--output={}/x.jsonl'], 4, 'must end'),
+    ('mine', ['--groups={}/lines.txt', '--output={}/x.txt'], 2, 'must end in .jsonl'),
+    ('mine', ['--groups=x', '--output={}/x.jsonl', '--range_max=2'], 2, 'leaves 2 candidates'),
+    ('rank', ['--weights={}/bert', '--query=a', '--input={}/lines.txt'], 3, 'no head for labels'),
+    ('rank', ['--weights={}/bert', '--input={}/lines.txt'], 2, 'are needed'),
     ('attention', ['--weights={}/bert', '--text=a', '--out=x.pdf'], 2, '.html or .png'),
     (
       'attention',
