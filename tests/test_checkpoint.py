@@ -39,7 +39,7 @@ def saved(tmp_path_factory) -> Path:
   """Checkpoints of steps 1 and 2; copied, never changed."""
   folder = tmp_path_factory.mktemp('saved') / 'checkpoints'
   for step in (1, 2):
-    saver.save(folder, step, make_state(step), dict(tokens=100 * step), keep=2)
+    saver.save(folder, step, make_state(step), dict(trail={}, tokens=100 * step), keep=2)
   return folder
 
 
@@ -66,7 +66,7 @@ def test_the_digest_is_that_of_the_bits(folder):
     'digest'
   ]
   first, second = digest_of(1), digest_of(2)
-  saver.save(folder, 3, make_state(2), {}, keep=3)
+  saver.save(folder, 3, make_state(2), dict(trail={}), keep=3)
   assert first != second == digest_of(3)
 
 
@@ -78,7 +78,7 @@ def test_a_state_may_be_donated_as_soon_as_its_save_has_begun(devices, tmp_path)
   before = bits(state)
   step = jax.jit(lambda x: jax.tree.map(lambda x: x + 1, x), donate_argnums=0)
   writing = saver.Saver(tmp_path, keep=2)
-  writing.save(1, state, {})
+  writing.save(1, state, dict(trail={}))
   for _ in range(5):
     state = step(state)
   writing.finish()
@@ -89,9 +89,9 @@ def test_a_state_may_be_donated_as_soon_as_its_save_has_begun(devices, tmp_path)
 
 def test_a_save_that_failed_is_heard_of_at_the_next(folder):
   writing = saver.Saver(folder, keep=1)
-  writing.save(3, State(jnp.int32(3), dict(x=jnp.array([jnp.inf])), {}, None), {})
+  writing.save(3, State(jnp.int32(3), dict(x=jnp.array([jnp.inf])), {}, None), dict(trail={}))
   with pytest.raises(NumericalError, match='params.x is not finite'):
-    writing.save(4, make_state(4), {})
+    writing.save(4, make_state(4), dict(trail={}))
   writing.close()
   assert checkpoint.available(folder) == [1, 2]
 
@@ -162,7 +162,7 @@ def test_a_damaged_file_is_named_and_the_older_checkpoint_used(name, damage, fol
     assert 'cut off' in said[0]
   else:
     assert 'WARNING' in said[0] and set_aside.exists()
-  saver.save(folder, 2, make_state(2), {}, keep=2)
+  saver.save(folder, 2, make_state(2), dict(trail={}), keep=2)
   assert restore(folder)[2] == 2
 
 
@@ -203,7 +203,7 @@ def test_a_torn_checkpoint_is_removed_and_its_step_saved_again(folder):
   said = []
   assert restore(folder, said)[2] == 2
   assert not torn.exists() and 'step_00000003 was cut off' in said[0]
-  saver.save(folder, 3, make_state(3), {}, keep=9)
+  saver.save(folder, 3, make_state(3), dict(trail={}), keep=9)
   assert restore(folder)[2] == 3
 
 
@@ -215,15 +215,17 @@ def test_a_state_that_is_not_finite_is_not_saved_and_costs_no_older_one(where, f
   leaves[0] = leaves[0].at[0].set(jnp.nan)
   fields = {name: getattr(state, name) for name in ('step', 'params', 'opt_state')}
   with pytest.raises(NumericalError, match=where):
-    saver.save(folder, 3, State(**fields | {where: jax.tree.unflatten(tree, leaves)}), {}, keep=1)
+    saver.save(
+      folder, 3, State(**fields | {where: jax.tree.unflatten(tree, leaves)}), dict(trail={}), keep=1
+    )
   assert checkpoint.available(folder) == [1, 2]
   assert restore(folder)[2] == 2
 
 
 def test_only_the_newest_are_kept(folder):
-  saver.save(folder, 10, make_state(10), {}, keep=2)
+  saver.save(folder, 10, make_state(10), dict(trail={}), keep=2)
   assert checkpoint.available(folder) == [2, 10]
-  saver.save(folder, 11, make_state(11), {}, keep=1)
+  saver.save(folder, 11, make_state(11), dict(trail={}), keep=1)
   assert checkpoint.available(folder) == [11]
 
 
@@ -256,7 +258,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
     'from runtime import cli\n'
     'state = t.make_state(3, width=200_000)\n'
     'resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, 1 << 16))\n'
-    'cli.run(lambda: t.saver.save(sys.argv[2], 3, state, {}, keep=1), ["save"])\n'
+    'cli.run(lambda: t.saver.save(sys.argv[2], 3, state, dict(trail={}), keep=1), ["save"])\n'
   )
   root = Path(__file__).resolve().parents[1]
   result = subprocess.run(
@@ -278,7 +280,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_says_how_much_is_missing(f
 def test_a_save_that_fails_for_another_reason_leaves_nothing_behind(folder, monkeypatch):
   monkeypatch.setattr(checkpoint, '_manifest', lambda folder: 1 / 0)
   with pytest.raises(ZeroDivisionError):
-    saver.save(folder, 3, make_state(3), {}, keep=1)
+    saver.save(folder, 3, make_state(3), dict(trail={}), keep=1)
   assert sorted(path.name for path in folder.iterdir()) == ['step_00000001', 'step_00000002']
 
 

@@ -43,7 +43,7 @@ def failing(function, times: int, number: int = errno.EIO, only: str = ''):
 
 def saved(folder: Path):
   state = State(jnp.int32(1), dict(x=jnp.arange(8.0)), {}, None)
-  saver.save(folder / 'checkpoints', 1, state, {}, keep=2)
+  saver.save(folder / 'checkpoints', 1, state, dict(trail={}), keep=2)
   abstract = State(jnp.int32(0), dict(x=jnp.zeros(8)), {}, None)
   restored, _, step = checkpoint.restore_newest(folder / 'checkpoints', abstract)
   assert step == 1 and restored.params['x'].tolist() == list(range(8))
