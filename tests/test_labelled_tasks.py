@@ -4,9 +4,11 @@ is named, and every label reaches its token.
 
 import functools
 import gzip
+import itertools
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, models, pre_tokenizers
 
 from data.errors import DataError
 from data.tasks import labelled, rows
@@ -323,3 +325,14 @@ def test_a_word_that_is_cut_off_counts_as_not_found(tokenizer):
   assert named(tokenizer, found.batch['token'][0]) == '[CLS] he paid the [SEP]' and found.cut == 1
   assert found.batch['label'].tolist() == [[-1, 1, 2, 3, -1]]
   assert rows.by_word(found, np.full((1, 5), 7), 9)[0].tolist() == [7, 7, 7, 9, 9]
+
+
+def test_pairs_are_cut_as_tokenizers_cut_them():
+  """Every pair of lengths and every room, against longest_first of the library."""
+  library = Tokenizer(models.WordLevel({'a': 0, 'b': 1}, unk_token='a'))
+  library.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+  for one, other, room in itertools.product(range(1, 12), range(1, 12), range(2, 14)):
+    library.enable_truncation(room, strategy='longest_first')
+    said = library.encode(' '.join('a' * one), ' '.join('b' * other))
+    found = rows.fit([np.zeros(one, int), np.ones(other, int)], room)
+    assert said.ids == np.concatenate(found).tolist(), (one, other, room)

@@ -189,11 +189,20 @@ def by_word(encoded: Encoded, predicted_NxT: np.ndarray, other: int) -> list[np.
 
 
 def fit(part: list[np.ndarray], room: int) -> list[np.ndarray]:
-  """One or two texts cut to `room` tokens together, the longer one first."""
+  """One or two texts cut to `room` tokens together, the longer one first.
+
+  As longest_first of tokenizers: if both are longer than half, the longer one keeps an odd token.
+  """
   if len(part) == 1:
     return [part[0][:room]]
   first, second = part
-  keep = min(len(first), max(room - len(second), (room + 1) // 2))
+  half = room // 2
+  if len(first) <= half:
+    keep = len(first)
+  elif len(second) <= half:
+    keep = min(len(first), room - len(second))
+  else:
+    keep = half + (room % 2 if len(first) > len(second) else 0)
   return [first[:keep], second[: room - keep]]
 
 
