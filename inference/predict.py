@@ -191,7 +191,7 @@ def _labels(model: Model) -> Labels:
   if not heads:
     raise WeightsError(
       f'{model.source} has no head for labels, only {", ".join(model.heads) or "the trunk"}: '
-      'fine-tune it first (docs/finetune.md).'
+      'fine-tune it first (docs/predict.md).'
     )
   if model.labels is None:
     raise WeightsError(

@@ -3,7 +3,7 @@
 
 DIR is a fine-tuned run, or an imported classifier or tagger, or its Hugging Face directory. The
 input is text, a line each, or by the ending of its name (or --format) CSV, TSV, JSON lines or
-CoNLL columns; pairs and words that are split already are columns or keys (docs/finetune.md). Lines
+CoNLL columns; pairs and words that are split already are columns or keys (docs/predict.md). Lines
 come out in the order in which they came in, as soon as their batch is done. --json prints a JSON
 object a line; else a line is the labels, a tab and the text.
 """
