@@ -1,4 +1,4 @@
-"""Pre-trains what a config says: python train.py --config=configs/bert_tiny.py [--workdir=DIR]."""
+"""Trains what a config says: python train.py --config=configs/bert_tiny.py [--workdir=DIR]."""
 
 if __name__ == '__main__':  # before the imports below, which take a second
   from runtime import interrupt

@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 import re
+import sys
 
 from data import compressed
 from data.errors import DataError
@@ -48,6 +49,13 @@ _TAR_MARK = slice(257, 262)
 def is_blank(line: str) -> bool:
   """Whether a line has white space of any kind (ideographic, non-breaking) and nothing else."""
   return not line.strip(_BLANK)
+
+
+def say_left_out(program: str, blank: int):
+  """Says on stderr how many blank lines a program left out, where there are any."""
+  if blank:
+    said = 'one blank line was' if blank == 1 else f'{blank:,} blank lines were'
+    print(f'{program}: {said} left out', file=sys.stderr)
 
 
 def read_lines(path: Path) -> list[str]:

@@ -6,8 +6,8 @@ The argument is a run, an import, or a Hugging Face directory with tokenizer. Th
 a sentence says "not": what a mean over the tokens can see under any mask.
 """
 
+import argparse
 from pathlib import Path
-import sys
 
 from data.tasks.labelled import Example, Task
 from training import load
@@ -30,7 +30,7 @@ def task() -> Task:
   )
 
 
-def main(directory: str, steps: int = 60, seeds: int = 4):
+def main(directory: str, steps: int, seeds: int):
   model = load.load(Path(directory))
   for mask in ('bidirectional', 'causal'):
     recipe = Recipe(
@@ -55,4 +55,8 @@ def main(directory: str, steps: int = 60, seeds: int = 4):
 
 
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser.add_argument('directory', help='a run, an import, or a Hugging Face directory')
+  parser.add_argument('steps', nargs='?', type=int, default=60)
+  parser.add_argument('seeds', nargs='?', type=int, default=4)
+  main(**vars(parser.parse_args()))

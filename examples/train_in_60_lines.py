@@ -6,7 +6,7 @@ Learns to continue (causal, CLM) or to complete (bidirectional, MLM) rows that c
 loop of train.py adds data, validation, checkpoints and logs around the same step.
 """
 
-import sys
+import argparse
 
 import jax
 import numpy as np
@@ -42,7 +42,7 @@ def batch_of(step: int) -> dict[str, np.ndarray]:
   return dict(token=token_BxT, segment=np.ones_like(token_BxT), type=np.zeros_like(token_BxT))
 
 
-def main(mask: str = 'causal') -> float:
+def main(mask: str) -> float:
   config = config_of(mask)
   experiment = build(config, Vocabulary.any_of(V))
   mesh = sharding.make_mesh(config.mesh)
@@ -59,4 +59,6 @@ def main(mask: str = 'causal') -> float:
 
 
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser.add_argument('mask', nargs='?', choices=['bidirectional', 'causal'], default='causal')
+  main(parser.parse_args().mask)

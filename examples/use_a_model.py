@@ -5,8 +5,8 @@
 The directory is a run, an import, or a Hugging Face directory with its tokenizer.
 """
 
+import argparse
 from pathlib import Path
-import sys
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from inference.sampling import Sampling
 from training import load
 
 
-def main(directory: str, text: str = 'The bank of the river'):
+def main(directory: str, text: str):
   model = load.load(Path(directory))
   tokenizer = model.need_tokenizer()
   begin = [tokenizer.bos] if model.add_bos else []  # rows as in training
@@ -38,4 +38,7 @@ def main(directory: str, text: str = 'The bank of the river'):
 
 
 if __name__ == '__main__':
-  main(*sys.argv[1:])
+  parser = argparse.ArgumentParser(description=__doc__.partition('\n')[0])
+  parser.add_argument('directory', help='a run, an import, or a Hugging Face directory')
+  parser.add_argument('text', nargs='?', default='The bank of the river')
+  main(**vars(parser.parse_args()))

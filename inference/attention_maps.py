@@ -100,8 +100,13 @@ def without_special(maps: AttentionMaps) -> AttentionMaps:
 
 
 def lowest_entropy_heads(maps: AttentionMaps, count: int = 5) -> list[dict]:
-  """The heads of least entropy: nats and mean distance in tokens, over all queries."""
-  entropy_LxH, distance_LxH = measures(maps.weight_LxHxTxT)
+  """The heads of least entropy: nats and mean distance in tokens, over all queries.
+
+  Where special tokens were left out, of each query's weights among the other tokens.
+  """
+  weight_LxHxTxT = maps.weight_LxHxTxT
+  total_LxHxTx1 = weight_LxHxTxT.sum(axis=-1, keepdims=True)
+  entropy_LxH, distance_LxH = measures(weight_LxHxTxT / np.maximum(total_LxHxTx1, 1e-30))
   order = np.argsort(entropy_LxH, axis=None)[:count]
   return [
     dict(

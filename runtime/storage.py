@@ -12,6 +12,7 @@ from importlib import util
 import json
 import os
 from pathlib import Path
+import re
 import shutil
 import tempfile
 from typing import IO
@@ -53,6 +54,13 @@ def resolve_path(name: epath.PathLike, flag: str = '--workdir') -> Path | epath.
   if not util.find_spec(package):
     raise ConfigError(f"{flag}={name}: {scheme}:// needs {package}: pip install -e '.[{extra}]'")
   return epath.Path(name)
+
+
+def hub_advice(name: str) -> str:
+  """What to add to "no such folder" where the name may be one of the Hugging Face hub, or ''."""
+  if not re.fullmatch(r'\w[\w.-]*/\w[\w.-]*', name):
+    return ''
+  return ' A model of the hub is downloaded first: docs/weights.md says how.'
 
 
 def output_path(name: str, flag: str, ending: str = '') -> Path:

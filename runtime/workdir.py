@@ -218,7 +218,7 @@ def check_init_from(source: str):
   """
   folder = storage.resolve_path(source, 'config.init_from')
   if not folder.is_dir():
-    raise StateError(f'config.init_from={source}: no such folder.')
+    raise StateError(f'config.init_from={source}: no such folder.{storage.hub_advice(source)}')
   if not any((folder / name).exists() for name in ('config.json', 'modules.json')):
     raise StateError(
       f'config.init_from={source} is not the folder of a run or a model: it has no config.json.'

@@ -16,7 +16,13 @@ from test_convert import random_weights
 from configs.schema.check import ConfigError
 from inference import attention_maps as maps_lib
 from inference.attention_figure import draw
-from inference.attention_maps import attention_maps, measures, page, without_special
+from inference.attention_maps import (
+  attention_maps,
+  lowest_entropy_heads,
+  measures,
+  page,
+  without_special,
+)
 from models.attention import attend, attention_weights
 from models.masks import Mask
 
@@ -62,6 +68,14 @@ def test_entropy_and_distance_are_those_of_known_heads():
   entropy, distance = measures(np.stack([uniform, diagonal])[None].astype(np.float32))
   np.testing.assert_allclose(entropy, [[np.log(4), 0]], atol=1e-6)
   np.testing.assert_allclose(distance, [[1.25, 0]], atol=1e-6)
+
+
+def test_entropy_without_special_tokens_is_that_of_the_words(maps):
+  words = without_special(maps[0])
+  weight_LxHxTxT = words.weight_LxHxTxT / words.weight_LxHxTxT.sum(axis=-1, keepdims=True)
+  entropy_LxH, _ = measures(weight_LxHxTxT)
+  lowest = lowest_entropy_heads(words)[0]
+  assert lowest['entropy'] == pytest.approx(entropy_LxH.min(), abs=1e-6)
 
 
 def test_a_token_cannot_break_out_of_the_page(maps):

@@ -32,6 +32,17 @@ def test_sixty_lines_learn_to_count(mask, bound):
   assert losses[0] > 3.9 and losses[-1] < bound  # log 63 = 4.14 nats for who knows nothing
 
 
+@pytest.mark.parametrize(
+  'args',
+  [['use_a_model.py'], ['finetune.py', 'runs/mine', 'many'], ['train_in_60_lines.py', 'dual']],
+)
+def test_a_wrong_argument_is_one_of_usage(args):
+  env = dict(os.environ, JAX_PLATFORMS='cpu', PYTHONPATH=str(ROOT))
+  command = [sys.executable, f'examples/{args[0]}', *args[1:]]
+  done = subprocess.run(command, cwd=ROOT, env=env, text=True, capture_output=True, timeout=600)
+  assert done.returncode == 2 and done.stderr.startswith('usage: '), done.stderr
+
+
 def test_no_example_is_long():
   for path in (ROOT / 'examples').glob('*.py'):
     assert len(path.read_text().splitlines()) <= 80, path

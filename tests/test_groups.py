@@ -1,6 +1,8 @@
 """Groups of texts: how files are read, which groups share a batch, runs that learn from them."""
 
 import json
+from pathlib import Path
+import re
 import signal
 import sys
 
@@ -38,6 +40,15 @@ def test_a_group_is_found_by_its_columns(tmp_path, name):
   (tmp_path / name).write_text(text)
   [group] = files.load(str(tmp_path / name))['train']
   assert group.texts == texts and group.label == label
+  first = text.splitlines()[0]
+  names = json.loads(first) if name.endswith('.jsonl') else re.split('[,\t]', first)
+  assert {*group.columns} == {*names}  # each file has only columns that are read
+
+
+def test_the_page_names_every_column():
+  page = (Path(__file__).parents[1] / 'docs/sentences.md').read_text()
+  for name in {*files._SINGLES, *(name for pair in files._PAIRS for name in pair)}:
+    assert f'`{name}`' in page, name
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,7 @@ def test_words_come_as_text_as_json_and_in_columns(folder):
 
 
 def test_lines_for_people_and_a_file(folder):
-  (folder / 'long.txt').write_text('the boat\n' + 'old ' * 60 + '\n')
+  (folder / 'long.txt').write_text('the boat\n \n' + 'old ' * 60 + '\n')
   out = folder / 'out.tsv'
   answer = call(
     'predict', f'--weights={folder / "text"}', f'--input={folder / "long.txt"}', f'--output={out}'
@@ -295,6 +295,7 @@ def test_lines_for_people_and_a_file(folder):
   label, text = first.split('\t')
   assert text == 'the boat' and label.split()[0] in NAMES and 0 < float(label.split()[1]) < 1
   assert '1 of 2 texts have more than 32 tokens' in answer.err
+  assert 'predict: one blank line was left out' in answer.err
 
 
 REFUSED = {

@@ -243,6 +243,8 @@ def test_attention_and_convert(models):
     ('generate', ['--weights={}/gpt', '--prompt=a', '--temperature=-1'], 2, 'temperature'),
     ('generate', ['--prompt=a'], 2, '--weights=DIR is missing'),
     ('generate', ['--weights={}/none', '--prompt=a'], 3, 'no such folder'),
+    ('convert', ['--from=hub-user/a-model', '--to={}/x'], 2, 'no such folder. A model of the hub'),
+    ('generate', ['--weights=hub-user/a-model', '--prompt=a'], 3, 'docs/weights.md says how'),
     ('generate', ['--weights={}/gpt'], 2, 'there is no prompt'),
     ('fill_mask', ['--weights={}/gpt', 'a [MASK]'], 2, 'causal model without an MLM head'),
     ('fill_mask', ['--weights={}/bert', 'a b'], 2, 'no blank'),

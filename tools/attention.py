@@ -47,7 +47,7 @@ def main():
     raise ConfigError('--compare and --mask both ask for the second place: pass one of them.')
 
   from inference.attention_figure import draw
-  from inference.attention_maps import attention_maps, lowest_entropy_heads, page
+  from inference.attention_maps import attention_maps, lowest_entropy_heads, page, without_special
   from runtime import storage
   from runtime.console import Console
   from training import load as loading
@@ -60,6 +60,7 @@ def main():
     )
   elif flags.mask:
     maps.append(attention_maps(loading.load(first, step=flags.step, mask=flags.mask), flags.text))
+  shown = maps if flags.special else [without_special(one) for one in maps]
   if out.suffix == '.html':
     out.write_text(page(maps, flags.text, special=flags.special), encoding='utf-8')
   else:
@@ -70,14 +71,16 @@ def main():
     draw(maps, out, layer=flags.layer, head=flags.head, grid=flags.grid, special=flags.special)
   facts = [
     dict(title=one.title, mask=one.mask, tokens=one.tokens, heads=lowest_entropy_heads(one))
-    for one in maps
+    for one in shown
   ]
   if flags.json:
     print(json.dumps(dict(out=str(out), text=flags.text, models=facts)))
     return
+  left_out = '' if flags.special else ' without the special ones'
   for one in facts:
     Console().table(
-      f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens): heads of lowest entropy',
+      f'{one["title"]} ({one["mask"]}, {len(one["tokens"])} tokens{left_out}): heads of lowest '
+      'entropy; layers and heads count from 0',
       {
         f'layer {head["layer"]} head {head["head"]}': f'entropy {head["entropy"]:.3f} nats, '
         f'distance {head["distance"]:.2f} tokens'

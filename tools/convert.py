@@ -46,7 +46,7 @@ def main():
   if source:
     theirs = _directory(storage.resolve_path(source, '--from'))
     if not theirs.is_dir():
-      raise ConfigError(f'--from={source}: no such folder.')
+      raise ConfigError(f'--from={source}: no such folder.{storage.hub_advice(source)}')
     weights = loading.load_huggingface(theirs)
     loading.save(weights, to)
     trunk = sentence_folders.trunk(theirs)

@@ -121,8 +121,7 @@ def _prompts(flags) -> list[str]:
   prompts = [line for line in found if not lines.is_blank(line)]
   if not prompts:
     raise ConfigError('there is no prompt in the file or on standard input.')
-  if blank := len(found) - len(prompts):
-    print(f'{blank:,} blank lines are no prompts', file=sys.stderr)
+  lines.say_left_out('generate', len(found) - len(prompts))
   return prompts
 
 

@@ -113,11 +113,14 @@ def _pairs(found: dict, where: str) -> list[tuple[str, str]]:
 
 def _lines(name: str | None) -> list[str]:
   """The lines of a text that are not blank."""
-  from data.lines import is_blank, read_lines
+  from data.lines import is_blank, read_lines, say_left_out
 
   if not name:
     return []
-  return [line for line in read_lines(Path(name).expanduser()) if not is_blank(line)]
+  lines = read_lines(Path(name).expanduser())
+  texts = [line for line in lines if not is_blank(line)]
+  say_left_out('mine', len(lines) - len(texts))
+  return texts
 
 
 def _named(texts: list[str]) -> dict[str, str]:

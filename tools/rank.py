@@ -31,7 +31,7 @@ def main():
   if not (flags.query and flags.query.strip() and flags.input):
     raise ConfigError('--query="..." and --input=FILE are needed.')
 
-  from data.lines import is_blank, read_lines
+  from data.lines import is_blank, read_lines, say_left_out
   from inference.rank import Ranker
   from runtime.console import Console
   from training import load as loading
@@ -52,6 +52,7 @@ def main():
   else:
     rows = {f'{one["score"]:.4f}  line {one["line"]:,}': one['text'] for one in found}
     Console().table(flags.query, rows)
+    say_left_out('rank', len(lines) - len(number))
 
 
 if __name__ == '__main__':

@@ -99,7 +99,7 @@ def _newest(directory: epath.Path, say: Callable[[str], None]) -> int | None:
   committed = available(directory)
   for child in list(directory.iterdir()):
     if _STEP.fullmatch(child.name) and int(child.name[5:]) not in committed:
-      say(f'{child.name} was cut off while it was written; removed.')
+      say(f'{child.name} was cut off while it was written, or while it was being deleted; removed.')
       child.rmtree()
   for step in reversed(committed):
     folder = folder_of(directory, step)

@@ -58,7 +58,7 @@ def start_rows(
     'attention': f'{plan.attention}, in {model.dtype}',
     'work': f'{steps:,} steps, {flops} FLOPs a token',
     'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, steps))} a step), '
-    'before it is measured',
+    'before it is measured; without compilation, mask check and validation',
     'exports to': stock_class(experiment),
     'workdir': str(directory),
   }

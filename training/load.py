@@ -44,6 +44,7 @@ def existing(directory: Path | epath.Path) -> Path | epath.Path:
     what = 'is a file' if directory.exists() else 'no such folder'
     raise WeightsError(
       f'{directory}: {what}. Name a Hugging Face directory, or the workdir of a run.'
+      + storage.hub_advice(str(directory))
     )
   return directory
 

@@ -10,5 +10,4 @@ class ConfigError(ValueError):
 def require(holds: bool, name: str, value, advice: str):
   """Raises ConfigError for a field unless the condition holds."""
   if not holds:
-    end = '' if advice.endswith('?') else '.'
-    raise ConfigError(f'config.{name}={value!r}: {advice}{end}')
+    raise ConfigError(f'config.{name}={value!r}: {advice}.')

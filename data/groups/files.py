@@ -38,11 +38,13 @@ class Group(NamedTuple):
     line: in its file.
     texts: anchor, positive and negatives; a single text twice.
     label: as it stands there; None where the file has no column for it.
+    columns: of the file, that were read.
   """
 
   line: int
   texts: tuple[str, ...]
   label: object
+  columns: tuple[str, ...] = ()
 
 
 def load(where: str) -> dict[str, list[Group]]:
@@ -107,6 +109,7 @@ def read(path: Path) -> list[Group]:
     raise DataError(f'{path} holds no rows')
   names = list(records[0][1])
   texts, negatives, label = _columns(path, names)
+  columns = (*texts, *negatives, *filter(None, [label]))
   groups = []
   for line, cells in records:
     found = [_text(path, line, name, cells.get(name)) for name in texts]
@@ -116,7 +119,7 @@ def read(path: Path) -> list[Group]:
       found *= 2
     if label and cells.get(label) in (None, ''):
       raise DataError(f'{path}, line {line}: no {label!r}')
-    groups.append(Group(line, tuple(found), cells[label] if label else None))
+    groups.append(Group(line, tuple(found), cells[label] if label else None, columns))
   return groups
 
 

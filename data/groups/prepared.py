@@ -174,6 +174,7 @@ def prepare(
     version=VERSION, splits=digests, tokenizer=tokenizer.sha256, classes=classes, labels=labels
   )
   report = dict(groups=data.groups, texts=K, classes=list(classes), notes=notes, length=T)
+  report['columns'] = [*found['train'][0].columns]
   for name, split in splits.items():
     report[name] = dict(
       groups=len(split.texts),
@@ -234,6 +235,7 @@ def format_report(report: dict) -> str:
   """The report of text groups as aligned lines for a console."""
   lines = [
     ('groups', f'{report["groups"]}: up to {report["texts"]} texts each'),
+    ('columns', ', '.join(report['columns'])),
     *(
       (
         name,

@@ -41,6 +41,18 @@ def format_of(path: Path) -> str:
   return _ENDINGS.get(Path(name).suffix, 'text')
 
 
+class Counted:
+  """Lines as they are read, with a count of those that are blank."""
+
+  def __init__(self, lines: Iterable[str]):
+    self._lines, self.blank = lines, 0
+
+  def __iter__(self) -> Iterator[str]:
+    for line in self._lines:
+      self.blank += is_blank(line)
+      yield line
+
+
 def read(kind: str, lines: Iterable[str], where: str, columns: str, usual: str) -> Iterator[Asked]:
   """The texts of an input, each as soon as its lines are there; blank lines are no texts.
 

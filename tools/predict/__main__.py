@@ -72,7 +72,8 @@ def main():
   usual = labels.columns(directory)
   if predictor.labels.kind == 'question':
     usual = 'text_a=question,text_b=context'
-  asked = arriving.read(kind, text, where, flags.columns, usual)
+  counted = arriving.Counted(text)
+  asked = arriving.read(kind, counted, where, flags.columns, usual)
   teller = Teller(predictor, where, as_json=flags.json)
   try:
     with to.open('w', encoding='utf-8') if to else contextlib.nullcontext(sys.stdout) as file:
@@ -82,7 +83,7 @@ def main():
         file.flush()
   except BrokenPipeError:  # whoever reads the lines has enough of them
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-  teller.warn()
+  teller.warn(blank=counted.blank if kind == 'text' else 0)  # elsewhere they are marks
 
 
 if __name__ == '__main__':

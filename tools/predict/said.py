@@ -5,6 +5,7 @@ import json
 import sys
 
 from data.errors import DataError
+from data.lines import say_left_out
 from data.tasks.arriving import Asked, split_words
 from evaluation import answers, scores
 from inference.predict import UNREAD, Predictor, Said
@@ -43,12 +44,17 @@ class Teller:
     if problem:
       raise DataError(problem)
 
-  def warn(self):
-    """Says how many texts were longer than a row."""
+  def warn(self, *, blank: int):
+    """Says how many texts were longer than a row.
+
+    Args:
+      blank: lines that were left out, which is said too.
+    """
+    say_left_out('predict', blank)
     if self._cut:
       print(
         f'predict: {self._cut:,} of {self._texts:,} texts have more than '
-        f'{self._predictor.max_length} tokens: what stands behind was not read. --max_length=N '
+        f'{self._predictor.max_length} tokens: the rest of them was not read. --max_length=N '
         'reads more where the model can.',
         file=sys.stderr,
       )
