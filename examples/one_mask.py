@@ -13,7 +13,7 @@ import numpy as np
 from configs import bert_tiny
 from models.masks import self_attention_mask
 from models.network import make_network, make_params
-from training.experiment import model_config
+from training.frozen import model_config
 
 SEGMENT_1xT = jnp.array([[1, 1, 1, 2, 2, 0]])  # two documents in one row, then padding
 MASKS = ('bidirectional', 'causal')

@@ -13,7 +13,8 @@ from evaluation.validation import make_evaluator, perplexity
 from evaluation.validation import rows as result_rows
 from objectives.mix import module_of
 from parallel import sharding
-from training.experiment import build_experiment, make_run_state, masking_of
+from training.experiment import build_experiment, make_run_state
+from training.frozen import masking_of
 
 CELLS = dict(bert=bert_tiny, gpt=gpt_tiny)
 

@@ -17,7 +17,7 @@ from evaluation.validation import lost_nats, make_evaluator
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
 from objectives.term import Setup
-from training.experiment import vocabulary_of
+from training.frozen import vocabulary_of
 
 # float32 logits of another batch shape: their sums are in another order.
 CLOSE = dict(rtol=0, atol=2e-5)

@@ -11,7 +11,8 @@ from interop import describe
 from runtime import workdir
 from runtime.console import duration
 from training import certificate
-from training.experiment import Experiment, fills_ahead, trained_heads
+from training.experiment import Experiment
+from training.frozen import fills_ahead, trained_heads
 from training.plan import Plan
 
 # Seconds of expected time from which a smaller config is suggested: a day, a choice.

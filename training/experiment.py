@@ -4,12 +4,8 @@ from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
-import jax.numpy as jnp
-import numpy as np
-
 from configs.schema import check, grid
 from configs.schema.grid import Cell
-from configs.schema.vectors import dimensions, directions
 from data import pipeline
 from data.groups import prepared as groups
 from data.groups.prepared import PreparedGroups
@@ -17,14 +13,22 @@ from data.report import format_report
 from data.rows import documents
 from data.tasks import prepared as tasks
 from data.tasks.prepared import PreparedTask
-from data.tokens.tokenizer import Tokenizer
 from models.config import ModelConfig
 from models.masks import KINDS
 from models.network import Network, attention_in_use, example_batch, make_network
 from objectives.corrupt import Masking
-from objectives.mix import Objective, heads_of, make_objective, needs_mask_token
-from objectives.term import Labels, Setup, VectorLoss, Vocabulary
+from objectives.mix import Objective, make_objective, needs_mask_token
+from objectives.term import Setup, Vocabulary
 from training import spikes
+from training.frozen import (
+  labels_of,
+  masking_of,
+  model_config,
+  trained_heads,
+  validation_masking,
+  vector_loss,
+  vocabulary_of,
+)
 from training.gradient import CellStep
 from training.optimizer import make_optimizer
 from training.step import make_state, make_train_step
@@ -223,7 +227,7 @@ def build(
 
   def built(cell: Cell) -> BuiltCell:
     network = make_network(model, mask=cell.mask, packed=packed, heads=heads)
-    held_out = objective_of(cell, _validation_masking(config))
+    held_out = objective_of(cell, validation_masking(config))
     return BuiltCell(network.apply, objective_of(cell, masking_of(config)), held_out)
 
   return Experiment(
@@ -283,32 +287,6 @@ def prepare_data(
   )
 
 
-def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
-  """What the objectives need to know of a tokenizer."""
-  return Vocabulary(
-    special_V=jnp.asarray(tokenizer.special_V),
-    word_start_V=jnp.asarray(tokenizer.words.start_V),
-    mask_id=-1 if tokenizer.mask is None else tokenizer.mask,
-    unknown_id=-1 if tokenizer.unknown is None else tokenizer.unknown,
-    word_end_V=None if tokenizer.words.end_V is None else jnp.asarray(tokenizer.words.end_V),
-  )
-
-
-def labels_of(config, prepared: PreparedTask | None) -> Labels:
-  """What the objectives need to know of a labelled task; without its rows, as for planning."""
-  finetune = config.finetune
-  weight_C = None
-  if finetune.class_weights == 'balanced' and prepared is not None:
-    count_C = np.array([*prepared.task.counts('train').values()], np.float32)
-    weight_C = jnp.asarray(count_C.sum() / (len(count_C) * np.maximum(count_C, 1)), jnp.float32)
-  return Labels(
-    kind='class' if prepared is None else prepared.task.labels,
-    pooling=finetune.pooling,
-    smoothing=finetune.label_smoothing,
-    class_weight_C=weight_C,
-  )
-
-
 def report_lines(prepared) -> str:
   """What the rows of an experiment hold, as aligned lines for a console."""
   if isinstance(prepared, PreparedGroups):
@@ -316,40 +294,6 @@ def report_lines(prepared) -> str:
   if isinstance(prepared, PreparedTask):
     return tasks.format_report(prepared.report)
   return format_report(prepared.report)
-
-
-def vector_loss(config) -> VectorLoss:
-  """How objectives on sentence vectors score: `config.vectors`, frozen."""
-  vectors = config.vectors
-  return VectorLoss(
-    scale=vectors.scale,
-    directions=directions(vectors.directions),
-    partition=vectors.partition,
-    distance=vectors.distance,
-    margin=vectors.margin,
-    dimensions=dimensions(vectors.dimensions),
-  )
-
-
-def model_config(config) -> ModelConfig:
-  """The network's part of a config, frozen."""
-  return ModelConfig(**config.model.to_dict())
-
-
-def masking_of(config) -> Masking:
-  """MLM's part of a config, frozen."""
-  return Masking(**config.mlm.to_dict())
-
-
-def trained_heads(config) -> tuple[str, ...]:
-  """The heads of the network: those that some cell trains or that the run is for."""
-  cells = (*grid.trained(config), grid.main_cell(config))
-  return heads_of({name for cell in cells for name in cell.names})
-
-
-def fills_ahead(config) -> bool:
-  """Whether some cell trains with mntp: a blank is then filled from the position before."""
-  return any('mntp' in cell.names for cell in (*grid.trained(config), grid.main_cell(config)))
 
 
 def make_run_state(config, network: Network, mesh):
@@ -366,18 +310,3 @@ def make_run_state(config, network: Network, mesh):
     batch=example_batch(1, T, masking_of(config).predictions(T)),
   )
   return abstract, make, tx, schedule
-
-
-def _validation_masking(config) -> Masking:
-  """How validation masks, whatever training does: frozen token-level 80/10/10."""
-  return Masking(
-    rate=config.validation.rate,
-    final_rate=0.0,
-    fixed_maskings=0,
-    masked=0.8,
-    random=0.1,
-    unit='token',
-    span_mean=1.0,
-    span_max=1,
-    random_from_specials=True,
-  )

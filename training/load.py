@@ -19,7 +19,8 @@ from runtime import finite, json_file, storage, workdir
 from runtime.cli import FLAGS
 from runtime.errors import StateError, WeightsError
 from training import checkpoint, labels
-from training.experiment import fills_ahead, make_run_state, model_config, trained_heads
+from training.experiment import make_run_state
+from training.frozen import fills_ahead, model_config, trained_heads
 from training.published import is_huggingface, load_huggingface, tokenizer_of
 from training.state import scored_params
 

@@ -16,7 +16,8 @@ from interop import sentence_folders
 from models.network import by_path, from_paths, make_network
 from runtime import records, storage, workdir
 from runtime.errors import StateError
-from training.experiment import Experiment, model_config, trained_heads
+from training.experiment import Experiment
+from training.frozen import model_config, trained_heads
 from training.load import load_params
 from training.published import is_huggingface, load_huggingface
 
