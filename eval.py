@@ -4,8 +4,9 @@
 blimp/BLiMP.zip, or else TensorFlow Datasets are asked; --task_limit=N takes N pairs of each
 paradigm. --score names the kind of likelihood (docs/evaluation.md). What tasks find is merged into
 DIR/evaluations.json. With --tasks, DIR may also hold a model without a run: what tools.convert
-wrote, or a Hugging Face directory, into which nothing is written. --results=FOLDER gets what sts,
-retrieval, pairs and rerank found once more, a JSON file a task, as mteb writes it.
+wrote, into which nothing is written without --keep, or a Hugging Face directory.
+--results=FOLDER gets what sts, retrieval, pairs and rerank found once more, a JSON file a task, as
+mteb writes it.
 """
 
 if __name__ == '__main__':  # before the imports below, which take a second
@@ -30,6 +31,7 @@ cli.flags.DEFINE_string(
 cli.define_step()
 cli.define_json()
 cli.group('Tasks')
+cli.define_keep()
 cli.flags.DEFINE_list(
   'tasks', [], 'What to evaluate besides the validation set, names of evaluation/tasks.py.'
 )
@@ -91,13 +93,13 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
     started = time.monotonic()
     said = dict(source=model.source, asked=cli.asked())
     found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
-    kept = records.note_evaluations(directory, found)
+    kept = records.note_evaluations(directory, found, keep=flags.keep)
     results |= found
     if flags.results:
       write_results(found, time.monotonic() - started)
   console.table(model.source, tasks.rows(results))
   if not kept:
-    console.say(f'{directory} is no folder of ours, so nothing is kept in it: --json prints all.')
+    console.say(f'{directory} is no run, so nothing is kept in it: --json prints all.')
   return results
 
 

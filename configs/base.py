@@ -237,17 +237,19 @@ FREE_ON_RESUME = (
 def with_arguments(config: ml_collections.ConfigDict, arg: str) -> ml_collections.ConfigDict:
   """Applies the argument after the colon of `--config=FILE:corpus=NAME,mesh=NAME,cell=CELL`.
 
-  A cell is a mask and objectives that count 1 each, as in causal+clm.
+  A cell is a mask and objectives that count 1 each, as in causal+clm. Commas stand between.
 
   Raises:
     ValueError: the argument has another form, or the mesh is unknown.
   """
   for pair in filter(None, arg.split(',')):
     name, equals, value = pair.partition('=')
-    if name not in ('corpus', 'mesh', 'cell') or not equals or not value:
+    unseparated = re.search(r'\W(corpus|mesh|cell)=', value)
+    if name not in ('corpus', 'mesh', 'cell') or not equals or not value or unseparated:
       raise ValueError(
-        f'config argument {pair!r}: expected corpus=NAME, mesh=NAME or cell=MASK+OBJECTIVE, as in '
-        ':corpus=wikipedia,mesh=fsdp,cell=causal+clm.'
+        f'config argument {pair!r}: expected corpus=NAME, mesh=NAME or cell=MASK+OBJECTIVE, with '
+        'a comma between two, as in :corpus=wikipedia,mesh=fsdp,cell=causal+clm. A path with a '
+        'comma: --config.data.corpus=text:PATH.'
       )
     if name == 'corpus':
       config.data.corpus = value

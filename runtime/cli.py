@@ -72,8 +72,15 @@ def define_json(what: str = 'Print one JSON object instead of text.'):
   flags.DEFINE_bool('json', False, what)
 
 
+def define_keep():
+  """--keep."""
+  flags.DEFINE_bool(
+    'keep', False, 'Keep what is found in evaluations.json of imported weights, too.'
+  )
+
+
 # Flags that say where a program reads and how it prints: they do not decide its result.
-_PLACES = ('workdir', 'weights', 'tasks', 'task_data', 'results', 'json', 'debug')
+_PLACES = ('workdir', 'weights', 'tasks', 'task_data', 'results', 'keep', 'json', 'debug')
 
 
 def asked() -> dict[str, str | int | float | bool]:

@@ -54,6 +54,11 @@ def prepared(argv: list[str]) -> list[str]:
     _, equals, value = argv[place].partition('=')
     if not equals:
       value = argv[place + 1] if place + 1 < len(argv) else ''
+    if behind := re.match(r'(.+\.py)[^\w:]+((corpus|mesh|cell)=.*)', value):
+      raise ConfigError(
+        f'--config={value}: a colon stands between a config and its arguments, as in '
+        f'--config={behind[1]}:{behind[2]}.'
+      )
     _check_file(value.partition(':')[0])
   known = check.flatten(base.get_config())
   for arg in argv[1:]:

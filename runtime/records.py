@@ -68,11 +68,16 @@ def read_labels(path: epath.Path) -> dict:
   )
 
 
-def note_evaluations(directory: epath.PathLike, results: dict[str, dict]) -> bool:
+def note_evaluations(
+  directory: epath.PathLike, results: dict[str, dict], *, keep: bool = False
+) -> bool:
   """Merges what evaluations found into evaluations.json: these names are replaced, others stay.
 
   Several programs may do so at once. Nothing is written into a Hugging Face directory, which is
   somebody else's.
+
+  Args:
+    keep: into imported weights, too; otherwise only into a run.
 
   Returns:
     Whether they are kept.
@@ -86,6 +91,8 @@ def note_evaluations(directory: epath.PathLike, results: dict[str, dict]) -> boo
     finite.check(entry['value'], f'the value of {name}')
   theirs = 'model_type' in (json_file.peek(path.with_name('config.json')) or {})
   if theirs or path.with_name('modules.json').exists():
+    return False
+  if path.with_name('weights.json').exists() and not keep:
     return False
   with lock.briefly(path.with_name(f'{_EVALUATIONS}.lock')):
     storage.write_json(path, read_evaluations(directory) | results, racing=True)

@@ -7,6 +7,7 @@ import traceback
 from absl import flags
 
 from configs.schema import check, names
+from configs.schema.foreign import FOREIGN
 from configs.schema.upgrade import renamed
 
 FLAGS = flags.FLAGS
@@ -86,7 +87,8 @@ def _unknown_flag(name: str) -> str:
   knobs = check.nearest(name) if 'config' in FLAGS else []
   fields = [f'config.{knob}' for knob in knobs]
   close = difflib.get_close_matches(name, list(FLAGS), 1)
-  if not close or name.replace('-', '_') in {knob.rpartition('.')[2] for knob in knobs}:
+  leaf = name.replace('-', '_')
+  if not close or leaf in FOREIGN or leaf in {knob.rpartition('.')[2] for knob in knobs}:
     close = fields or close
   meant = ' or '.join(f'--{one}' for one in close)
   return f'there is no flag --{name}. ' + (f'Did you mean {meant}?' if meant else 'See --help.')

@@ -115,8 +115,9 @@ def test_an_evaluation_writes_nothing_into_a_folder_of_others(tmp_path):
   load.save(load.load(tmp_path / 'theirs'), tmp_path / 'imported')
   before = sorted(tmp_path.rglob('*'))
   assert not records.note_evaluations(tmp_path / 'theirs', dict(a=dict(value=1.0)))
+  assert not records.note_evaluations(tmp_path / 'imported', dict(a=dict(value=1.0)))
   assert sorted(tmp_path.rglob('*')) == before
-  assert records.note_evaluations(tmp_path / 'imported', dict(a=dict(value=1.0)))
+  assert records.note_evaluations(tmp_path / 'imported', dict(a=dict(value=1.0)), keep=True)
   assert records.read_evaluations(tmp_path / 'imported') == dict(a=dict(value=1.0))
 
 

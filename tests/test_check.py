@@ -9,7 +9,7 @@ import ml_collections
 import pytest
 
 from configs import base
-from configs.schema import check, meshes
+from configs.schema import check, foreign, meshes
 from configs.schema.check import ConfigError
 from configs.schema.upgrade import ADDED, RENAMED, renamed, upgrade
 
@@ -116,6 +116,19 @@ FUSED = dict(model__attention_dropout=0.0, model__dtype='bfloat16')
     (dict(mask='causal', objectives=dict(clm=1.0, mlm=1.0)), ('alone',)),
     (dict(mask='prefix', objectives=dict(mlm=1.0, nsp=1.0)), ('sees only itself or a prefix',)),
     (dict(objectives=dict(mlm=1.0, mntp=1.0)), ('one head',)),
+    (dict(mask='casual'), ('one of bidirectional, causal, prefix. Did you mean causal?',)),
+    (dict(mask='clm', objectives=dict(causal=1.0)), ('MASK+OBJECTIVE', 'clm+causal')),
+    (dict(validation__extra_cells='causl+clm'), ('did you mean causal?',)),
+    (dict(model__norm='layr'), ('Did you mean layer?',)),
+    (dict(mask='same'), ('is for fine-tuning', 'one of bidirectional, causal, prefix.')),
+    (
+      dict(mask='same', data__task='csv:a.csv', objectives=dict(classify=1.0)),
+      ('--config.init_from=DIR is missing',),
+    ),
+    (
+      dict(mask='same', data__groups='a.jsonl', objectives=dict(contrast=1.0)),
+      ('--config.init_from=DIR is missing',),
+    ),
     (dict(negative_control=True), ('sees none',)),
     (dict(mask='causal', objectives=dict(mlm=1.0, nsp=1.0)), ('sees only itself',)),
     (dict(objectives=dict(mlm=1.0, nsp=1.0), model__segment_types=0), ('segment_types=0',)),
@@ -151,6 +164,8 @@ def test_what_works_is_not_refused(changes):
     (dict(width=3), 'config.model.width'),  # the right name in the wrong place
     (dict(model__widht=3), 'config.model.width'),
     (dict(mlm=dict(rate=0.2, maskd=0.8)), 'config.mlm.masked'),
+    (dict(optimizer__lr=3), 'config.optimizer.learning_rate'),
+    (dict(max_length=3), 'config.data.sequence_length or config.model.max_length'),
   ],
 )
 def test_a_misspelt_field_is_told_the_nearest_real_one(changes, meant):
@@ -297,3 +312,11 @@ def test_an_old_name_is_an_error_that_names_the_new_one(name):
     (config[group] if group else config)[leaf] = ''
   with pytest.raises(ConfigError, match=f'another name now: config.{renamed(name)}'):
     check.check(config)
+
+
+def test_every_name_of_another_library_leads_to_a_knob_and_is_none_itself():
+  known = check.flatten(base.get_config())
+  assert set(foreign.FOREIGN.values()) <= set(known)
+  assert not set(foreign.FOREIGN) & set(known)
+  for name, knob in foreign.FOREIGN.items():
+    assert knob in check.nearest(name) and knob in check.nearest(f'model.{name}')

@@ -64,6 +64,18 @@ BERT = '--config=configs/bert_tiny.py'
     ([BERT, '--config.model={}'], 'config.model is a group of fields'),
     ([BERT, '--config.validation.rate=nan'], 'config.validation.rate'),
     (['--config=configs/bert_base.py:corpsu=x'], "'corpsu=x': expected corpus=NAME, mesh=NAME"),
+    (
+      ['--config=configs/bert_base.py:cell=causal+clm;corpus=text:a'],
+      'with a comma between two',
+    ),
+    (
+      ['--config=configs/bert_base.py,cell=causal+clm'],
+      'as in --config=configs/bert_base.py:cell=causal+clm.',
+    ),
+    (['--config=configs/bert_base.py:cell=clm+causal'], 'A cell is MASK+OBJECTIVE'),
+    ([BERT, '--config.optimizer.lr=3'], 'Did you mean --config.optimizer.learning_rate?'),
+    ([BERT, '--lr=3'], 'Did you mean --config.optimizer.learning_rate?'),
+    ([BERT, '--config.steps=30'], 'is --config.optimizer.warmup_steps=3.'),
     (['--config='], 'config'),
   ],
 )

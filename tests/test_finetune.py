@@ -251,6 +251,7 @@ def test_the_program_writes_what_it_prints(folder):
     '--steps=2',
     '--seeds=2',
     '--pooling=last',
+    '--keep',
     '--json',
   )
   assert result.returncode == 0, result.stderr

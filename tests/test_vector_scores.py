@@ -445,7 +445,7 @@ def test_what_is_no_beir_is_refused_with_its_place(tmp_path, path, content, word
 
 def test_eval_keeps_what_it_found_and_writes_what_mteb_reads(tmp_path, folder):
   loading.save(random_weights('bert'), tmp_path / 'model')
-  flags = (f'--workdir={tmp_path / "model"}', f'--task_data={folder}', '--json')
+  flags = (f'--workdir={tmp_path / "model"}', f'--task_data={folder}', '--keep', '--json')
   results = tmp_path / 'results'
   answer = in_process.call(
     'eval', *flags, '--tasks=sts,retrieval,pairs,rerank', f'--results={results}'
@@ -512,8 +512,8 @@ def test_the_claims_on_sentence_vectors_are_of_tasks_that_there_are(folder):
   found = tasks.TASKS['sts'](subject(folder))
   for claim in claims:
     name = claim.measure['name']
-    assert ' --tasks=sts ' in evidence.evaluation_command(name, 'DIR', 'test')
+    assert ' --tasks=sts ' in evidence.evaluation_command(name, 'DIR', 'test', imported=True)
     assert evidence.value_in_unit(found[name], claim) == pytest.approx(100 * found[name]['value'])
     assert found[name]['split'] == claim.split
   for name in found:
-    assert ' --tasks=sts ' in evidence.evaluation_command(name, 'DIR', 'test')
+    assert ' --tasks=sts ' in evidence.evaluation_command(name, 'DIR', 'test', imported=True)

@@ -63,6 +63,7 @@ cli.flags.DEFINE_enum(
 cli.flags.DEFINE_integer(
   'limit', 0, 'At most so many examples of each split, drawn once; 0 = all.', lower_bound=0
 )
+cli.define_keep()
 cli.define_json()
 
 
@@ -128,8 +129,8 @@ def main():
     results[name] = result | dict(
       pretrained_mask=weights.mask, source=weights.source, asked=cli.asked()
     )
-    if not records.note_evaluations(directory, {name: results[name]}):
-      console.say(f'{directory} is no folder of ours, so nothing is kept in it: --json prints all.')
+    if not records.note_evaluations(directory, {name: results[name]}, keep=flags.keep):
+      console.say(f'{directory} is no run, so nothing is kept in it: --json prints all.')
     if not flags.json:
       console.table(
         f'{task.name}: {result["rows"]:,} rows of {result["split"]}, trained on '

@@ -96,8 +96,15 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
     )
   if len(read) > 1:
     yield f'config.objectives: {" and ".join(read)} read different labels: name one of them.'
-  if config.mask == 'same' and not ((task or config.data.groups) and config.init_from):
-    yield "config.mask='same' is the mask of config.init_from, in fine-tuning: name it, or a mask."
+  tuned = task or config.data.groups
+  if config.mask == 'same' and not (tuned and config.init_from):
+    masks = ', '.join(names.masks())
+    yield (
+      "--config.init_from=DIR is missing, the model to begin with: config.mask='same' is its mask. "
+      f'To begin with random parameters, name a mask: --config.mask= one of {masks}.'
+      if tuned
+      else f"config.mask='same' is for fine-tuning; to pre-train, choose one of {masks}."
+    )
   if read and len(every) > 1:
     yield 'config.schedule and config.validation.extra_cells: a labelled task has one cell.'
   if read and (config.data.short_length or config.mlm.fixed_maskings):

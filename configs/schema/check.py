@@ -11,6 +11,7 @@ import ml_collections
 from configs import base
 from configs.schema import cells, names, shapes
 from configs.schema.errors import ConfigError, require
+from configs.schema.foreign import FOREIGN
 from configs.schema.ranges import CHOICES, LARGEST, RANGES
 from configs.schema.upgrade import renamed, without_unused
 
@@ -23,9 +24,8 @@ def check(config: ml_collections.ConfigDict):
   """
   fields = flatten(config)
   _known_and_typed(fields, flatten(base.get_config()))
+  _choices(config, fields)
   _objective_names(list(config.objectives))
-  for name, choices in CHOICES.items():
-    require(fields[name] in choices, name, fields[name], f'choose one of {", ".join(choices)}')
   for name, (low, high) in RANGES.items():
     allowed = f'must be from {low} to {LARGEST if high is None else high}'
     require(low <= fields[name] <= (high or LARGEST), name, fields[name], allowed)
@@ -151,7 +151,8 @@ def nearest(name: str) -> list[str]:
   """The knobs that an unknown name may mean: the same name in another group, or a similar one."""
   known = flatten(base.get_config())
   leaf = name.replace('-', '_').rpartition('.')[2]
-  same = [other for other in known if other.rpartition('.')[2] == leaf]
+  same = {other for other in known if other.rpartition('.')[2] == leaf}
+  same |= {FOREIGN[leaf]} if leaf in FOREIGN else set()
   if same:
     return sorted(same)
   by_leaf = {other.rpartition('.')[2]: other for other in known}
@@ -164,6 +165,24 @@ def _meant(name: str) -> str:
   """A suggestion for an unknown name, as the end of a message."""
   near = nearest(name)
   return f' Did you mean {" or ".join(f"config.{one}" for one in near)}?' if near else ''
+
+
+def _choices(config, fields: dict):
+  """Checks that each knob with a few values has one of them."""
+  cell = '+'.join((config.mask, *config.objectives))
+  require(
+    config.mask not in names.trainable(),
+    'mask',
+    config.mask,
+    f'is an objective. A cell is MASK+OBJECTIVE, as in causal+clm, and this one is {cell}',
+  )
+  for name, choices in CHOICES.items():
+    if name == 'mask' and not (config.data.task or config.data.groups):
+      choices = [one for one in choices if one != 'same' or config.mask == one]
+    value = fields[name]
+    close = difflib.get_close_matches(value, choices, 1)
+    hint = f'. Did you mean {close[0]}?' if close else ''
+    require(value in choices, name, value, f'choose one of {", ".join(choices)}{hint}')
 
 
 def _objective_names(named: list[str]):
@@ -213,7 +232,8 @@ def _schedules(config):
     optimizer.warmup_steps < config.steps,
     'optimizer.warmup_steps',
     optimizer.warmup_steps,
-    f'must be below steps={config.steps}, or the rate never reaches its peak',
+    f'must be below steps={config.steps}, or the rate never reaches its peak. A tenth of the steps '
+    f'is --config.optimizer.warmup_steps={config.steps // 10}',
   )
   require(
     optimizer.schedule != 'constant' or optimizer.final_share in (0, 1),

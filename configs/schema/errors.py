@@ -10,4 +10,5 @@ class ConfigError(ValueError):
 def require(holds: bool, name: str, value, advice: str):
   """Raises ConfigError for a field unless the condition holds."""
   if not holds:
-    raise ConfigError(f'config.{name}={value!r}: {advice}.')
+    end = '' if advice.endswith('?') else '.'
+    raise ConfigError(f'config.{name}={value!r}: {advice}{end}')

@@ -6,6 +6,7 @@ rows of a batch: what `config.schedule` says.
 """
 
 import dataclasses
+import difflib
 import re
 
 from configs.schema import names
@@ -167,7 +168,9 @@ def cell_of(text: str) -> Cell:
   """The cell of a text such as 'bidirectional+mlm'; each objective counts 1."""
   mask, *objectives = (word.strip() for word in text.split('+'))
   if mask not in names.masks():
-    raise ValueError(f'{text!r} does not begin with a mask: {", ".join(names.masks())}')
+    close = difflib.get_close_matches(mask, names.masks(), 1)
+    hint = f'; did you mean {close[0]}?' if close else ''
+    raise ValueError(f'{text!r} does not begin with a mask: {", ".join(names.masks())}{hint}')
   for name in objectives:
     if name not in names.pretraining():
       raise ValueError(f'{text!r}: {name!r} is none of {", ".join(names.pretraining())}')

@@ -137,12 +137,16 @@ def train_command(claim: Claim, directory: str) -> str:
   return ' '.join(['python train.py', config, *fields, f'--workdir={directory}'])
 
 
-def evaluation_command(name: str, directory: str, split: str) -> str | None:
-  """The command that writes an entry of evaluations.json; None if no program here does."""
+def evaluation_command(name: str, directory: str, split: str, imported: bool) -> str | None:
+  """The command that writes an entry of evaluations.json; None if no program here does.
+
+  Args:
+    imported: the folder holds imported weights, and is written into on request only.
+  """
   for prefix, (command, tasks) in _WRITERS.items():
     task = name.removeprefix(prefix)
     if name.startswith(prefix) and task in tasks:
-      return command.format(workdir=directory, task=task, split=split)
+      return command.format(workdir=directory, task=task, split=split) + (' --keep' * imported)
   return None
 
 

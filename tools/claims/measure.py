@@ -165,7 +165,8 @@ def _task(claim: Claim, directory: str | None) -> Answer:
   """Reads the entry of a task in a run's evaluations.json."""
   config, name = config_of(claim), claim.measure['name']
   split = _SPLITS.get(claim.split)
-  command = evaluation_command(name, directory or 'DIR', split or 'test')
+  published = claim.measure.get('weights') == 'published'
+  command = evaluation_command(name, directory or 'DIR', split or 'test', imported=published)
   if command is None and (directory is None or name not in _evaluations(directory)):
     return cannot(claim, f'no program of this repository measures {name}')
   if refused := refuse_other_run(claim, config, directory):
@@ -193,7 +194,7 @@ def _evaluations(directory: str) -> dict[str, dict[str, Any]]:
 def _sign(claim: Claim, directory: str | None) -> Answer:
   """Measures the paired difference between two sides of a sweep, over the seeds of both."""
   name = claim.measure['name']
-  command = evaluation_command(name, 'RUN', _SPLITS.get(claim.split, 'test'))
+  command = evaluation_command(name, 'RUN', _SPLITS.get(claim.split, 'test'), imported=False)
   if directory is None:
     sweep = f'python -m tools.sweep configs/sweeps/{claim.measure["sweep"]}.py --workdir=DIR'
     return cannot(
