@@ -32,14 +32,17 @@ class LineVectors:
 
   Args:
     console: is told how far it is.
+    source: of the lines, for messages.
 
   Attributes:
     width: D of the vectors.
   """
 
-  def __init__(self, model: Model, lines: list[str], asked: Asked, batch_size: int, console):
+  def __init__(
+    self, model: Model, lines: list[str], asked: Asked, batch_size: int, console, source: str
+  ):
     self._model, self._lines, self._asked = model, lines, asked
-    self._batch_size, self._console = batch_size, console
+    self._batch_size, self._console, self._source = batch_size, console, source
     self._embed = Embedder(
       model,
       max_length=asked.max_length,
@@ -124,8 +127,15 @@ class LineVectors:
     wanted = self._identity | dict(pooling=self._asked.pooling)
     for name, value in wanted.items():
       if saved.about.get(name, value) != value:
-        raise StateError(f'{path} was made with another {name}: {saved.about[name]}, here {value}.')
+        raise StateError(f'{path} ' + self._difference(name, saved.about[name], value))
     return saved
+
+  def _difference(self, name: str, there: object, here: object) -> str:
+    if name == 'lines_sha256':
+      return f'holds the vectors of another text than {self._source}.'
+    if name == 'weights_sha256':
+      return f'holds the vectors of another model than {self._model.source}.'
+    return f'was made with another {name}: {there}, here {here}.'
 
   @functools.cached_property
   def _identity(self) -> dict[str, str]:

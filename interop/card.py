@@ -1,5 +1,6 @@
 """The model card of an export: what was trained here, what came from elsewhere, and no more."""
 
+from pathlib import Path
 from typing import Any
 
 from inference.model import Model
@@ -35,6 +36,7 @@ def write(
   architecture: str,
   manifest: dict[str, Any],
   *,
+  heads: tuple[str, ...],
   lost: list[str],
   sentences: bool,
 ) -> str:
@@ -43,11 +45,13 @@ def write(
   Args:
     architecture: the class of transformers.
     manifest: as `export` writes it: with `config` where the run is one of ours.
+    heads: that were written.
     lost: heads that the class has no place for.
   """
   config = manifest.get('config')
-  labels = manifest.get('labels')  # it was fine-tuned: no corpus was read
-  corpus = config['data']['corpus'] if config and not labels else None
+  read = config['data'] if config else {}
+  tuned = read.get('task') or read.get('groups')  # then no corpus was read
+  corpus = None if tuned else read.get('corpus')
   language, licence = TEXTS.get(corpus, (None, None))
   head = dict(
     library_name='sentence-transformers' if sentences else 'transformers',
@@ -58,11 +62,11 @@ def write(
     source=manifest['source'],
     architecture=architecture,
     mask=model.mask,
-    heads=', '.join(head for head in model.heads if head not in lost) or 'none',
+    heads=', '.join(heads) or 'none',
     heads_left_out=', '.join(lost) or None,
     starts_from=manifest.get('init_from'),
     corpus=corpus,
-    task=labels and labels.get('task'),
+    trained_on=tuned and _without_folders(tuned),
     labels=', '.join(model.labels.classes) or None if model.labels else None,
     licence_of_its_text=licence,
     config_sha256=manifest.get('config_sha256'),
@@ -83,6 +87,15 @@ def write(
   if results := numbers(manifest.get('result', {}), model.step):
     lines += ['', '## Results', '', *_table(results)]
   return '\n'.join(lines) + '\n'
+
+
+def _without_folders(where: str) -> str:
+  """The value of data.task or data.groups with the names of its files, not their places."""
+  kind, colon, files = where.rpartition(':')
+  named = [part.rpartition('=') for part in files.split(',')]
+  return (
+    kind + colon + ','.join(f'{split}{equals}{Path(path).name}' for split, equals, path in named)
+  )
 
 
 def task(architecture: str, sentences: bool) -> str | None:

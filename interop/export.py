@@ -22,8 +22,10 @@ from models.network import by_path
 from runtime.errors import WeightsError
 
 
-def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
-  """Writes the directory `to`.
+def export(
+  model: Model, workdir: Path, to: Path, *, sentences: bool = False
+) -> tuple[tuple[str, ...], int]:
+  """Writes the directory `to`; returns the heads and the number of parameters that are in it.
 
   Args:
     workdir: where the model was loaded from; its records go into the manifest.
@@ -91,8 +93,16 @@ def export(model: Model, workdir: Path, to: Path, *, sentences: bool = False):
   manifest = _manifest(model, workdir)
   _write(to / 'training_manifest.json', manifest)
   architecture = theirs['architectures'][0]
-  text = card.write(model, architecture, manifest, lost=lost, sentences=sentences)
+  written = tuple(head for head in heads if head not in lost)
+  count = sum(x.size for x in params.values())
+  if sentences:
+    if 'vector' in model.heads:  # the modules after the Transformer compute it
+      written = (*written, 'vector')
+      count += sum(x.size for x in jax.tree.leaves(model.params.get('vector', {})))
+    lost = [head for head in model.heads if head not in written]
+  text = card.write(model, architecture, manifest, heads=written, lost=lost, sentences=sentences)
   (to / 'README.md').write_text(text, encoding='utf-8')
+  return written, count
 
 
 def _tokenizer(

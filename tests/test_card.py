@@ -86,6 +86,27 @@ def test_a_corpus_of_ones_own_has_no_language_and_no_licence(tmp_path):
   assert 'text:notes' in text and 'language' not in front(text) and 'CC BY' not in text
 
 
+@pytest.mark.parametrize(
+  'data, said',
+  [
+    (dict(task='csv:far/off/reviews.csv'), 'csv:reviews.csv'),
+    (dict(task='csv:train=far/a.csv,test=off/b.csv'), 'csv:train=a.csv,test=b.csv'),
+    (dict(task='sst2'), 'sst2'),
+    (dict(groups='far/off/pairs.jsonl'), 'pairs.jsonl'),
+  ],
+)
+@pytest.mark.parametrize('sentences', [False, True])
+def test_a_tuned_model_was_trained_on_its_file_and_on_no_corpus(data, said, sentences, tmp_path):
+  config = base.get_config()
+  config.data.update(data)
+  workdir = run(tmp_path / 'mine', data=config.data, init_from='far/minilm')
+  weights = random_weights('bert')._replace(step=200)
+  text = written(weights, workdir, tmp_path / 'out', sentences=sentences)
+  assert f'| trained_on | {said} |' in text and '| starts_from | minilm |' in text
+  for wrong in ('corpus', 'wiki_leads', 'CC BY', 'licence_of', '| far', 'language:'):
+    assert wrong not in text
+
+
 @pytest.mark.parametrize('kept', ['theirs', 'imported'])
 def test_nothing_is_claimed_for_weights_of_others(kept, tmp_path):
   export(random_weights('bert'), tmp_path, tmp_path / 'theirs')

@@ -193,9 +193,10 @@ def test_a_head_without_a_place_is_left_out_and_said(tmp_path):
   config = small.model('bert_base', positions='rotary')
   weights = random_weights('bert')._replace(network=network, params=params, config=config)
   with pytest.warns(UserWarning, match='no head nsp'):
-    export(weights, tmp_path, tmp_path / 'out')
+    heads, count = export(weights, tmp_path, tmp_path / 'out')
   back = loading.load(tmp_path / 'out')
-  assert back.heads == ('mlm',)
+  assert heads == back.heads == ('mlm',)
+  assert count == sum(x.size for x in jax.tree.leaves(back.params))
   assert '| heads_left_out | nsp |' in (tmp_path / 'out/README.md').read_text()
   kept = {path: x for path, x in by_path(params).items() if not path.startswith('nsp/')}
   jax.tree.map(np.testing.assert_array_equal, by_path(back.params), kept)
@@ -211,8 +212,11 @@ def test_nothing_is_written_over(tmp_path):
 
 def test_a_model_for_sentences_is_the_trunk_and_its_pooling(tmp_path):
   weights = random_weights('bert')
-  export(weights, tmp_path, tmp_path / 'out', sentences=True)
-  assert loading.load(tmp_path / 'out').heads == ('pool',)
+  heads, count = export(weights, tmp_path, tmp_path / 'out', sentences=True)
+  back = loading.load(tmp_path / 'out')
+  assert heads == back.heads == ('pool',)
+  assert count == sum(x.size for x in jax.tree.leaves(back.params))
+  assert '| heads | pool |' in (tmp_path / 'out/README.md').read_text()
   modules = json.loads((tmp_path / 'out/modules.json').read_text())
   assert [module['type'].rpartition('.')[2] for module in modules] == [
     'Transformer',

@@ -145,7 +145,9 @@ def test_what_is_wrong_is_said_with_its_place(content, changes, message, tmp_pat
 @pytest.mark.parametrize(
   'files, where, message',
   [
-    ([], '{}/none.csv', 'is no file'),
+    ([], '{}/none.csv', 'none.csv: no such file$'),
+    (['train.csv'], '{}/trian.csv', 'trian.csv: no such file. Did you mean .*train.csv'),
+    (['train.csv'], 'train={0}/train.csv,test={0}/none', 'none, the test split: no such file$'),
     ([], '{}', 'no train.csv in this folder; it holds nothing'),
     (['test.csv'], '{}', 'nothing to train on, only test'),
     (['train.csv', 'dev.csv', 'val.csv'], '{}', 'dev.csv and val.csv could both be'),

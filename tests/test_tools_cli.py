@@ -120,7 +120,7 @@ def test_a_saved_matrix_is_searched_with_several_queries(models):
   (models / 'other.txt').write_text('the old boat\nhe paid\nfish into the river\n')
   for args, words in (
     ([f'--input={models / "two.txt"}'], 'has 3 rows of 32; there are 2 lines'),
-    ([f'--input={models / "other.txt"}'], 'another lines_sha256'),
+    ([f'--input={models / "other.txt"}'], 'holds the vectors of another text than'),
     ([f'--input={models / "lines.txt"}', '--pooling=max'], 'another pooling'),
     ([f'--input={models / "lines.txt"}', '--truncate_dim=8'], 'vectors of 8'),
   ):

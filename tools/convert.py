@@ -34,6 +34,8 @@ def main():
   if not flags.to or bool(source) == bool(flags.export):
     raise ConfigError('either --from=DIR --to=WORKDIR, or --export=hf --workdir=DIR --to=OUT.')
 
+  import jax
+
   from interop import files, sentence_folders
   from interop.export import export
   from runtime import storage
@@ -49,6 +51,7 @@ def main():
       raise ConfigError(f'--from={source}: no such folder.{storage.hub_advice(source)}')
     weights = loading.load_huggingface(theirs)
     loading.save(weights, to)
+    heads, count = weights.heads, sum(x.size for x in jax.tree.leaves(weights.params))
     trunk = sentence_folders.trunk(theirs)
     named = files.read_json(trunk / 'config.json').get(files.NAMED)
     read = [path.name for path in files.weight_files(trunk, named)]
@@ -62,15 +65,13 @@ def main():
       step = int(number)
     directory = loading.flag()
     weights = loading.load(directory, step=step)
-    export(weights, directory, to, sentences=flags.export == 'sentence-transformers')
-  import jax
-
-  count = sum(x.size for x in jax.tree.leaves(weights.params))
+    sentences = flags.export == 'sentence-transformers'
+    heads, count = export(weights, directory, to, sentences=sentences)
   result = dict(
     to=str(to),
     source=weights.source,
     mask=weights.mask,
-    heads=list(weights.heads),
+    heads=list(heads),
     parameters=count,
     **({} if read is None else dict(read=read)),
     files=sorted(str(path.relative_to(to)) for path in to.rglob('*') if path.is_file()),
@@ -79,7 +80,7 @@ def main():
     print(json.dumps(result))
   else:
     result |= dict(
-      heads=', '.join(weights.heads) or 'none',
+      heads=', '.join(heads) or 'none',
       parameters=f'{count:,}',
       **({} if read is None else dict(read=', '.join(read))),
       files=', '.join(result['files']),

@@ -95,7 +95,7 @@ def main():
     precision=flags.precision,
     max_length=min(flags.max_length or model.text_length, model.context),
   )
-  vectors = line_vectors.LineVectors(model, lines, asked, flags.batch_size, console)
+  vectors = line_vectors.LineVectors(model, lines, asked, flags.batch_size, console, flags.input)
   result: dict = dict(lines=len(lines), blank=blank, width=vectors.width)
   if output:
     vectors.save(output)

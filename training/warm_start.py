@@ -4,6 +4,7 @@ LLM2Vec turns a decoder into an encoder this way (BehnamGhader et al. 2024); it 
 a generator.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from etils import epath
@@ -77,18 +78,24 @@ def _parameters(folder: epath.Path, experiment: Experiment, mesh) -> tuple[dict[
   """({path: array}, where they are from) of a folder with a model."""
   if is_huggingface(folder):
     model = load_huggingface(folder)
-    return by_path(model.params), f'{folder} ({model.mask})'
+    return by_path(model.params), f'{folder} ({_described(model.mask, model.heads)})'
   config = workdir.read_config(folder)
-  before = '+'.join((config.mask, *sorted(config.objectives)))
-  if (folder / 'model.safetensors').exists():
+  if (folder / 'model.safetensors').exists():  # an import: no objective of its config trained it
     theirs = safetensors.load((folder / 'model.safetensors').read_bytes())
-    return theirs, f'{folder} ({before})'
+    heads = sorted({path.partition('/')[0] for path in theirs if not _common(path)})
+    return theirs, f'{folder} ({_described(config.mask, heads)})'
   network = make_network(
     model_config(config), mask=config.mask, packed=False, heads=trained_heads(config)
   )
   config.mesh.update(**experiment.config.mesh.to_dict())
   found, step = load_params(config, network, folder, mesh, step=None)
+  before = '+'.join((config.mask, *sorted(config.objectives)))
   return by_path(found), f'{folder} at step {step:,} ({before})'
+
+
+def _described(mask: str, heads: Iterable[str]) -> str:
+  """What is known of weights from elsewhere."""
+  return f'{mask}, heads: {", ".join(heads) or "none"}'
 
 
 # Where a classifier of texts finds a pooler that was trained before, as BERT's was with NSP.

@@ -1,6 +1,7 @@
 """Which files are the splits of a task of one's own: a file, a folder, or a file a split."""
 
 from collections.abc import Sequence
+import difflib
 from pathlib import Path
 
 from data import compressed
@@ -18,7 +19,7 @@ def find(kind: str, where: str, endings: Sequence[str]) -> dict[str, Path]:
   """{split: file}, `train` among them.
 
   Args:
-    kind: what stands before the colon of config.data.task, for messages.
+    kind: what stands before the colon of config.data.task, or groups for config.data.groups.
     where: the path of a file to train on; of a folder that holds a file a split, as train.csv and
       test.csv; or files by split, as train=a.csv,test=b.csv.
     endings: of the file names in a folder, each also with that of a compression behind it.
@@ -33,10 +34,10 @@ def find(kind: str, where: str, endings: Sequence[str]) -> dict[str, Path]:
     files = _in_folder(kind, path, endings) if path.is_dir() else dict(train=path)
   for split, path in files.items():
     if not path.is_file():
-      raise DataError(f'data.task={kind}:{where}: {path}, the {split} split, is no file')
+      raise DataError(f'{_asked(kind, where)}: {_no_file(path, split, where)}')
   if 'train' not in files:
     raise DataError(
-      f'data.task={kind}:{where}: nothing to train on, only {", ".join(files)}. Name a file, a '
+      f'{_asked(kind, where)}: nothing to train on, only {", ".join(files)}. Name a file, a '
       f'folder with train{endings[0]}, or train=FILE,validation=FILE,test=FILE'
     )
   return {split: files[split] for split in SPLITS if split in files}
@@ -47,13 +48,28 @@ def ending(path: Path) -> str:
   return (Path(path.stem) if path.suffix in _PACKED[1:] else path).suffix.lower()
 
 
+def _asked(kind: str, where: str | Path) -> str:
+  """The knob with its value, as it was written."""
+  return f'data.groups={where}' if kind == 'groups' else f'data.task={kind}:{where}'
+
+
+def _no_file(path: Path, split: str, where: str) -> str:
+  """What is wrong with the path of a split."""
+  which = f'{path}, the {split} split: ' if str(path) != where else ''
+  if path.exists():
+    return f'{which}is no file'
+  there = path.parent.iterdir() if path.parent.is_dir() else ()
+  near = difflib.get_close_matches(path.name, [one.name for one in there], 1)
+  return f'{which}no such file' + (f'. Did you mean {path.with_name(near[0])}?' if near else '')
+
+
 def _named(kind: str, where: str) -> dict[str, Path]:
   files = {}
   for part in where.split(','):
     split, equals, path = part.partition('=')
     if not equals or split not in SPLITS or not path or split in files:
       raise DataError(
-        f'data.task={kind}:{where}: {part!r} is not one of train=FILE, validation=FILE, test=FILE, '
+        f'{_asked(kind, where)}: {part!r} is not one of train=FILE, validation=FILE, test=FILE, '
         'each once'
       )
     files[split] = Path(path).expanduser()
@@ -67,14 +83,15 @@ def _in_folder(kind: str, folder: Path, endings: Sequence[str]) -> dict[str, Pat
     found = [path for path in sorted(folder.iterdir()) if path.name.lower() in wanted]
     if len(found) > 1:
       raise DataError(
-        f'data.task={kind}:{folder}: {" and ".join(path.name for path in found)} could both be the '
-        f'{split} split: move one away, or name the files: {kind}:train=FILE,{split}=FILE'
+        f'{_asked(kind, folder)}: {" and ".join(path.name for path in found)} could both be the '
+        f'{split} split: move one away, or name the files: '
+        f'{_asked(kind, f"train=FILE,{split}=FILE")}'
       )
     if found:
       files[split] = found[0]
   if not files:
     there = ', '.join(sorted(path.name for path in folder.iterdir())[:8]) or 'nothing'
     raise DataError(
-      f'data.task={kind}:{folder}: no train{endings[0]} in this folder; it holds {there}'
+      f'{_asked(kind, folder)}: no train{endings[0]} in this folder; it holds {there}'
     )
   return files
