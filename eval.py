@@ -88,16 +88,20 @@ def examine(directory: PathLike, console: Console) -> dict[str, dict]:
   model.need_tokenizer()
   folder = Path(flags.task_data).expanduser() if flags.task_data else None
   subject = Subject(model, folder, flags.task_limit, flags.score, console.part)
+  tasks.check_files(flags.tasks, subject)
   results = {}
-  for name in flags.tasks:
-    started = time.monotonic()
-    said = dict(source=model.source, asked=cli.asked())
-    found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
-    kept = records.note_evaluations(directory, found, keep=flags.keep)
-    results |= found
-    if flags.results:
-      write_results(found, time.monotonic() - started)
-  console.table(model.source, tasks.rows(results))
+  try:
+    for name in flags.tasks:
+      started = time.monotonic()
+      said = dict(source=model.source, asked=cli.asked())
+      found = {key: value | said for key, value in tasks.TASKS[name](subject).items()}
+      results |= found
+      kept = records.note_evaluations(directory, found, keep=flags.keep)
+      if flags.results:
+        write_results(found, time.monotonic() - started)
+  finally:  # what is done is shown, whatever became of the next
+    if results:
+      console.table(model.source, tasks.rows(results))
   if not kept:
     console.say(f'{directory} is no run, so nothing is kept in it: --json prints all.')
   return results

@@ -20,6 +20,17 @@ TASKS: dict[str, Callable[[Subject], dict[str, dict]]] = dict(
 )
 
 
+# Those whose files are found at once: before another task takes its time.
+_FILES = dict(sts=sts.files, retrieval=retrieval.files, pairs=pairs.files, rerank=rerank.files)
+
+
+def check_files(names: Iterable[str], subject: Subject):
+  """Raises TaskError or DataError where the files of a task are not there."""
+  for name in names:
+    if name in _FILES:
+      _FILES[name](subject)
+
+
 def check(names: Iterable[str]):
   """Raises TaskError for a name that is no task, with a suggestion."""
   for name in names:

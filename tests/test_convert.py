@@ -17,6 +17,7 @@ from interop.export import export
 from models.network import by_path
 from runtime.errors import WeightsError
 from training import load as loading
+from training import warm_start
 
 WORDS = (
   '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'
@@ -200,6 +201,24 @@ def test_a_head_without_a_place_is_left_out_and_said(tmp_path):
   assert '| heads_left_out | nsp |' in (tmp_path / 'out/README.md').read_text()
   kept = {path: x for path, x in by_path(params).items() if not path.startswith('nsp/')}
   jax.tree.map(np.testing.assert_array_equal, by_path(back.params), kept)
+
+
+@pytest.mark.parametrize(
+  'name, said',
+  [
+    ('bert', 'bidirectional, heads: mlm, nsp'),
+    ('bert-bare', 'bidirectional, heads: pool'),
+    ('bert-mlm', 'bidirectional, heads: mlm'),
+    ('gpt2', 'causal, heads: clm'),
+  ],
+)
+def test_a_run_that_begins_with_weights_of_others_names_what_they_have(name, said, tmp_path):
+  weights = random_weights(name)
+  export(weights, tmp_path, tmp_path / 'theirs')
+  loading.save(loading.load(tmp_path / 'theirs'), tmp_path / 'imported')
+  for folder in (tmp_path / 'theirs', tmp_path / 'imported'):
+    _, origin = warm_start._parameters(folder, None, None)
+    assert origin == f'{folder} ({said})'
 
 
 def test_nothing_is_written_over(tmp_path):

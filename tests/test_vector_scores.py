@@ -470,6 +470,20 @@ def test_eval_keeps_what_it_found_and_writes_what_mteb_reads(tmp_path, folder):
   assert refused.code == 2 and 'no --task_limit' in refused.err
 
 
+@pytest.mark.parametrize('there', [False, True])
+def test_a_task_that_cannot_be_scored_costs_no_other_its_result(there, tmp_path, folder):
+  loading.save(random_weights('bert'), tmp_path / 'model')
+  (tmp_path / 'data').mkdir()
+  for name in ('sts', 'sick'):
+    (tmp_path / 'data' / name).symlink_to(folder / name)
+  if there:
+    (tmp_path / 'data/rerank.jsonl').write_text('{"query": "a"}')
+  flags = (f'--workdir={tmp_path / "model"}', f'--task_data={tmp_path / "data"}')
+  answer = in_process.call('eval', *flags, '--tasks=sts,rerank')
+  assert answer.code == 4 and ('line 1' if there else 'no files of rerank') in answer.err
+  assert ('sts_stsb' in answer.out) == there  # what is missing is said before anything is scored
+
+
 def test_queries_and_documents_stand_behind_the_prompts_of_the_model(folder, tmp_path):
   """As if the prompts stood in the files of a model without any."""
   model = random_weights('bert')

@@ -15,7 +15,7 @@ from data.tokens import pretrained
 from data.tokens.vocabulary_files import NAMES
 from interop import sentence_folders
 from models.network import by_path, from_paths, make_network
-from runtime import records, storage, workdir
+from runtime import json_file, records, storage, workdir
 from runtime.errors import StateError
 from training.experiment import Experiment
 from training.frozen import model_config, trained_heads
@@ -82,7 +82,7 @@ def _parameters(folder: epath.Path, experiment: Experiment, mesh) -> tuple[dict[
   config = workdir.read_config(folder)
   if (folder / 'model.safetensors').exists():  # an import: no objective of its config trained it
     theirs = safetensors.load((folder / 'model.safetensors').read_bytes())
-    heads = sorted({path.partition('/')[0] for path in theirs if not _common(path)})
+    heads = (json_file.peek(folder / 'weights.json') or {}).get('heads', ())
     return theirs, f'{folder} ({_described(config.mask, heads)})'
   network = make_network(
     model_config(config), mask=config.mask, packed=False, heads=trained_heads(config)

@@ -27,10 +27,15 @@ def run(subject: Subject) -> dict[str, dict]:
   Raises:
     TaskError, DataError: there are no files, or they cannot be read.
   """
-  paths = common.files(subject, 'rerank', ('.jsonl',))
+  paths = files(subject)
   return common.named(
     subject, 'rerank', UNIT, {name: _examine(subject, path) for name, path in paths.items()}
   )
+
+
+def files(subject: Subject) -> dict[str, Path]:
+  """{name of a set: its file}; raises TaskError or DataError where there is none."""
+  return common.files(subject, 'rerank', ('.jsonl',))
 
 
 def _examine(subject: Subject, path: Path) -> dict:

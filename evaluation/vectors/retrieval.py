@@ -32,6 +32,20 @@ def run(subject: Subject) -> dict[str, dict]:
   Raises:
     TaskError, DataError: there are no files, or they cannot be read.
   """
+  return common.named(
+    subject,
+    'retrieval',
+    UNIT,
+    {name: _examine(subject, path) for name, path in files(subject).items()},
+  )
+
+
+def files(subject: Subject) -> dict[str, Path]:
+  """{name of a set: its folder}; '' for the folder itself.
+
+  Raises:
+    TaskError, DataError: there is none.
+  """
   where = common.folder(subject, 'retrieval')
   sets = {path.name: path for path in sorted(where.iterdir()) if _is_set(path)}
   if _is_set(where):
@@ -41,9 +55,7 @@ def run(subject: Subject) -> dict[str, dict]:
       f'{where} has no {beir.CORPUS}, and no folder in it has one: a set is a folder with '
       f'{beir.CORPUS}, {beir.QUERIES} and {beir.JUDGEMENTS}'
     )
-  return common.named(
-    subject, 'retrieval', UNIT, {name: _examine(subject, path) for name, path in sets.items()}
-  )
+  return sets
 
 
 def _is_set(path: Path) -> bool:

@@ -24,8 +24,7 @@ def run(subject: Subject) -> dict[str, dict]:
   Raises:
     TaskError, DataError: there are no files, they cannot be read, or a limit left nothing to rank.
   """
-  folder = common.folder(subject, 'sts')
-  found, related = sts.load(folder), subject.folder / 'sick' / sick.FILES['test'][0]
+  found, related = files(subject), subject.folder / 'sick' / sick.FILES['test'][0]
   groups = {f'sts_{name}': files for name, files in found.groups.items()}
   notes = _incomplete(found)
   if related.is_file():
@@ -39,6 +38,11 @@ def run(subject: Subject) -> dict[str, dict]:
     for name, files in groups.items()
   }
   return {'sts': common.mean(subject, METRIC, UNIT, entries, notes)} | entries
+
+
+def files(subject: Subject) -> sts.Found:
+  """The pairs of every set; raises TaskError or DataError where there is none."""
+  return sts.load(common.folder(subject, 'sts'))
 
 
 def _incomplete(found: sts.Found) -> list[str]:
