@@ -15,7 +15,8 @@ def format_report(report: dict) -> str:
     (
       'documents',
       f'{report["documents"]:,}: {report["train"]["documents"]:,} to train on and '
-      f'{report["validation"]["documents"]:,} to validate; {report["duplicates"]:,} copies',
+      f'{report["validation"]["documents"]:,} to validate; {report["duplicates"]:,} '
+      + ('copy' if report['duplicates'] == 1 else 'copies'),
     ),
     (
       'text',

@@ -121,7 +121,7 @@ def rows(results: dict[str, float | str], units: dict[str, str]) -> dict[str, st
   units = units | dict(
     loss='weighted sum of the objectives',
     bits_per_byte='special tokens not counted',
-    text='is what bits per byte and words are of',
+    text='what bits per byte and words count',
     unigram_entropy='nats a token, what frequencies alone would give',
     mask_sha256='of the frozen masks',
     validation_sha256='of the validation rows',

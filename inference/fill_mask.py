@@ -45,6 +45,12 @@ def fill(model: Model, text: str, top: int, *, words: bool = False) -> list[dict
   return masks
 
 
+def shown_tokens(tokenizer: Tokenizer, candidates: list[dict]) -> list[str]:
+  """The candidates of a blank for people; by their names in the vocabulary where two read alike."""
+  read = [tokenizer.readable(each['id']) for each in candidates]
+  return [name if read.count(name) == 1 else each['token'] for name, each in zip(read, candidates)]
+
+
 def _check(model: Model) -> Tokenizer:
   """The tokenizer of a model that can fill masks.
 

@@ -14,7 +14,7 @@ from configs.schema import check
 from models.config import ModelConfig
 from models.network import example_batch, make_network
 from objectives.term import Vocabulary
-from training import budget, describe
+from training import budget, certificate, describe
 from training.experiment import build
 
 FOLDER = Path(base.__file__).parent
@@ -120,3 +120,11 @@ def test_what_a_config_exports_to_is_known_before_it_trains(name, changes, expec
       config[key] = value
   experiment = build(budget.settle(config), Vocabulary.any_of(config.model.vocab_size))
   assert describe.stock_class(experiment).startswith(expected)
+
+
+def test_what_masks_nothing_says_nothing_of_masks_and_predictions():
+  known = dict(initial_sha256='a', rows_sha256='b', masks_sha256='c', tokens=8, flops=1e6)
+  masking = ' '.join(certificate.rows(known | dict(predictions=3)).values())
+  labels = ' '.join(certificate.rows(known | dict(predictions=0)).values())
+  assert 'masked positions c' in masking and '3 predictions' in masking
+  assert 'masked' not in labels and 'predictions' not in labels and '8 tokens' in labels

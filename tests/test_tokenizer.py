@@ -12,6 +12,7 @@ import tokenizers
 from data.errors import DataError
 from data.tokens import reading, vocabulary
 from data.tokens import tokenizer as tokenizer_lib
+from inference.fill_mask import shown_tokens
 
 WORDS = 'the of and to in is was for on as with by from at an are were which this'.split()
 WORDS += 'Zoë naïve Łódź 北京 москва'.split()
@@ -27,6 +28,16 @@ def trained(request):
   if request.param == 'bpe':
     return vocabulary.train_bpe(corpus(), 320)
   return vocabulary.train_wordpiece(corpus(), 200, lowercase=True)
+
+
+def test_candidates_are_shown_as_text_and_no_two_alike():
+  tokenizer = vocabulary.train_bpe(corpus(), 320)
+  every = [dict(id=index, token=tokenizer.token(index)) for index in range(tokenizer.size)]
+  shown = shown_tokens(tokenizer, every)
+  assert len({*shown}) == len(every)
+  alone = [shown_tokens(tokenizer, [one])[0] for one in every]
+  spaced = [name for name, one in zip(alone, every) if len(one['token'].lstrip('Ġ')) > 1]
+  assert spaced and not any(name.startswith('Ġ') for name in spaced)
 
 
 def test_no_text_becomes_a_special_token(trained):
@@ -167,13 +178,13 @@ def test_case_is_kept_when_asked(tmp_path):
     )
 
 
-def test_baked_in_truncation_and_padding_are_switched_off(tmp_path):
+def test_truncation_and_padding_are_switched_off(tmp_path):
   trained = vocabulary.train_bpe(corpus(), 320)
   raw = tokenizers.Tokenizer.from_str(tokenizer_lib.canonical_json(trained._tokenizer))
   raw.enable_truncation(4)
   raw.enable_padding(length=16)
   raw.save(str(tmp_path / 'tokenizer.json'))
-  with pytest.warns(UserWarning, match='(truncation|padding) baked in'):
+  with pytest.warns(UserWarning, match='asks for (truncation|padding)'):
     loaded = reading.load(tmp_path / 'tokenizer.json', lowercase=True)
   texts = corpus(2, 3)
   assert [len(ids) for ids in loaded.encode(texts)] == [len(ids) for ids in trained.encode(texts)]

@@ -194,7 +194,7 @@ def test_a_blank_line_has_a_row_and_is_never_found(models):
     5: '\x85 an old fish',
   }
   printed = call('embed', *arguments).stdout
-  assert '2 of 5 lines are blank' in printed and 'he paid [/b] [red]cash' in printed
+  assert 'never found: 2 of 5' in printed and 'he paid [/b] [red]cash' in printed
 
 
 def test_prompts_are_lines_and_blank_ones_are_counted(models):

@@ -340,7 +340,7 @@ def test_an_entry_says_rule_data_and_what_was_left_out(folder):
   fewer = tasks.TASKS['sts'](subject(folder, limit=9))['sts_2012']
   assert fewer['pairs'] == 18 and fewer['data_sha256'] not in hashes
   [note] = tasks.TASKS['retrieval'](subject(folder))['retrieval']['notes']
-  assert note == '1 of 6 queries have no relevant document and are left out'
+  assert note == 'queries without a relevant document, left out: 1 of 6'
   lines = tasks.rows(found)
   assert 'mean of' in lines['sts'] and 'train.tsv' in lines['  sts, note 1']
 

@@ -37,6 +37,7 @@ def main():
   if flags.json:
     print(json.dumps(drawn | dict(agrees=None if logged is None else not differ)))
   else:
+    print('token[original]: replaced, _token_: of the prefix, |: between documents')
     for row in drawn['rows'][: flags.rows]:
       print(
         f'row {row["row"]}, number {row["id"]} of the training rows, {row["cell"]}'

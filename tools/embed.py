@@ -83,7 +83,7 @@ def main():
   model = loading.load(loading.flag(), step=flags.step)
   console = Console(quiet=flags.json)
   if blank := sum(blanks):
-    console.say(f'{blank:,} of {len(lines):,} lines are blank: rows of no text, never found')
+    console.say(f'blank lines, rows of no text, never found: {blank:,} of {len(lines):,}')
 
   from inference import line_vectors
 

@@ -26,7 +26,7 @@ def main():
   if not flags.text:
     raise ConfigError('the text is missing: "The quick brown [MASK] jumps."')
 
-  from inference.fill_mask import fill
+  from inference.fill_mask import fill, shown_tokens
   from runtime.console import Console
   from training import load as loading
 
@@ -36,12 +36,12 @@ def main():
     print(json.dumps(dict(text=flags.text, masks=masks)))
     return
   for number, mask in enumerate(masks):
+    shown = shown_tokens(weights.need_tokenizer(), mask['candidates'])
     Console().table(
       f'blank {number + 1} of {len(masks)}, token {mask["position"]}',
       {
-        candidate['token']: f'{candidate["probability"]:.4f}  '
-        f'{"#" * round(40 * candidate["probability"])}'
-        for candidate in mask['candidates']
+        name: f'{candidate["probability"]:.4f}  {"#" * round(40 * candidate["probability"])}'
+        for name, candidate in zip(shown, mask['candidates'])
       },
     )
 

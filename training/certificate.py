@@ -113,10 +113,13 @@ def rows(certificate: dict) -> dict[str, str]:
   initial = certificate['initial_sha256'][:16]
   batches, masks = certificate['rows_sha256'][:16], certificate['masks_sha256'][:16]
   tokens, predictions = certificate['tokens'], certificate['predictions']
+  # what reads labels or groups of texts masks nothing and predicts no token
+  masked = f', masked positions {masks}' if predictions else ''
+  predicted = f', {predictions:,} predictions' if predictions else ''
   return {
     'initial parameters': f'sha256 {initial} (embeddings and trunk)',
-    'training data': f'sha256 {batches}, masked positions {masks}',
-    'spent': f'{tokens:,} tokens, {certificate["flops"]:.4g} FLOPs, {predictions:,} predictions',
+    'training data': f'sha256 {batches}{masked}',
+    'spent': f'{tokens:,} tokens, {certificate["flops"]:.4g} FLOPs{predicted}',
   }
 
 

@@ -54,7 +54,8 @@ def start_rows(
     'parameters': f'{parameters:,}',
     'data': f'{corpus}, {layout} of {T} tokens',
     'devices': _devices(mesh),
-    'global batch': f'{config.batch_size:,} {sequences} = {plan.accumulate} micro-batches x '
+    'global batch': f'{config.batch_size:,} {sequences} = {plan.accumulate} '
+    f'{"micro-batch" if plan.accumulate == 1 else "micro-batches"} x '
     f'{config.batch_size // plan.accumulate:,}',
     'attention': f'{plan.attention}, in {model.dtype}',
     'work': f'{steps:,} steps, {flops} FLOPs a token',
@@ -111,7 +112,7 @@ def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, st
       f'{result["unigram_entropy"]:.4f} nats a token, what frequencies alone would give'
     )
   if 'bits_per_byte' in result['validation']:
-    rows['bits per byte of'] = f'text {result["text"]}'
+    rows['text'] = f'{result["text"]}: what bits per byte count'
   rows |= {
     'validation set': f'{result["validation_rows"]:,} rows, sha256 '
     f'{result["validation_sha256"][:16]}',

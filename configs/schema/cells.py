@@ -1,6 +1,6 @@
 """Whether every cell of a config can train or be scored, by what its objectives say of it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from configs.schema import names
 from configs.schema.grid import (
@@ -85,8 +85,8 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
   read, task = labelled(config), config.data.task
   if read and not task:
     yield (
-      f'config.objectives: for {" and ".join(read)} labelled texts are needed: name them, as in '
-      '--config.data.task=csv:PATH.'
+      f'config.objectives: {" and ".join(read)} {_verb("need", read)} labelled texts: name them, '
+      'as in --config.data.task=csv:PATH.'
     )
   if task and not read:
     known = [name for name, fact in names.objectives().items() if fact.ROWS == 'labelled']
@@ -114,12 +114,16 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
     )
 
 
+def _verb(plural: str, subjects: Collection[str]) -> str:
+  return plural if len(subjects) > 1 else f'{plural}s'
+
+
 def _problems_of_groups(config, every: tuple[Cell, ...]) -> Iterator[str]:
   read, groups, facts = grouped(config), config.data.groups, names.objectives()
   if read and not groups:
     yield (
-      f'config.objectives: {" and ".join(read)} read groups of texts: name their file, as in '
-      '--config.data.groups=pairs.jsonl.'
+      f'config.objectives: {" and ".join(read)} {_verb("read", read)} groups of texts: name their '
+      'file, as in --config.data.groups=pairs.jsonl.'
     )
   if groups and not read:
     known = [name for name, fact in facts.items() if fact.ROWS == 'text_groups']

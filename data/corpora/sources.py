@@ -203,5 +203,7 @@ def _unknown(name: str) -> DataError:
   languages = [f'synthetic:{one}' for one in synthetic.LANGUAGES]
   names = [*WHEELS, *PAGES, *TFDS, *languages, 'text:PATH', 'tfds:NAME']
   near = difflib.get_close_matches(name, names, 1)
+  if name and Path(name).expanduser().exists():
+    near = [f'text:{name}']
   meant = f' (did you mean {near[0]}?)' if near else ''
   return DataError(f'data.corpus={name!r} is not a corpus{meant}; there are {", ".join(names)}')

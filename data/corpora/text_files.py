@@ -24,7 +24,8 @@ def list_files(path: Path) -> tuple[list[Path], dict[str, list[str]]]:
     DataError: there is nothing at `path`, or no text, or a file that is named as text is none.
   """
   if not path.exists():
-    raise DataError(f'text:{path}: no such file or folder')
+    where = '' if path.is_absolute() else f' in {Path.cwd()}, where this command runs'
+    raise DataError(f'text:{path}: no such file or folder{where}')
   if not path.is_dir():
     text_formats.check(path)
     return [path], {}

@@ -84,6 +84,6 @@ def switch_off(description: dict, name: str):
   """
   for setting in ('truncation', 'padding'):
     if description.get(setting) is not None:
-      message = f'{name} has {setting} baked in: switched off, rows are cut and padded here'
+      message = f'{name} asks for {setting}, which is switched off: rows are cut and padded here'
       warnings.warn(message, stacklevel=2)
       description[setting] = None

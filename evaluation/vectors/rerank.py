@@ -44,7 +44,7 @@ def _examine(subject: Subject, path: Path) -> dict:
   kept = [one for one in written if one.positive and one.negative]
   notes = []
   if left := len(written) - len(kept):
-    notes.append(f'{left:,} of {len(written):,} queries lack positive or negative: left out')
+    notes.append(f'queries without positive or negative, left out: {left:,} of {len(written):,}')
   kept = kept[: subject.limit or None]
   if not kept:
     raise TaskError(f'rerank: no query of {path} has both positive and negative texts')
@@ -60,7 +60,7 @@ def _examine(subject: Subject, path: Path) -> dict:
     subject,
     METRIC,
     {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]},
-    f'{UNIT}, {len(kept):,} queries',
+    f'{UNIT}, {len(kept):,} {"query" if len(kept) == 1 else "queries"}',
     queries=len(kept),
     data_sha256=common.digest(json.dumps(one) for one in kept),
     notes=notes,

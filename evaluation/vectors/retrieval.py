@@ -85,7 +85,8 @@ def _examine(subject: Subject, folder: Path) -> dict:
     subject,
     METRIC,
     tabulate(dict(zip(queries, nearest.ranked())), judged),
-    f'{UNIT}, mean over {len(queries):,} queries, {len(ids):,} documents',
+    f'{UNIT}, mean over {len(queries):,} {"query" if len(queries) == 1 else "queries"}, '
+    f'{len(ids):,} documents',
     queries=len(queries),
     documents=len(ids),
     data_sha256=sha256.hexdigest(),
@@ -106,7 +107,7 @@ def _asked(folder: Path, limit: int) -> tuple[dict[str, dict[str, int]], dict[st
     raise DataError(f'{folder / beir.JUDGEMENTS}: no document is relevant to any query')
   notes = []
   if left := len(texts) - len(judged):
-    notes.append(f'{left:,} of {len(texts):,} queries have no relevant document and are left out')
+    notes.append(f'queries without a relevant document, left out: {left:,} of {len(texts):,}')
   kept = [query for query in texts if query in judged][: limit or None]
   return {query: judged[query] for query in kept}, {query: texts[query] for query in kept}, notes
 
