@@ -244,8 +244,8 @@ def with_arguments(config: ml_collections.ConfigDict, arg: str) -> ml_collection
   """
   for pair in filter(None, arg.split(',')):
     name, equals, value = pair.partition('=')
-    unseparated = re.search(r'\W(corpus|mesh|cell)=', value)
-    if name not in ('corpus', 'mesh', 'cell') or not equals or not value or unseparated:
+    wrong = re.search(r'\W(corpus|mesh|cell)=', value) or name == 'cell' and '+' not in value
+    if name not in ('corpus', 'mesh', 'cell') or not equals or not value or wrong:
       raise ValueError(
         f'config argument {pair!r}: expected corpus=NAME, mesh=NAME or cell=MASK+OBJECTIVE, with '
         'a comma between two, as in :corpus=wikipedia,mesh=fsdp,cell=causal+clm. A path with a '

@@ -113,7 +113,10 @@ def _check_content(name: str, text: str):
 
 def _check_field(name: str, known: dict):
   """Raises ConfigError, with the field that is meant, unless a config has this field."""
-  if name in known or name.startswith('objectives.') or name == 'objectives':
+  if name.startswith('objectives.'):
+    check.objective_names([name.removeprefix('objectives.')])
+    return
+  if name in known or name == 'objectives':
     return
   inside = [field for field in known if field.startswith(f'{name}.')]
   if inside:

@@ -73,6 +73,8 @@ BERT = '--config=configs/bert_tiny.py'
       'as in --config=configs/bert_base.py:cell=causal+clm.',
     ),
     (['--config=configs/bert_base.py:cell=clm+causal'], 'A cell is MASK+OBJECTIVE'),
+    (['--config=configs/bert_base.py:cell=causal,clm'], "'cell=causal': expected corpus=NAME"),
+    ([BERT, '--config.objectives.mask=1.0'], "config.objectives: 'mask' is none of clm"),
     ([BERT, '--config.optimizer.lr=3'], 'Did you mean --config.optimizer.learning_rate?'),
     ([BERT, '--lr=3'], 'Did you mean --config.optimizer.learning_rate?'),
     ([BERT, '--config.steps=30'], 'is --config.optimizer.warmup_steps=3.'),

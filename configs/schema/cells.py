@@ -101,7 +101,7 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
     masks = ', '.join(names.masks())
     yield (
       "--config.init_from=DIR is missing, the model to begin with: config.mask='same' is its mask. "
-      f'To begin with random parameters, name a mask: --config.mask= one of {masks}.'
+      f'To begin with random parameters, name a mask, of {masks}, as in --config.mask=causal.'
       if tuned
       else f"config.mask='same' is for fine-tuning; to pre-train, choose one of {masks}."
     )

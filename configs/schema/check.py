@@ -25,7 +25,7 @@ def check(config: ml_collections.ConfigDict):
   fields = flatten(config)
   _known_and_typed(fields, flatten(base.get_config()))
   _choices(config, fields)
-  _objective_names(list(config.objectives))
+  objective_names(list(config.objectives))
   for name, (low, high) in RANGES.items():
     allowed = f'must be from {low} to {LARGEST if high is None else high}'
     require(low <= fields[name] <= (high or LARGEST), name, fields[name], allowed)
@@ -78,7 +78,7 @@ def from_resolved(resolved: dict) -> ml_collections.ConfigDict:
   _known_and_typed(flatten(resolved), flatten(base.get_config()))
   objectives = resolved.get('objectives')
   require(isinstance(objectives, dict), 'objectives', objectives, 'must name objectives')
-  _objective_names(list(objectives))
+  objective_names(list(objectives))
   config = ml_collections.ConfigDict(resolved)
   check(config)
   return config.lock()
@@ -185,8 +185,8 @@ def _choices(config, fields: dict):
     require(value in choices, name, value, f'choose one of {", ".join(choices)}{hint}')
 
 
-def _objective_names(named: list[str]):
-  """Checks that there is an objective, and that train.py can train each of them."""
+def objective_names(named: list[str]):
+  """Raises ConfigError unless there is an objective, and train.py can train each of them."""
   facts, known = names.trainable(), ', '.join(names.pretraining())
   require(bool(named), 'objectives', {}, f'name at least one of {known}')
   for name in named:
