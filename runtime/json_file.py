@@ -125,7 +125,7 @@ def check_fields(value: Any, fields: dict[str, type | tuple[type, ...]]):
 
 def _check_depth(value: Any):
   """Raises ValueError if objects and lists are nested too deep."""
-  level: list[Any] = [value]
+  level: list[Any] = [value] if isinstance(value, dict | list) else []
   for _ in range(DEEPEST):
     inside = (one.values() if isinstance(one, dict) else one for one in level)
     level = [child for children in inside for child in children if isinstance(child, dict | list)]

@@ -4,11 +4,13 @@ absl keeps the flags of a process in one place, so the flags of one program leav
 """
 
 import contextlib
+import importlib
 import io
 import os
 import runpy
 import signal
 import sys
+from types import ModuleType
 from typing import NamedTuple
 
 from runtime import cli
@@ -45,6 +47,13 @@ def call(name: str, *arguments: str) -> Answer:
     signal.signal(signal.SIGINT, sigint)
     cli.FLAGS.unparse_flags()
   raise AssertionError(f'{name} returned without an exit code')
+
+
+def imported(module: str) -> ModuleType:
+  """A module that is a program, whatever programs this process imported before."""
+  for flag in _flags_of_programs():
+    delattr(cli.FLAGS, flag)
+  return importlib.import_module(module)
 
 
 def _flags_of_programs() -> set[str]:

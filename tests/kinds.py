@@ -93,6 +93,12 @@ IMPORTS = {
     ('mlm',),
     dict(shared_layers=True, embedding_width=16),
   ),
+  'jina_embeddings_v3': (
+    'bert_base',
+    'bidirectional',
+    ('mlm',),
+    dict(positions='rotary', rotary_base=20_000.0),
+  ),
   'gpt2': ('gpt2_small', 'causal', ('clm',), {}),
   'llama': ('gpt2_small', 'causal', ('clm',), _LLAMA),
 }
@@ -139,7 +145,7 @@ def make_run(config, directory: Path):
   mesh = sharding.make_mesh(config.mesh)
   with jax.set_mesh(mesh):
     _, make, *_ = make_run_state(config, experiment.network, mesh)
-    saver.save(directory / 'checkpoints', 0, make(), dict(tokens=0), keep=1)
+    saver.save(directory / 'checkpoints', 0, make(), dict(trail={}, tokens=0), keep=1)
 
 
 def make_toy_run(name: str, changes: dict, folder: Path, directory: Path):

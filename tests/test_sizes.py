@@ -138,7 +138,7 @@ def test_an_id_far_above_the_number_of_tokens_is_refused(tmp_path):
     paths.append(tmp_path / f'{kind}.json')
     paths[-1].write_text(json.dumps(made))
   found = refusals('data.tokens.reading', 'load(path, lowercase=True)', paths)
-  check(found, '4', ['4,000,000,000'] * 2)
+  check(found, '4', ['4000000000', '4,000,000,000'])
 
 
 def test_aliases_that_stand_for_billions_of_values_are_refused(tmp_path):

@@ -51,6 +51,8 @@ ALLOWED = {
   'inference/attention_figure.py: Path(path)': 'the name of a model, cut short',
   "tools/convert.py: to.rglob('*')": 'what it wrote, always to a folder here',
   'tools/embed.py: Path(flags.input)': 'text of a person',
+  'tools/bench/__main__.py: Path(flags.weights)': 'a benchmark is of this machine',
+  'evaluation/vectors/common.py: Path(path.stem)': 'the name of a file, cut short',
   'tools/embed.py: Path(flags.output)': 'vectors for a person',
   'tools/generate.py: Path(flags.prompts)': 'prompts of a person',
   'tools/prepare.py: shutil': 'rows are on a disk of the machine that trains, never in a workdir',
@@ -71,7 +73,7 @@ ALLOWED = {
   'runtime/compiler.py: Path(folder)': 'compiled programs of this machine',
   **{
     f'tools/bench/{name}.py': 'a benchmark is of this machine, in scratch folders'
-    for name in ('generate', 'input', 'pairs', 'peer', 'start', 'train', 'worker')
+    for name in ('embed', 'generate', 'input', 'pairs', 'peer', 'start', 'train', 'worker')
   },
 }
 _OS = (

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+import in_process
 import pytest
 
-from tools import architecture
-
 ROOT = Path(__file__).resolve().parents[1]
+architecture = in_process.imported('tools.architecture')
 PAGE = (ROOT / 'docs/tour.md').read_text()
 PLACES = [place.groups() for place in architecture.PLACE.finditer(PAGE)]
 
