@@ -73,7 +73,17 @@ ALLOWED = {
   'runtime/compiler.py: Path(folder)': 'compiled programs of this machine',
   **{
     f'tools/bench/{name}.py': 'a benchmark is of this machine, in scratch folders'
-    for name in ('embed', 'generate', 'input', 'pairs', 'peer', 'start', 'train', 'worker')
+    for name in (
+      'embed',
+      'generate',
+      'input',
+      'pairs',
+      'peer',
+      'peer_embed',
+      'start',
+      'train',
+      'worker',
+    )
   },
 }
 _OS = (
