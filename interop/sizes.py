@@ -20,6 +20,10 @@ def check(config: ModelConfig, held: int, where: str):
   Raises:
     WeightsError: a part does not fit; names the fields.
   """
+  if config.K < 1 or not config.head_width and config.width % config.heads:
+    raise WeightsError(f'{where}: {config.heads} heads do not divide a width of {config.width}.')
+  if config.heads % config.G:
+    raise WeightsError(f'{where}: {config.G} key/value heads do not divide {config.heads} heads.')
   layers = 1 if config.shared_layers else config.layers
   parts = {
     'layers': layers,

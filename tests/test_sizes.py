@@ -11,8 +11,13 @@ import sys
 import zipfile
 
 import numpy as np
+import pytest
 from safetensors.numpy import save_file
+import small
 import tokenizers
+
+from interop import sizes
+from runtime.errors import WeightsError
 
 ROOT = Path(__file__).resolve().parents[1]
 HUGE = 16_000_000
@@ -122,6 +127,13 @@ def test_a_workdir_whose_config_was_made_huge_is_refused(tmp_path):
         paths.append(folder)
   words = [word for word in ('layers', 'feed_forward', 'vocab_size') for _ in range(2)]
   check(refusals('training.load', 'load(Path(path))', paths), '3', words)
+
+
+@pytest.mark.parametrize('heads, said', [(5, '5 heads do not divide'), (64, '64 heads do not')])
+def test_heads_that_do_not_divide_the_width_are_refused(heads, said):
+  """Found by the fuzz: a division by zero."""
+  with pytest.raises(WeightsError, match=said):
+    sizes.check(small.model(heads=heads), 10**9, 'config.json')
 
 
 def test_an_id_far_above_the_number_of_tokens_is_refused(tmp_path):

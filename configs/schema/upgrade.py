@@ -69,8 +69,8 @@ def upgrade(resolved: dict) -> dict:
       if dot:
         resolved.setdefault(group, {})  # the group may be new, too
       _set(resolved, name, value)
-    elif isinstance(value, dict):  # a group that was smaller
-      _set(resolved, name, value | _get(resolved, name))
+    elif isinstance(value, dict) and isinstance(_get(resolved, name), dict):
+      _set(resolved, name, value | _get(resolved, name))  # a group that was smaller
   return resolved
 
 
