@@ -97,7 +97,9 @@ def test_a_case_is_measured_in_processes(tmp_path):
 
 @pytest.mark.slow
 def test_vectors_of_lines_are_measured(tmp_path):
-  (text := tmp_path / 'text.txt').write_text('\n'.join(f'The old man {n} sat.' for n in range(90)))
+  (text := tmp_path / 'text.txt').write_text(
+    '\n\n'.join(f'The old man {n} sat.' for n in range(90))
+  )
   found = measure('embed-minilm', against='none', rounds=1, corpus=f'text:{text}')
   assert found['ours'] > 0 and found['ratio'] is None and found['unit'] == 'lines/s'
 

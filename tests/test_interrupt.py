@@ -35,6 +35,9 @@ ARGUMENTS = dict(
   plan=['--config=configs/bert_tiny.py', '--topology=cpu:x'],
   memory=['--config=configs/bert_tiny.py', '--config.mesh.data=7'],
   bench=['--only=no'],
+  predict=['--weights={}/no', '--input={}/file'],
+  rank=['--weights={}/no', '--query=a', '--input={}/file'],
+  mine=['--weights={}/no', '--groups={}/no.jsonl', '--output={}/new.jsonl'],
 )
 
 
