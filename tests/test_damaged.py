@@ -57,7 +57,7 @@ READERS = {
   'evaluations': ('evaluations.json', records.read_evaluations, StateError),
   'evaluations to add to': (
     'evaluations.json',
-    lambda run: records.note_evaluations(run, dict(b=dict(value=1.0))),
+    lambda run: records.note_evaluations(run, dict(b=dict(value=1.0)), keep=True),
     StateError,
   ),
   'metrics': ('metrics.jsonl', metrics.read, StateError),

@@ -21,7 +21,11 @@ NEEDED = {
   'DEFINE_bool': 'true or false is needed',
   'DEFINE_enum': 'choose one of ',
 }
-OF_CLI = dict(define_step=('step', 'DEFINE_integer'), define_json=('json', 'DEFINE_bool'))
+OF_CLI = dict(
+  define_step=('step', 'DEFINE_integer'),
+  define_json=('json', 'DEFINE_bool'),
+  define_keep=('keep', 'DEFINE_bool'),
+)
 
 
 def flags_of(name: str) -> dict[str, str]:
@@ -196,4 +200,4 @@ def test_a_cell_may_follow_the_name_of_a_config():
     config = module.get_config(f'cell={cell}')
     assert config.mask == mask and list(config.objectives) == [cell.partition('+')[2]]
     check.check(config)
-  assert 'name each objective once' in refused('train', '--config=configs/bert_tiny.py:cell=causal')
+  assert 'cell=MASK+OBJECTIVE' in refused('train', '--config=configs/bert_tiny.py:cell=causal')

@@ -113,7 +113,7 @@ def test_a_batch_that_cannot_be_whole_is_refused():
   [
     (contrast, {}, 'name their file'),
     (contrast, {'data.groups': 'a.tsv', 'data.task': 'csv:a'}, 'rows are of one of them'),
-    (contrast, {'data.groups': 'a.tsv', 'mask': 'same'}, 'mask of config.init_from'),
+    (contrast, {'data.groups': 'a.tsv', 'mask': 'same'}, 'init_from=DIR is missing'),
     (nli, {'data.groups': 'a.tsv', 'mask': 'causal', 'model.projection': 8}, 'with nli'),
     (
       contrast,
