@@ -6,16 +6,18 @@ The first half of a vector is its real part and the second its imaginary part.
 import jax
 import jax.numpy as jnp
 
-from objectives.cosent import ranking
+from objectives import cosent
 from objectives.term import Setup, Term
-from objectives.vectors import matryoshka, unit, whole_rows
+from objectives.vectors import unit
 
 HEADS = ('vector',)
 ROWS = 'text_groups'
 LABELS = 'score'
 PREDICTS = 'rows'
 WHOLE_BATCH = True
-UNITS = dict(loss='nats a batch')
+UNITS = cosent.UNITS
+
+weight = cosent.weight
 
 
 def similarity(one_BxD, other_BxD) -> jax.Array:
@@ -30,16 +32,6 @@ def similarity(one_BxD, other_BxD) -> jax.Array:
   return jnp.abs(cosine_B + sine_B)
 
 
-def weight(batch) -> jax.Array:
-  """One: the loss is of the batch, not a mean over its rows."""
-  return jnp.float32(1)
-
-
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
   """The loss of the batch."""
-
-  def of(vector_BxKxD):
-    similarity_B = similarity(vector_BxKxD[:, 0], vector_BxKxD[:, 1])
-    return ranking(similarity_B, batch['score'], whole_rows(batch), setup.vectors.scale)
-
-  return matryoshka(outputs['vector'], setup.vectors, of)
+  return cosent.terms(outputs, batch, setup, similarity)

@@ -16,7 +16,7 @@ TASKS = ('question',)
 PREDICTS = 'rows'
 UNITS = dict(loss='nats an end of an answer', accuracy='of windows, both ends')
 
-predictions, weight = classify.predictions, classify.weight
+weight = classify.weight
 
 
 def span(logits_BxTx2, segment_BxT, label_BxSx2, weight_BxS) -> dict[str, Term]:

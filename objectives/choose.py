@@ -15,7 +15,7 @@ TASKS = ('choices',)
 PREDICTS = 'rows'
 UNITS = dict(loss='nats a question', accuracy='of questions')
 
-predictions, weight = classify.predictions, classify.weight
+weight = classify.weight
 
 
 def choose(logit_BxS, label_BxS, example_BxS) -> dict[str, Term]:

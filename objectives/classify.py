@@ -7,7 +7,6 @@ row; the text in slot s is segment s + 1.
 import jax
 import jax.numpy as jnp
 
-from objectives.corrupt import Masking
 from objectives.term import Labels, Setup, Term, score_logits
 
 HEADS = ('sequence',)
@@ -53,11 +52,6 @@ def regress(logits_BxSxC, label_BxS, weight_BxS) -> dict[str, Term]:
   """The squared error of the first output."""
   square_BxS = jnp.square(logits_BxSxC[:, :, 0] - label_BxS)
   return dict(loss=Term((square_BxS * weight_BxS).sum(), weight_BxS.sum()))
-
-
-def predictions(T: int, masking: Masking, progress: float, *, prefix: bool) -> float:
-  """None: no tokens are predicted."""
-  return 0
 
 
 def prepare(key_B, batch, setup: Setup):

@@ -3,6 +3,8 @@
 log(1 + sum of exp(scale (s_i - s_j))) over all pairs of pairs in which j is scored higher than i.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 
@@ -32,11 +34,11 @@ def weight(batch) -> jax.Array:
   return jnp.float32(1)
 
 
-def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
-  """The loss of the batch."""
+def terms(outputs, batch, setup: Setup, similarity: Callable = cosine) -> dict[str, Term]:
+  """The loss of the batch; `similarity` is of each vector with its partner."""
 
   def of(vector_BxKxD):
-    similarity_B = cosine(vector_BxKxD[:, 0], vector_BxKxD[:, 1])
+    similarity_B = similarity(vector_BxKxD[:, 0], vector_BxKxD[:, 1])
     return ranking(similarity_B, batch['score'], whole_rows(batch), setup.vectors.scale)
 
   return matryoshka(outputs['vector'], setup.vectors, of)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from objectives.term import Setup, Term
-from objectives.vectors import matryoshka, present
+from objectives.vectors import matryoshka, negatives
 
 HEADS = ('vector',)
 ROWS = 'text_groups'
@@ -22,7 +22,7 @@ def margin_error(vector_BxKxD, margin_BxN, weight_BxN) -> dict[str, Term]:
 
 def weight(batch) -> jax.Array:
   """How many negatives the rows hold."""
-  return _negatives(batch).sum()
+  return negatives(batch).sum()
 
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
@@ -32,10 +32,5 @@ def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
   return matryoshka(
     outputs['vector'],
     setup.vectors,
-    lambda vector_BxKxD: margin_error(vector_BxKxD, margin_BxN, _negatives(batch)),
+    lambda vector_BxKxD: margin_error(vector_BxKxD, margin_BxN, negatives(batch)),
   )
-
-
-def _negatives(batch) -> jax.Array:
-  present_BxK = present(batch)
-  return present_BxK[:, 2:] * present_BxK[:, :2].prod(axis=1, keepdims=True)

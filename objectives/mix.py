@@ -17,6 +17,7 @@ and, where it needs them,
   NEEDS        of the tokenizer: mask_token
   DRAWS        names of arrays of the prepared batch that say what was drawn of a row
   TASKS        kinds of labelled task that it can train on, of data.tasks.labelled
+  LABELS       what it reads of a group of texts beside them: score | scores | class | vectors
   WRONG_PAIRS  random | swapped: how half of the sentence pairs are wrong
   BLIND        masks under which it cannot see what it asks about: refused
   ANSWERS_SEEN masks that show it its answers: refused, except as a negative control
@@ -27,8 +28,8 @@ and, where it needs them,
                that need a whole split
   targets      (batch) -> (position_BxP, token_BxP, weight_BxP): what is predicted, for people
 
-HEADS, ROWS, TASKS, WRONG_PAIRS, BLIND, ANSWERS_SEEN and ALONE are literals: configs.schema.names
-reads them without running the module.
+HEADS, ROWS, TASKS, LABELS, WRONG_PAIRS, BLIND, ANSWERS_SEEN and ALONE are literals:
+configs.schema.names reads them without running the module.
 """
 
 from collections.abc import Callable, Iterable

@@ -5,7 +5,6 @@ import math
 import jax
 import jax.numpy as jnp
 
-from objectives.corrupt import Masking
 from objectives.term import Setup, Term, cross_entropy
 
 HEADS = ('nsp',)
@@ -20,16 +19,6 @@ CHANCE = math.log(2)  # nats of a guess
 def nsp(logits_Bx2, label_B, weight_B) -> Term:
   """Cross-entropy (nats) over {0: next, 1: random}."""
   return _terms(logits_Bx2, label_B, weight_B)['loss']
-
-
-def predictions(T: int, masking: Masking, progress: float, *, prefix: bool) -> float:
-  """None: answers about sentences are not counted among predicted tokens."""
-  return 0
-
-
-def prepare(key_B, batch, setup: Setup):
-  """The batch as it is: the data drew the pairs."""
-  return batch
 
 
 def weight(batch) -> jax.Array:

@@ -14,4 +14,4 @@ UNITS = nsp.UNITS
 BLIND = ('causal', 'prefix')
 CHANCE = nsp.CHANCE
 
-predictions, prepare, weight, terms = nsp.predictions, nsp.prepare, nsp.weight, nsp.terms
+weight, terms = nsp.weight, nsp.terms

@@ -15,7 +15,7 @@ TASKS = ('words',)
 PREDICTS = 'rows'
 UNITS = dict(loss='nats a word', accuracy='of words')
 
-predictions, weight = classify.predictions, classify.weight
+weight = classify.weight
 
 
 def prepare(key_B, batch, setup: Setup):

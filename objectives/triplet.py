@@ -3,7 +3,7 @@
 import jax
 
 from objectives.term import Setup, Term
-from objectives.vectors import DISTANCES, matryoshka, present
+from objectives.vectors import DISTANCES, matryoshka, negatives
 
 HEADS = ('vector',)
 ROWS = 'text_groups'
@@ -28,7 +28,7 @@ def hinge(vector_BxKxD, weight_BxN, distance: str, margin: float) -> dict[str, T
 
 def weight(batch) -> jax.Array:
   """How many triplets the rows hold: one for each negative."""
-  return _triplets(batch).sum()
+  return negatives(batch).sum()
 
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
@@ -37,10 +37,5 @@ def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
   return matryoshka(
     outputs['vector'],
     loss,
-    lambda vector_BxKxD: hinge(vector_BxKxD, _triplets(batch), loss.distance, loss.margin),
+    lambda vector_BxKxD: hinge(vector_BxKxD, negatives(batch), loss.distance, loss.margin),
   )
-
-
-def _triplets(batch) -> jax.Array:
-  present_BxK = present(batch)
-  return present_BxK[:, 2:] * present_BxK[:, :2].prod(axis=1, keepdims=True)

@@ -50,6 +50,11 @@ def whole_rows(batch) -> jax.Array:
   return present(batch)[:, :2].prod(axis=1)
 
 
+def negatives(batch) -> jax.Array:
+  """float32 BxN: 1 where a row has that negative, beside its anchor and its positive."""
+  return present(batch)[:, 2:] * whole_rows(batch)[:, None]
+
+
 def matryoshka(
   vector_BxKxD: jax.Array, loss: VectorLoss, terms_of: Callable[..., dict[str, Term]]
 ) -> dict[str, Term]:
