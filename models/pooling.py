@@ -66,5 +66,6 @@ def _max(hidden_BxTxD, own_BxT):
 
 
 def unit(vector_xD: jax.Array) -> jax.Array:
-  """The vectors at length 1; 0 stays 0."""
-  return vector_xD / jnp.maximum(jnp.linalg.norm(vector_xD, axis=-1, keepdims=True), 1e-12)
+  """The vectors at length 1; 0, as of a text that a row lacks, stays 0 with a finite gradient."""
+  square_x1 = jnp.square(vector_xD).sum(axis=-1, keepdims=True)
+  return vector_xD / jnp.sqrt(jnp.maximum(square_x1, 1e-24))

@@ -12,7 +12,7 @@ import small
 from configs import base
 from configs.schema import grid
 from models.network import make_network
-from models.pooling import POOLINGS, pool
+from models.pooling import POOLINGS, pool, unit
 from objectives import angle, cosent
 from objectives.mix import make_objective, module_of
 from objectives.term import Setup, VectorLoss
@@ -181,6 +181,12 @@ def test_a_text_has_its_vector_wherever_it_stands_in_a_row():
       alone = pool(hidden[:, place], ones, pooling)[0, 0]
       np.testing.assert_allclose(together[text], alone, rtol=1e-6, atol=1e-6)
     assert not together[3].any()
+
+
+def test_a_text_that_a_row_lacks_leaves_the_gradient_of_vectors_at_length_1_finite():
+  hidden, segment = vectors(T, rows=2), jnp.zeros((2, T), int).at[:, :5].set(1)
+  gradient = jax.grad(lambda hidden: unit(pool(hidden, segment, 'mean', K)).sum())(hidden)
+  assert np.isfinite(gradient).all()
 
 
 def groups() -> dict:
