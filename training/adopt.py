@@ -9,7 +9,7 @@ from data.groups import files as groups
 from data.tasks import open_task
 from data.tokens.vocabulary_files import NAMES
 from interop import sentence_folders
-from models.masks import KINDS
+from models.pooling import blind
 from objectives.mix import module_of
 from runtime import storage, workdir
 from runtime.errors import StateError
@@ -161,13 +161,8 @@ def _fits(config, task):
 def _check_pooling(config):
   """Raises ConfigError if the state that stands for a text has not seen it."""
   reads_texts = any('sequence' in module_of(name).HEADS for name in grid.labelled(config))
-  if reads_texts and config.finetune.pooling == 'first' and not _first_sees(config.mask):
+  if reads_texts and blind(config.mask, config.finetune.pooling):
     raise ConfigError(
       "config.finetune.pooling='first' under a causal mask reads a token that has seen nothing of "
       "the text: use 'last' or 'mean', or config.mask='bidirectional'."
     )
-
-
-def _first_sees(mask: str) -> bool:
-  """Whether the first token sees the second one, where the whole text is prefix."""
-  return KINDS[mask].rule(0, 1, True)
