@@ -13,7 +13,7 @@ import runs
 from configs.embed import contrast, nli, sts
 from configs.schema import check
 from data.errors import DataError
-from data.groups import files
+from data.groups import files, prepared
 from data.groups.distinct import DistinctOrder
 
 FILES = {
@@ -77,6 +77,12 @@ def test_scores_are_numbers_and_a_teacher_scores_every_text():
   assert files.score_lists('x', [group._replace(label=1.5)]) == [[1.5, 0.0]]
   with pytest.raises(DataError, match='3 scores for 2 texts'):
     files.score_lists('x', [group._replace(label=[1, 2, 3])])
+
+
+def test_an_objective_whose_labels_no_file_holds_is_refused_by_name():
+  group = files.Group(2, ('a', 'b'), 'x')
+  with pytest.raises(DataError, match='distill_vectors learns the vectors of a teacher'):
+    prepared._labels('train', [group], 'vectors', (), 1.0, 2)
 
 
 TEXTS = [(number % 37, 100 + number) for number in range(200)]  # texts 0 to 36 stand in several

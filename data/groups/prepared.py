@@ -204,6 +204,11 @@ def _labels(split: str, groups, labels: str, classes: tuple[str, ...], scale: fl
   """{name in a batch: array with a row a group} of what the objectives read."""
   if not labels:
     return {}
+  if labels == 'vectors':
+    raise DataError(
+      'distill_vectors learns the vectors of a teacher, and no file of groups holds them yet: use '
+      "margin, with a teacher's scores"
+    )
   if any(group.label is None for group in groups):
     raise DataError(f'data.groups, {split}: the objective reads a {labels}, and there is no column')
   if labels == 'score':
