@@ -157,7 +157,9 @@ def get_config() -> ml_collections.ConfigDict:
   )
 
   config.optimizer = dict(
-    name='adamw',  # adamw | muon: Muon for the trunk's kernels, AdamW for all other parameters
+    # adamw | lamb: each update as long as its parameter (ALBERT) | muon: Muon for the trunk's
+    # kernels, AdamW for all other parameters
+    name='adamw',
     learning_rate=1e-4,  # peak; with muon, that of the trunk's kernels
     adam_learning_rate=0.0,  # muon: peak of all other parameters; 0 = learning_rate
     muon_beta=0.95,  # muon: decay of its momentum

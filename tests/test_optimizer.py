@@ -5,6 +5,7 @@ import importlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from configs import base
@@ -217,3 +218,75 @@ def test_muon_orthogonalises_each_matrix_of_each_layer_by_itself_and_adam_has_th
   ):
     # Adam on a constant gradient
     np.testing.assert_allclose(x, -0.01 * (np.sign(other) + decay * other), atol=1e-4)
+
+
+def lamb_config(**changes):
+  config = base.get_config().optimizer
+  config.update(name='lamb', learning_rate=0.1, schedule='constant', warmup_steps=0, clip=0.0)
+  config.update(weight_decay=0.3, **changes)
+  return config
+
+
+def updated(config, params, gradients):
+  tx, _ = make_optimizer(config, 10)
+  state = tx.init(params)
+  for gradient in gradients:
+    updates, state = tx.update(gradient, state, params)
+    params = jax.tree.map(jnp.add, params, updates)
+  return params
+
+
+def lamb_by_formula(x, gradients, of_norm_or_bias: bool):
+  """google-research/albert, lamb_optimizer.py, of one variable in float64."""
+  m = v = np.zeros_like(x)
+  for g in gradients:
+    m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
+    update = m / (np.sqrt(v) + 1e-6)
+    ratio = 1.0
+    if not of_norm_or_bias:
+      update = update + 0.3 * x
+      x_norm, update_norm = np.linalg.norm(x), np.linalg.norm(update)
+      ratio = x_norm / update_norm if x_norm > 0 and update_norm > 0 else 1.0
+    x = x - ratio * 0.1 * update
+  return x
+
+
+@pytest.mark.parametrize('stacked', [True, False])
+def test_lamb_is_alberts_with_a_ratio_for_each_kernel_of_each_layer(stacked):
+  random = np.random.default_rng(0)
+
+  def draw(scale):
+    of = lambda *shape: scale * random.normal(size=shape if stacked else shape[1:])
+    blocks = {name: dict(kernel=of(*shape)) for name, shape in KERNELS.items()}
+    blocks['up']['bias'], blocks['norm'] = of(3, 20), dict(scale=of(3, 8))
+    tables = dict(token=random.normal(size=(6, 8)), position=np.zeros((5, 8)))
+    still = dict(kernel=np.zeros((4, 4)), bias=np.zeros(4))
+    return dict(trunk=dict(blocks=blocks), embeddings=tables, still=still)
+
+  params, gradients = draw(5.0), [draw(1.0) for _ in range(3)]
+  float32 = lambda tree: jax.tree.map(jnp.float32, tree)
+  found = updated(lamb_config(), float32(params), map(float32, gradients))
+
+  def check(path, x, found, *gradients):
+    """Layer by layer, where there are layers."""
+    layers = stacked and path[0].key == 'trunk'
+    plain = path[-1].key in ('bias', 'scale')
+    in_layers = lambda array: list(array) if layers else [array]
+    for one, one_found, *its in zip(*map(in_layers, (x, found, *gradients))):
+      expected = lamb_by_formula(one, its, plain)
+      np.testing.assert_allclose(one_found, expected, rtol=2e-5, atol=1e-6)
+
+  jax.tree_util.tree_map_with_path(check, params, found, *gradients)
+
+
+def test_lamb_of_kernels_with_bias_correction_is_that_of_optax():
+  random = np.random.default_rng(1)
+  draw = lambda: {'a': {'kernel': jnp.float32(random.normal(size=(5, 7)))}}
+  params, gradients = draw(), [draw() for _ in range(4)]
+  theirs = optax.lamb(0.1, 0.9, 0.999, 1e-6, weight_decay=0.3)
+  expected, state = params, theirs.init(params)
+  for gradient in gradients:
+    updates, state = theirs.update(gradient, state, expected)
+    expected = jax.tree.map(jnp.add, expected, updates)
+  found = updated(lamb_config(bias_correction=True), params, gradients)
+  np.testing.assert_allclose(found['a']['kernel'], expected['a']['kernel'], rtol=1e-6)

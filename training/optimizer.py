@@ -1,4 +1,4 @@
-"""Optimisers: AdamW as in BERT and as in GPT-2, Muon for the trunk's kernels, and schedules."""
+"""Optimisers: AdamW as in BERT and GPT-2, LAMB, Muon for the trunk's kernels; and schedules."""
 
 from collections.abc import Callable
 import math
@@ -24,6 +24,10 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
   own peak, which also scales its weight decay. An update of Muon has singular values near 1, times
   sqrt(fan out / fan in) where that is above 1.
 
+  LAMB (You et al. 2020) as ALBERT has it (google-research/albert, lamb_optimizer.py): after the
+  decay, each kernel and embedding's update is brought to the norm of the parameter
+  (`scale_by_trust_ratio`).
+
   Args:
     config: `config.optimizer`.
     steps: updates of the whole run, over which the rate is scheduled.
@@ -38,6 +42,8 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
   adam = [rule(config.beta1, config.beta2, config.epsilon), decay]
   if config.name == 'adamw':
     parts = [*adam, optax.scale_by_learning_rate(schedule)]
+  elif config.name == 'lamb':
+    parts = [*adam, scale_by_trust_ratio(), optax.scale_by_learning_rate(schedule)]
   else:
     adam_share = (config.adam_learning_rate or config.learning_rate) / config.learning_rate
 
@@ -107,14 +113,16 @@ def matrices(kernels):
   The axes before these number the layers; each layer is a matrix by itself.
   """
 
-  def axes(path, _):
-    name = path[-2].key
-    if name in ('query', 'key', 'value'):  # DxHxK: the heads together are one matrix
-      return contrib.MuonDimensionNumbers(-3, (-2, -1))
-    # HxKxD, DxF or FxD
-    return contrib.MuonDimensionNumbers((-3, -2) if name == 'output' else -2, -1)
+  return jax.tree_util.tree_map_with_path(lambda path, _: _fan_axes(path), kernels)
 
-  return jax.tree_util.tree_map_with_path(axes, kernels)
+
+def _fan_axes(path) -> contrib.MuonDimensionNumbers:
+  """The input and output axes of a kernel of the blocks."""
+  name = path[-2].key
+  if name in ('query', 'key', 'value'):  # DxHxK: the heads together are one matrix
+    return contrib.MuonDimensionNumbers(-3, (-2, -1))
+  # HxKxD, DxF or FxD
+  return contrib.MuonDimensionNumbers((-3, -2) if name == 'output' else -2, -1)
 
 
 def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
@@ -175,6 +183,38 @@ def widened(update, axes: contrib.MuonDimensionNumbers):
   """
   fan_in, fan_out = (math.prod(np.take(update.shape, which).ravel()) for which in axes)
   return update * max(1, fan_out / fan_in) ** 0.5
+
+
+def scale_by_trust_ratio() -> optax.GradientTransformation:
+  """Multiplies an update by the norm of its parameter over its own, where both are above 0.
+
+  Biases and norms are left alone. A kernel of the blocks has a ratio for each layer, as if layers
+  were not stacked; optax's function of this name would take one norm over all layers.
+  """
+
+  def scaled(path, update, param, decayed):
+    if not decayed:
+      return update
+    axes = _axes_of_a_layer(path)
+    of_param, of_update = (
+      jnp.sqrt(jnp.sum(x * x, axis=axes, keepdims=True)) for x in (param, update)
+    )
+    known = (of_param > 0) & (of_update > 0)
+    return update * jnp.where(known, of_param / jnp.where(known, of_update, 1), 1)
+
+  def update(updates, state, params=None):
+    trees = updates, params, decays(updates)
+    return jax.tree_util.tree_map_with_path(scaled, *trees), state
+
+  return optax.GradientTransformation(lambda params: optax.EmptyState(), update)
+
+
+def _axes_of_a_layer(path) -> tuple[int, ...] | None:
+  """The axes of a kernel of the blocks that are not the layers; None, all axes, elsewhere."""
+  if not any(entry.key == 'blocks' for entry in path):
+    return None
+  fan = _fan_axes(path)
+  return tuple(np.ravel(fan.reduction_axis)) + tuple(np.ravel(fan.output_axis))
 
 
 class UncorrectedAdamState(NamedTuple):

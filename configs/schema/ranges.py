@@ -24,7 +24,7 @@ CHOICES = {
   'data.labels': ('auto', 'class', 'several', 'number'),
   'finetune.pooling': ('auto', 'first', 'last', 'mean'),
   'finetune.class_weights': ('equal', 'balanced'),
-  'optimizer.name': ('adamw', 'muon'),
+  'optimizer.name': ('adamw', 'lamb', 'muon'),
   'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
 }
 LARGEST = 2**31 - 1  # steps and sizes are counted in int32
