@@ -56,9 +56,9 @@ def get_config() -> ml_collections.ConfigDict:
     fixed_maskings=0,  # maskings per row, cycled (BERT 10, RoBERTa's "static" 1); 0 = dynamic
     masked=0.8,  # share of the predicted tokens that are replaced by [MASK]
     random=0.1,  # share of them that are replaced by a random token; the rest stays unchanged
-    unit='token',  # what is masked as a whole: token | word | span
+    unit='token',  # what is masked as a whole: token | word | span | ngram
     span_mean=3.0,  # mean length of a span, words; lengths are geometric
-    span_max=10,  # longest span, words
+    span_max=10,  # longest span or n-gram, words; n-grams of n words are drawn ~ 1/n (ALBERT)
     random_from_specials=True,  # random tokens may be special tokens (as published)
   )
 

@@ -36,8 +36,9 @@ def corrupt(
 
   A row of n tokens, special ones counted, has round(rate * n) predictions and at least one, as in
   BERT's create_pretraining_data.py; special tokens and padding are never among them. Whole words
-  are taken as long as they fit in that number, the last span is cut to fit. Each row has its own
-  key, so that a row's masks do not depend on what it is batched with.
+  are taken as long as they fit in that number; the last span is cut to fit, the last n-gram to
+  whole words. Each row has its own key, so that a row's masks do not depend on what it is batched
+  with.
 
   Args:
     vocabulary: an `objectives.term.Vocabulary`.
@@ -55,10 +56,10 @@ def _corrupt_row(key, token_T, segment_T, vocabulary, masking: Masking, rate):
   P = masking.predictions(token_T.shape[0])
   unit_key, order_key, fate_key, random_key = jax.random.split(key, 4)
   maskable_T = (segment_T > 0) & ~vocabulary.special_V[token_T]
-  unit_T = _units(unit_key, token_T, maskable_T, vocabulary, masking)
+  unit_T, atom_T = _units(unit_key, token_T, maskable_T, vocabulary, masking)
   order_T = _order(order_key, unit_T, maskable_T)
   count = jnp.clip(jnp.round(rate * (segment_T > 0).sum()), 1, P)
-  weight_P = _chosen(order_T, unit_T, maskable_T, count, masking)[:P]
+  weight_P = _chosen(order_T, atom_T, maskable_T, count)[:P]
   position_P = jnp.where(weight_P, order_T[:P], 0)
   target_P = token_T[position_P]
   shown_P = _shown(fate_key, random_key, target_P, vocabulary, masking)
@@ -72,21 +73,47 @@ def _corrupt_row(key, token_T, segment_T, vocabulary, masking: Masking, rate):
 
 
 def _units(key, token_T, maskable_T, vocabulary, masking: Masking):
-  """Number of the unit (token, word or span) each token belongs to; its tokens are adjacent."""
-  T = token_T.shape[0]
+  """(unit_T, atom_T): numbers of what is masked together, and of what may not be cut in two.
+
+  A unit is a token, a word, a span or an n-gram, of adjacent tokens; an atom is a token or, of
+  words and n-grams, a word.
+  """
+  token_number_T = jnp.arange(token_T.shape[0])
   if masking.unit == 'token':
-    return jnp.arange(T)
+    return token_number_T, token_number_T
   # A word never reaches across a special token.
   run_starts_T = ~jnp.roll(maskable_T, 1).at[0].set(False)
   starts_T = vocabulary.word_start_V[token_T] | run_starts_T
   if vocabulary.word_end_V is not None:
     starts_T |= jnp.roll(vocabulary.word_end_V[token_T], 1)  # the first token starts a run
+  word_T = jnp.cumsum(starts_T) - 1
+  if masking.unit == 'word':
+    return word_T, word_T
   if masking.unit == 'span':
-    word_T = jnp.cumsum(starts_T)
-    ends_T = jax.random.bernoulli(key, 1 / masking.span_mean, (T,)) | run_starts_T
-    first_word_T = jax.lax.cummax(jnp.where(starts_T & ends_T, word_T, 0))
-    starts_T = starts_T & ((word_T - first_word_T) % masking.span_max == 0)
-  return jnp.cumsum(starts_T) - 1
+    return jnp.cumsum(_span_starts(key, starts_T, run_starts_T, masking)) - 1, token_number_T
+  return jnp.cumsum(_ngram_starts(key, starts_T, run_starts_T, masking)) - 1, word_T
+
+
+def _span_starts(key, starts_T, run_starts_T, masking: Masking):
+  """Which words begin a span: lengths are geometric, and cut at `span_max`."""
+  word_T = jnp.cumsum(starts_T)
+  ends_T = jax.random.bernoulli(key, 1 / masking.span_mean, word_T.shape) | run_starts_T
+  first_word_T = jax.lax.cummax(jnp.where(starts_T & ends_T, word_T, 0))
+  return starts_T & ((word_T - first_word_T) % masking.span_max == 0)
+
+
+def _ngram_starts(key, starts_T, run_starts_T, masking: Masking):
+  """Which words begin an n-gram: of n words, n up to `span_max`, with probability ~ 1/n (ALBERT).
+
+  The lengths drawn for a row apply from the beginning of each of its runs.
+  """
+  word_T = jnp.cumsum(starts_T)
+  first_word_T = jax.lax.cummax(jnp.where(run_starts_T, word_T, 0))
+  length_N = 1 + jnp.arange(min(masking.span_max, len(word_T)))
+  drawn_T = 1 + jax.random.categorical(key, -jnp.log(length_N), shape=word_T.shape)
+  begins_T = jnp.zeros(word_T.shape, bool).at[0].set(True)  # by number of the word in its run
+  begins_T = begins_T.at[jnp.cumsum(drawn_T)].set(True, mode='drop')
+  return starts_T & begins_T[word_T - first_word_T]
 
 
 def _order(key, unit_T, maskable_T):
@@ -95,21 +122,18 @@ def _order(key, unit_T, maskable_T):
   return jnp.argsort(jnp.where(maskable_T, score_T, 2.0), stable=True)
 
 
-def _chosen(order_T, unit_T, maskable_T, count, masking: Masking):
+def _chosen(order_T, atom_T, maskable_T, count):
   """Which positions of `order_T` are predicted, at most `count`.
 
-  A unit is chosen if its end fits, and the first one always is. A span may be cut; a word may not.
+  An atom is chosen if its end fits, and the first one always is.
   """
   T = order_T.shape[0]
   rank_T = jnp.arange(T)
-  if masking.unit == 'span':
-    fits_T = rank_T < count
-  else:
-    size_T = jax.ops.segment_sum(maskable_T.astype(jnp.int32), unit_T, T)[unit_T]
-    ordered_unit_T = unit_T[order_T]
-    starts_T = ordered_unit_T != jnp.roll(ordered_unit_T, 1)
-    first_rank_T = jax.lax.cummax(jnp.where(starts_T, rank_T, 0))
-    fits_T = (first_rank_T + size_T[order_T] <= count) | (first_rank_T == 0)
+  size_T = jax.ops.segment_sum(maskable_T.astype(jnp.int32), atom_T, T)[atom_T]
+  ordered_atom_T = atom_T[order_T]
+  starts_T = ordered_atom_T != jnp.roll(ordered_atom_T, 1)
+  first_rank_T = jax.lax.cummax(jnp.where(starts_T, rank_T, 0))
+  fits_T = (first_rank_T + size_T[order_T] <= count) | (first_rank_T == 0)
   return fits_T & maskable_T[order_T]
 
 

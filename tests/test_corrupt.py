@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from models.dropout import row_keys
-from objectives import mlm
+from objectives import corrupt, mlm
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
 from objectives.term import Setup, Vocabulary
@@ -90,7 +90,7 @@ def test_a_rate_that_falls_hides_less_and_less_and_P_is_enough_for_the_most():
   assert counts[0] > counts[1] > counts[2]
 
 
-@pytest.mark.parametrize('unit', ['token', 'word', 'span'])
+@pytest.mark.parametrize('unit', ['token', 'word', 'span', 'ngram'])
 def test_special_tokens_and_padding_are_never_hidden_and_targets_are_the_truth(unit):
   out, token, length = corrupted(unit=unit)
   for b, positions in enumerate(predicted(out)):
@@ -128,10 +128,11 @@ def test_random_tokens_come_from_the_whole_vocabulary_only_if_asked():
   assert SPECIAL[shown[0]].any() and not SPECIAL[shown[1]].any()
 
 
+@pytest.mark.parametrize('unit', ['word', 'ngram'])
 @pytest.mark.parametrize('marked', ['starts', 'ends'])
-def test_whole_words_are_hidden_whole_or_not_at_all(marked):
+def test_whole_words_are_hidden_whole_or_not_at_all(marked, unit):
   ends = jnp.asarray(WORD_END) if marked == 'ends' else None
-  out, token, length = corrupted(unit='word', ends=ends)
+  out, token, length = corrupted(unit=unit, ends=ends)
   short = 0
   for b, positions in enumerate(predicted(out)):
     starts = WORD_START[token[b]] if marked == 'starts' else np.roll(WORD_END[token[b]], 1)
@@ -151,6 +152,35 @@ def test_spans_are_runs_of_words_no_longer_than_the_limit():
   ]
   assert np.mean(runs(out)) > 1.7 * np.mean(runs(corrupted(rate=0.3)[0]))
   assert [len(p) for p in predicted(out)] == [max(1, round(0.3 * n)) for n in length]
+
+
+@pytest.mark.parametrize('longest', [1, 2, 3, 5])
+def test_ngrams_of_n_words_are_drawn_in_proportion_to_1_over_n(longest):
+  token, segment, _ = rows()
+  maskable = (segment > 0) & ~SPECIAL[token]
+  vocabulary, masking = setup(unit='ngram', span_max=longest)[:2]
+  keys = row_keys(jax.random.key(3), jnp.arange(ROWS))
+  units = jax.vmap(lambda *row: corrupt._units(*row, vocabulary, masking))
+  unit, word = map(np.asarray, units(keys, jnp.asarray(token), jnp.asarray(maskable)))
+  counts = np.zeros(longest)
+  for b in range(ROWS):
+    for number in np.unique(unit[b][maskable[b]])[:-1]:  # the last one ends with its row
+      counts[len(np.unique(word[b][unit[b] == number])) - 1] += 1
+  expected = 1 / np.arange(1, longest + 1)
+  expected /= expected.sum()
+  n = counts.sum()
+  assert n > 1_500
+  assert (np.abs(counts / n - expected) <= 5 * np.sqrt(expected * (1 - expected) / n)).all()
+
+
+def test_the_last_ngram_is_cut_to_whole_words_so_that_none_of_the_rate_is_lost():
+  one_each = jnp.ones(V, bool)  # every token is a word
+  vocabulary = setup().vocabulary._replace(word_start_V=one_each)
+  token, segment, length = rows()
+  batch = dict(token=jnp.asarray(token), segment=jnp.asarray(segment))
+  asked = setup(unit='ngram', span_max=3)._replace(vocabulary=vocabulary)
+  out = mlm.prepare(row_keys(jax.random.key(7), jnp.arange(ROWS)), batch, asked)
+  assert [int(n) for n in out['mlm_weight'].sum(1)] == [max(1, round(0.15 * n)) for n in length]
 
 
 def test_a_rows_masks_do_not_depend_on_its_batch():

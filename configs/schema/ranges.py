@@ -7,7 +7,7 @@ CHOICES = {
   'mask': (*names.masks(), 'same'),
   'budget': ('steps', 'tokens', 'flops', 'predictions'),
   'data.split': ('hash', 'tail'),
-  'mlm.unit': ('token', 'word', 'span'),
+  'mlm.unit': ('token', 'word', 'span', 'ngram'),
   'model.positions': tuple(names.positions()),
   'model.norm': names.norms(),
   'model.norm_position': ('post', 'pre'),
