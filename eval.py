@@ -20,6 +20,7 @@ from pathlib import Path
 import time
 
 from configs.schema import check, meshes
+from data.errors import DataError
 from runtime import cli, storage
 from runtime.console import Console
 
@@ -59,7 +60,7 @@ def main():
     raise check.ConfigError('--workdir=DIR is missing: the folder of a run of train.py.')
   directory = storage.resolve_path(flags.weights)
   if flags.task_data and not Path(flags.task_data).expanduser().is_dir():
-    raise check.ConfigError(f'--task_data={flags.task_data}: no such folder.')
+    raise DataError(f'--task_data={flags.task_data}: no such folder.')
   if flags.results and (flags.task_limit or not flags.tasks):
     raise check.ConfigError(
       '--results says what whole --tasks found: it needs them, and no --task_limit.'

@@ -62,10 +62,15 @@ def read_lines(path: Path) -> list[str]:
   """The lines of a text file, compressed or not, without their ends; blank ones too.
 
   Raises:
-    DataError: it is no text, or not UTF-8 in some line, or damaged.
+    DataError: it is not there, or no text, or not UTF-8 in some line, or damaged.
     OSError: it cannot be read.
   """
-  with open(path, 'rb') as raw:
+  try:
+    raw = open(path, 'rb')
+  except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+    what = 'is a folder' if path.is_dir() else 'no such file'
+    raise DataError(f'{path}: {what}') from error
+  with raw:
     return lines_of(compressed.blocks(raw, path), path)
 
 

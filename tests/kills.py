@@ -23,6 +23,8 @@ CELLS = {
     'gpt_tiny',
     {'accumulate': 2, 'schedule': '1 prefix+clm, 2 causal+clm', 'optimizer.average': 0.9},
   ),
+  # labelled texts in buckets of several lengths, the best parameters beside the last ones
+  'finetune': ('finetune/classify', {'checkpoint.best': 'metric', 'finetune.pooling': 'mean'}),
 }
 _STEPS_A_LIFE = 3  # at most, so that a run outlives its kills on a fast machine too
 
@@ -39,11 +41,17 @@ def chain(cell: str, folder: Path, *, kills: int, seed: int) -> Counter:
   Raises:
     AssertionError: the run failed by itself, ended too early, or left other numbers.
   """
-  text = runs.corpus(folder)
   config, changes = CELLS[cell]
   changes = changes | {'steps': 4 * kills, 'checkpoint.every': 2, 'validation.every': 10}
-  compiled = f'--compiled={folder}/compiled'
-  args = lambda name: [*runs.command(config, folder / name, text, **changes), compiled]
+  compiled, text = f'--compiled={folder}/compiled', runs.corpus(folder)
+  if cell == 'finetune':
+    trunk = runs.run(runs.command('bert_tiny', folder / 'trunk', text, steps=6))
+    assert trunk.returncode == 0, trunk.stdout + trunk.stderr
+    task = f'csv:{runs.table(folder)}'
+    command = lambda name: runs.finetune(config, folder / 'trunk', task, folder / name, **changes)
+  else:
+    command = lambda name: runs.command(config, folder / name, text, **changes)
+  args = lambda name: [*command(name), compiled]
   draw, phases, start_seconds = random.Random(seed), Counter(), 10.0
   for kill in range(kills):
     starting = draw.random() < 0.5
@@ -60,10 +68,12 @@ def chain(cell: str, folder: Path, *, kills: int, seed: int) -> Counter:
 
 
 def same(workdir: Path, reference: Path):
-  """Holds a run to another one: rows, every array of the last checkpoint, certificate."""
+  """Holds a run to another one: rows, arrays of the last checkpoint, certificate, predictions."""
   assert runs.rows(workdir) == runs.rows(reference)
   assert runs.digest(workdir) == runs.digest(reference)
-  assert (workdir / 'certificate.json').read_text() == (reference / 'certificate.json').read_text()
+  files = ['certificate.json', *(path.name for path in reference.glob('predictions_*.jsonl'))]
+  for name in files:
+    assert (workdir / name).read_text() == (reference / name).read_text(), name
 
 
 def _killed(

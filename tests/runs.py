@@ -1,12 +1,15 @@
 """Real runs of train.py in processes of their own, small enough for a test."""
 
 from collections.abc import Callable
+import csv
 import json
 import os
 from pathlib import Path
 import subprocess
 import sys
 import time
+
+import numpy as np
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -59,6 +62,42 @@ def command(config: str, workdir: Path, text: Path, **changes) -> list[str]:
   fields = (
     TINY | {'data.corpus': f'text:{text}', 'data.cache': str(text.parent / 'cache')} | changes
   )
+  return [
+    sys.executable,
+    str(ROOT / 'train.py'),
+    f'--config={ROOT}/configs/{config}.py',
+    f'--workdir={workdir}',
+    *(f'--config.{name}={value}' for name, value in fields.items()),
+  ]
+
+
+FINETUNED = {
+  'steps': 12,
+  'batch_size': 8,
+  'optimizer.learning_rate': 3e-3,
+  'validation.every': 6,
+  'validation.batch_size': 16,
+  'checkpoint.every': 4,
+  'log.tensorboard': 'False',
+}
+
+
+def table(folder: Path) -> Path:
+  """Three CSV files; the label says whether "fish" or "boat" is the last of the words."""
+  random = np.random.default_rng(0)
+  for split, count in dict(train=60, validation=21, test=19).items():
+    with (folder / f'{split}.csv').open('w', newline='') as file:
+      writer = csv.writer(file)
+      writer.writerow(['id', 'text', 'label'])
+      for number in range(count):
+        label = 'fish' if number % 3 else 'boat'
+        text = [*random.choice(WORDS[:15], random.integers(2, 7)), label]
+        writer.writerow([number, ' '.join(text), label])
+  return folder
+
+
+def finetune(config: str, trunk: Path, task: str, workdir: Path, **changes) -> list[str]:
+  fields = FINETUNED | {'init_from': trunk, 'data.task': task} | changes
   return [
     sys.executable,
     str(ROOT / 'train.py'),

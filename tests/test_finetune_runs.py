@@ -1,6 +1,5 @@
 """Fine-tuning as a run: files in; a model, its labels, its scores and its predictions out."""
 
-import csv
 import json
 from pathlib import Path
 import signal
@@ -9,16 +8,7 @@ import numpy as np
 import pytest
 import runs
 
-TINY = {
-  'steps': 12,
-  'batch_size': 8,
-  'optimizer.learning_rate': 3e-3,
-  'validation.every': 6,
-  'validation.batch_size': 16,
-  'checkpoint.every': 4,
-  'log.tensorboard': 'False',
-}
-WORDS = 'the bank of river he paid cash into money water slow deep old man sat'.split()
+WORDS = runs.WORDS[:15]
 
 
 @pytest.fixture(scope='module')
@@ -34,28 +24,11 @@ def trunk(tmp_path_factory) -> Path:
 @pytest.fixture(scope='module')
 def table(tmp_path_factory) -> Path:
   """Three CSV files; the label says whether "fish" or "boat" is among the words."""
-  folder = tmp_path_factory.mktemp('table')
-  random = np.random.default_rng(0)
-  for split, count in dict(train=60, validation=21, test=19).items():
-    with (folder / f'{split}.csv').open('w', newline='') as file:
-      writer = csv.writer(file)
-      writer.writerow(['id', 'text', 'label'])
-      for number in range(count):
-        label = 'fish' if number % 3 else 'boat'
-        words = [*random.choice(WORDS, random.integers(2, 7)), label]
-        writer.writerow([number, ' '.join(words), label])
-  return folder
+  return runs.table(tmp_path_factory.mktemp('table'))
 
 
 def command(trunk: Path, task: str, workdir: Path, config='classify', **changes) -> list[str]:
-  fields = TINY | {'init_from': trunk, 'data.task': task} | changes
-  return [
-    runs.sys.executable,
-    str(runs.ROOT / 'train.py'),
-    f'--config={runs.ROOT}/configs/finetune/{config}.py',
-    f'--workdir={workdir}',
-    *(f'--config.{name}={value}' for name, value in fields.items()),
-  ]
+  return runs.finetune(f'finetune/{config}', trunk, task, workdir, **changes)
 
 
 @pytest.fixture(scope='module')

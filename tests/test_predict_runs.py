@@ -7,8 +7,8 @@ from pathlib import Path
 from in_process import call
 import numpy as np
 import pytest
+import runs
 from test_convert import random_weights
-from test_finetune_runs import TINY, WORDS
 
 from training import load as loading
 
@@ -16,7 +16,7 @@ from training import load as loading
 def tune(folder: Path, config: str, task: str, **changes) -> Path:
   """The workdir of a run on a small random model."""
   loading.save(random_weights('bert'), folder / 'trunk')
-  fields = TINY | {'init_from': folder / 'trunk', 'data.task': task, 'steps': 6} | changes
+  fields = runs.FINETUNED | {'init_from': folder / 'trunk', 'data.task': task, 'steps': 6} | changes
   answer = call(
     'train',
     f'--config=configs/finetune/{config}.py',
@@ -35,7 +35,7 @@ def table(folder: Path, kind: str):
       writer = csv.writer(file)
       writer.writerow(['review', 'stars'])
       for number in range(count):
-        text = ' '.join(random.choice(WORDS, random.integers(2, 9)))
+        text = ' '.join(random.choice(runs.WORDS[:15], random.integers(2, 9)))
         label = dict(number=number / 7, several='fish,boat' if number % 2 else 'boat')
         writer.writerow([text, label.get(kind, 'fish' if number % 3 else 'boat')])
 
@@ -75,7 +75,7 @@ def test_words_are_tagged_as_the_run_tagged_them(tmp_path):
   for split, count in dict(train=30, validation=9, test=8).items():
     with (tmp_path / f'{split}.conll').open('w') as file:
       for _ in range(count):
-        words = random.choice(WORDS, random.integers(2, 40))
+        words = random.choice(runs.WORDS[:15], random.integers(2, 40))
         file.write(''.join(f'{word} {"B-X" if word == "he" else "O"}\n' for word in words) + '\n')
   run = tune(tmp_path, 'tag', f'conll:{tmp_path}', **{'data.sequence_length': 32})
   answer = call('predict', f'--weights={run}', f'--input={tmp_path}/test.conll', '--json')
@@ -103,7 +103,7 @@ def test_questions_are_answered_as_the_run_answered_them(null, tmp_path):
   for split, count in dict(train=12, validation=7, test=6).items():
     articles, asked[split] = [], []
     for number in range(count):
-      context = ' '.join(random.choice(WORDS, random.integers(8, 60)))
+      context = ' '.join(random.choice(runs.WORDS[:15], random.integers(8, 60)))
       word = context.split()[number % 8]
       missing = null and number % 3 == 0
       right = [] if missing else [dict(text=word, answer_start=context.index(word))]

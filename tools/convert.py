@@ -11,6 +11,7 @@ from pathlib import Path
 
 from configs.schema.check import ConfigError
 from runtime import cli
+from runtime.errors import WeightsError
 
 cli.group('Import')
 cli.flags.DEFINE_string(
@@ -48,7 +49,7 @@ def main():
   if source:
     theirs = _directory(storage.resolve_path(source, '--from'))
     if not theirs.is_dir():
-      raise ConfigError(f'--from={source}: no such folder.{storage.hub_advice(source)}')
+      raise WeightsError(f'--from={source}: no such folder.{storage.hub_advice(source)}')
     weights = loading.load_huggingface(theirs)
     loading.save(weights, to)
     heads, count = weights.heads, sum(x.size for x in jax.tree.leaves(weights.params))

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from configs.schema import names
 from configs.schema.check import ConfigError
+from data.errors import DataError
 from runtime import cli, storage
 
 cli.group('Model')
@@ -77,7 +78,7 @@ def main():
   lines = read_lines(Path(flags.input).expanduser())
   blanks = [is_blank(line) for line in lines]
   if all(blanks):
-    raise ConfigError(f'{flags.input} has no line with text.')
+    raise DataError(f'{flags.input} has no line with text.')
   if flags.precision.endswith('int8') and len(lines) < 2:
     raise ConfigError(f'--precision={flags.precision} needs two lines at least.')
   model = loading.load(loading.flag(), step=flags.step)

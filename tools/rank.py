@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 
 from configs.schema.check import ConfigError
+from data.errors import DataError
 from runtime import cli
 
 cli.group('Model')
@@ -39,7 +40,7 @@ def main():
   lines = read_lines(Path(flags.input).expanduser())
   number = [index for index, line in enumerate(lines) if not is_blank(line)]
   if not number:
-    raise ConfigError(f'{flags.input} has no line with text.')
+    raise DataError(f'{flags.input} has no line with text.')
   model = loading.load(loading.flag(), step=flags.step)
   rank = Ranker(model, max_length=flags.max_length, batch_size=flags.batch_size)
   best = rank(flags.query, [lines[index] for index in number])[: flags.top]

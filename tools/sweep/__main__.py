@@ -14,6 +14,7 @@ import sys
 import time
 
 from configs.schema.check import ConfigError
+from data.errors import DataError
 from runtime import cli
 
 cli.group('The sweep')
@@ -53,7 +54,7 @@ def main():
   sweep = runs.load(Path(flags.sweep), directory)
   task_data = flags.task_data and str(Path(flags.task_data).expanduser().absolute())
   if task_data and not Path(task_data).is_dir():
-    raise ConfigError(f'--task_data={flags.task_data} is no folder.')
+    raise DataError(f'--task_data={flags.task_data}: no such folder.')
   console = Console(quiet=flags.json)
   unanswered = {run.folder.name: runs.unanswered(sweep, run) for run in sweep.runs}
   if flags.dry_run or flags.list:
