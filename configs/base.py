@@ -77,9 +77,10 @@ def get_config() -> ml_collections.ConfigDict:
     # data/corpora/sources.py
     corpus='wiki_leads',
     cache='~/.cache/onemask',  # downloads and tokenised rows, keyed by content
-    # train one: wordpiece | bpe | words | characters; or load a file: vocab.txt | tokenizer.json
+    # train one: wordpiece | bpe | roberta_bpe | unigram | words | characters; or load a file:
+    # vocab.txt | tokenizer.json
     tokenizer='wordpiece',
-    lowercase=True,  # wordpiece: lower-case and strip accents
+    lowercase=True,  # wordpiece, unigram: lower-case and strip accents
     sequence_length=128,  # T, tokens per row
     short_length=0,  # T of the first phase (BERT: 128 before 512); 0 = one phase only
     short_share=0.0,  # share of the steps that the first phase takes

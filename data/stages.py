@@ -24,9 +24,13 @@ Progress = Callable[[str, int, int | None], None]
 TRAINERS = dict(
   wordpiece=vocabulary_lib.train_wordpiece,
   bpe=vocabulary_lib.train_bpe,
+  roberta_bpe=vocabulary_lib.train_roberta_bpe,
+  unigram=vocabulary_lib.train_unigram,
   words=vocabulary_lib.train_words,
   characters=vocabulary_lib.train_characters,
 )
+# of these, the ones that lower-case where config.data.lowercase says so
+LOWERCASED = ('wordpiece', 'unigram')
 # kind of rows: write(documents, path, tokenizer, T, progress) -> summary; the names are on disk
 WRITERS = dict(pairs=sentence_pairs.chunk, running=windows.write, packed=packed.pack)
 
@@ -60,7 +64,7 @@ def vocabulary(
   kind = data.tokenizer
   if kind not in TRAINERS:
     return pretrained.load(kind, data.lowercase)
-  options = dict(lowercase=data.lowercase) if kind == 'wordpiece' else {}
+  options = dict(lowercase=data.lowercase) if kind in LOWERCASED else {}
 
   def make(folder: Path) -> dict:
     texts = _training_texts(corpus, data, progress)

@@ -340,6 +340,8 @@ TRAINED = {
   'words': (lambda texts: vocabulary.train_words(texts, 40), words_lost),
   'wordpiece': (lambda texts: vocabulary.train_wordpiece(texts, 80, True), pieces_lost),
   'bpe': (lambda texts: vocabulary.train_bpe(texts, 300), nothing_lost),
+  'roberta_bpe': (lambda texts: vocabulary.train_roberta_bpe(texts, 300), nothing_lost),
+  'unigram': (lambda texts: vocabulary.train_unigram(texts, 80, True), characters_lost),
 }
 
 

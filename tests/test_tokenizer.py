@@ -23,11 +23,27 @@ def corpus(seed=0, documents=200):
   return [' '.join(rng.choices(WORDS, k=30)) + '.' for _ in range(documents)]
 
 
-@pytest.fixture(scope='module', params=['wordpiece', 'bpe'])
+def invented(words=3_000):
+  """Sentences of words of a few syllables, rare and frequent ones, and characters of many kinds."""
+  rng = random.Random(0)
+  syllables = [a + b for a in 'bcdfghklmnprst' for b in ('a', 'e', 'ion', 'ou', 'y')]
+  known = [''.join(rng.choices(syllables, k=rng.randrange(1, 5))) for _ in range(words)]
+  known += [chr(code) for code in range(0x4E00, 0x4E80)]
+  shares = [1 / (1 + rank) for rank in range(len(known))]
+  return [' '.join(rng.choices(known, shares, k=20)) + '.' for _ in range(1_500)]
+
+
+TRAIN = dict(
+  wordpiece=lambda: vocabulary.train_wordpiece(corpus(), 200, lowercase=True),
+  bpe=lambda: vocabulary.train_bpe(corpus(), 320),
+  roberta_bpe=lambda: vocabulary.train_roberta_bpe(corpus(), 320),
+  unigram=lambda: vocabulary.train_unigram(corpus(), 120, lowercase=True),
+)
+
+
+@pytest.fixture(scope='module', params=TRAIN)
 def trained(request):
-  if request.param == 'bpe':
-    return vocabulary.train_bpe(corpus(), 320)
-  return vocabulary.train_wordpiece(corpus(), 200, lowercase=True)
+  return TRAIN[request.param]()
 
 
 def test_candidates_are_shown_as_text_and_no_two_alike():
@@ -45,6 +61,7 @@ def test_no_text_becomes_a_special_token(trained):
   nasty = [
     *tokenizer_lib.WORDPIECE_SPECIALS,
     *tokenizer_lib.BPE_SPECIALS,
+    *tokenizer_lib.ROBERTA_SPECIALS,
     '##',
     '[',
     ']',
@@ -63,7 +80,12 @@ def test_no_text_becomes_a_special_token(trained):
 
 def test_only_the_real_specials_are_special(trained):
   specials = [trained.token(index) for index in np.flatnonzero(trained.special_V)]
-  assert tuple(specials) in (tokenizer_lib.WORDPIECE_SPECIALS, tokenizer_lib.BPE_SPECIALS)
+  assert tuple(specials) in (
+    tokenizer_lib.WORDPIECE_SPECIALS,
+    tokenizer_lib.BPE_SPECIALS,
+    tokenizer_lib.ROBERTA_SPECIALS,
+    tokenizer_lib.UNIGRAM_SPECIALS,
+  )
   assert len(trained.special_V) == len(trained.words.start_V) == trained.size
 
 
@@ -97,12 +119,13 @@ def test_bytes_are_never_unknown():
   assert tokenizer.unknown is None and tokenizer.decode(ids) == text
 
 
-@pytest.mark.parametrize('kind', ['wordpiece', 'bpe'])
+@pytest.mark.parametrize('kind', ['wordpiece', 'bpe', 'unigram'])
 def test_training_twice_gives_the_same_bytes(kind, tmp_path):
   """In other processes, since the order of a hash table differs between processes."""
   train = {
     'bpe': 'v.train_bpe(t.corpus(), 400)',
     'wordpiece': 'v.train_wordpiece(t.corpus(), 300, True)',
+    'unigram': 'v.train_unigram(t.invented(), 700, True)',
   }
   script = (
     'import sys; sys.path.insert(0, "tests"); import test_tokenizer as t; from data.tokens '
@@ -232,3 +255,23 @@ def test_a_vocabulary_without_tokens_to_frame_a_document_is_refused_with_their_n
   bare = tokenizer_lib.tokenizers.Tokenizer(tokenizer_lib.models.WordLevel({'a': 0}, unk_token='a'))
   with pytest.raises(DataError, match=r'needs one of \[CLS\], <s>.* and one of \[SEP\], </s>'):
     tokenizer_lib.Tokenizer(bare)
+
+
+def test_unigram_pieces_are_those_of_the_library():
+  texts = [text.replace('Zoë', 'Zoe').lower() for text in corpus()]
+  rule = tokenizers.Tokenizer(tokenizers.models.Unigram())
+  rule.pre_tokenizer = tokenizers.pre_tokenizers.Metaspace('▁', prepend_scheme='always')
+  trainer = tokenizers.trainers.UnigramTrainer(
+    vocab_size=120,
+    special_tokens=list(tokenizer_lib.UNIGRAM_SPECIALS),
+    unk_token='<unk>',
+    show_progress=False,
+  )
+  rule.train_from_iterator(texts, trainer)
+  theirs = dict(json.loads(rule.to_str())['model']['vocab'])
+  ours = vocabulary.train_unigram(texts, 120, lowercase=False)
+  ours = dict(json.loads(ours.plain_json())['model']['vocab'])
+  assert ours.keys() == theirs.keys() and len(ours) > 60
+  for piece, score in ours.items():
+    # characters without a score of their own have theirs in the order of a hash table
+    assert score == pytest.approx(theirs[piece], abs=1e-2 if len(piece) == 1 else 1e-6)

@@ -143,7 +143,7 @@ def _tokenizer(data, task: Task, size: int, progress: Progress) -> Tokenizer:
   if data.tokenizer not in stages.TRAINERS:
     return pretrained.load(data.tokenizer, data.lowercase)
   progress(f'training the {data.tokenizer} vocabulary', 0, None)
-  options = dict(lowercase=data.lowercase) if data.tokenizer == 'wordpiece' else {}
+  options = dict(lowercase=data.lowercase) if data.tokenizer in stages.LOWERCASED else {}
   texts = [' '.join(example.texts) for example in task.splits['train']]
   return stages.TRAINERS[data.tokenizer](texts, size, **options)
 

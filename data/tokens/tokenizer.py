@@ -32,6 +32,9 @@ _KEYS = dict(
 _CONTEXT = 8  # tokens after which the text of the next ones is known
 WORDPIECE_SPECIALS = ('[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]')
 BPE_SPECIALS = ('<|pad|>', '<|endoftext|>', '<|mask|>')
+# in the order that the stock classes of RoBERTa and ALBERT count on
+ROBERTA_SPECIALS = ('<s>', '<pad>', '</s>', '<unk>', '<mask>')
+UNIGRAM_SPECIALS = ('<pad>', '<unk>', '[CLS]', '[SEP]', '[MASK]')
 
 
 class Tokenizer:

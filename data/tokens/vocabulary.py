@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 import hashlib
 import heapq
+import json
 import re
 
 import tokenizers
@@ -21,6 +22,8 @@ from data.tokens import tokenizer as tokenizer_lib
 SAMPLE_BYTES = 128 << 20
 _WORDS = re.compile(r'[\S\x1c-\x1f]+')  # as the library cuts: these are white space to Python alone
 LARGEST_ALPHABET = 1_000  # characters of a WordPiece vocabulary, the most frequent ones (as BERT's)
+COVERAGE = 0.9995  # of the text, by the characters of a Unigram vocabulary (as SentencePiece's)
+_CHARACTER_STEP = 1e-4  # by which the library tells characters without a score of their own apart
 
 
 def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
@@ -57,7 +60,8 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
   normalizer = normalizers.BertNormalizer(lowercase=lowercase)
   rule.normalizer = normalizer  # asking `rule` for it while it trains would wait for ever
   rule.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-  alphabet, rare = _alphabet(map(normalizer.normalize_str, _sentences(texts)))
+  ranked = [*_characters(map(normalizer.normalize_str, _sentences(texts)))]
+  alphabet, rare = sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
   characters = [*alphabet, *('##' + char for char in alphabet)]
   least = len(tokenizer_lib.WORDPIECE_SPECIALS) + len(characters)
   if size < least:
@@ -77,20 +81,22 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
   return tokenizer_lib.from_vocabulary(sorted(vocabulary, key=vocabulary.get), lowercase)
 
 
-def _alphabet(texts: Iterable[str]) -> tuple[list[str], list[str]]:
-  """(the most frequent characters, sorted; the others), white space left out."""
+def _characters(texts: Iterable[str]) -> dict[str, int]:
+  """How often each character occurs, the most frequent ones first, white space left out."""
   frequency = Counter()
   for text in texts:
     frequency.update(text)
   seen = [char for char in frequency if not char.isspace()]
   # Counter.most_common would break ties by first appearance, which depends on the order of texts
   ranked = sorted(seen, key=lambda char: (-frequency[char], char))
-  return sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
+  return {char: frequency[char] for char in ranked}
 
 
-def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
-  """Byte-level BPE with GPT-2's rule (Radford et al. 2019), and a pad and a mask token."""
-  least = len(tokenizer_lib.BPE_SPECIALS) + 256
+def train_bpe(
+  texts: list[str], size: int, specials: tuple[str, ...] = tokenizer_lib.BPE_SPECIALS
+) -> tokenizer_lib.Tokenizer:
+  """Byte-level BPE with GPT-2's rule (Radford et al. 2019), and special tokens before the bytes."""
+  least = len(specials) + 256
   if size < least:
     raise DataError(
       f'model.vocab_size={size:,} does not hold the 256 bytes: BPE needs at least {least:,}'
@@ -100,12 +106,87 @@ def train_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
   tokenizer.decoder = decoders.ByteLevel()
   trainer = trainers.BpeTrainer(
     vocab_size=size,
-    special_tokens=list(tokenizer_lib.BPE_SPECIALS),
+    special_tokens=list(specials),
     initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     show_progress=False,
   )
   tokenizer.train_from_iterator(_sentences(texts), trainer)
   return tokenizer_lib.Tokenizer(tokenizer)
+
+
+def train_roberta_bpe(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
+  """`train_bpe` with the special tokens of RoBERTa (Liu et al. 2019), <pad> being 1."""
+  return train_bpe(texts, size, tokenizer_lib.ROBERTA_SPECIALS)
+
+
+def train_unigram(texts: list[str], size: int, lowercase: bool) -> tokenizer_lib.Tokenizer:
+  """A unigram language model (Kudo 2018) with ALBERT's rule and special tokens.
+
+  SentencePiece's choices: as many characters as cover COVERAGE of the text, NFKC, and white space
+  as part of the piece that it begins. The trainer is that of the library, whose scores depend on
+  the order of a hash table in their last digits, and for some characters in the fourth: so they are
+  rounded, and those characters share one score.
+  """
+  specials = list(tokenizer_lib.UNIGRAM_SPECIALS)
+  normalizer = _albert_normalizer(lowercase)
+  frequency = _characters(map(normalizer.normalize_str, _sentences(texts)))
+  alphabet = _covering(frequency)
+  least = len(specials) + len(alphabet) + 1  # and the mark of a space
+  if size < least:
+    raise DataError(
+      f'model.vocab_size={size:,} does not hold the {len(alphabet):,} characters of the corpus: '
+      f'unigram needs at least {least:,}, or use data.tokenizer=bpe'
+    )
+  rule = tokenizers.Tokenizer(models.Unigram())
+  cut = [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Metaspace('▁', prepend_scheme='always')]
+  rule.pre_tokenizer = pre_tokenizers.Sequence(cut)
+  trainer = trainers.UnigramTrainer(
+    vocab_size=size, special_tokens=specials, unk_token='<unk>', show_progress=False
+  )
+  spaces = str.maketrans(dict.fromkeys(frequency.keys() - alphabet, ' '))
+  normalized = map(normalizer.normalize_str, _sentences(texts))
+  rule.train_from_iterator((sentence.translate(spaces) for sentence in normalized), trainer)
+  pieces = json.loads(rule.to_str())['model']['vocab'][len(specials) :]
+  entries = [*((name, 0.0) for name in specials), *_canonical(pieces)]
+  rule.model = models.Unigram(entries, unk_id=specials.index('<unk>'), byte_fallback=False)
+  rule.normalizer, rule.decoder = normalizer, decoders.Metaspace('▁', prepend_scheme='always')
+  rule.add_special_tokens(specials)
+  return tokenizer_lib.Tokenizer(rule)
+
+
+def _albert_normalizer(lowercase: bool) -> normalizers.Normalizer:
+  """Quotation marks, accents and case as ALBERT's tokenizer has them, then SentencePiece's NFKC."""
+  steps = [normalizers.Replace('``', '"'), normalizers.Replace("''", '"')]
+  if lowercase:
+    steps += [normalizers.NFKD(), normalizers.StripAccents(), normalizers.Lowercase()]
+  return normalizers.Sequence([*steps, normalizers.NFKC()])
+
+
+def _covering(frequency: dict[str, int]) -> set[str]:
+  """The most frequent characters that make up COVERAGE of a text; `frequency` as `_characters`."""
+  wanted, seen, kept = COVERAGE * sum(frequency.values()), 0, set()
+  for char, count in frequency.items():
+    if seen >= wanted:
+      break
+    seen += count
+    kept.add(char)
+  return kept
+
+
+def _canonical(pieces: list[list]) -> list[tuple[str, float]]:
+  """Pieces and scores as the library's trainer gives them, in an order that nothing else decides.
+
+  A character without a score of its own has the lowest one and so many `_CHARACTER_STEP`.
+  """
+  lowest = min(score for _, score in pieces)
+
+  def steady(piece: str, score: float) -> float:
+    steps = (score - lowest) / _CHARACTER_STEP
+    by_order = len(piece) == 1 and steps < len(pieces) and abs(steps - round(steps)) < 1e-6
+    return round(lowest if by_order else score, 6)
+
+  scored = [(piece, steady(piece, score)) for piece, score in pieces]
+  return sorted(scored, key=lambda entry: (-entry[1], entry[0]))
 
 
 def train_characters(texts: list[str], size: int) -> tokenizer_lib.Tokenizer:
