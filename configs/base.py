@@ -81,6 +81,11 @@ def get_config() -> ml_collections.ConfigDict:
     # vocab.txt | tokenizer.json
     tokenizer='wordpiece',
     lowercase=True,  # wordpiece, unigram: lower-case and strip accents
+    # Rows of a corpus. packed: documents side by side that do not see each other | full_sentences:
+    # whole sentences in order, on into the next document | doc_sentences: on to its end (RoBERTa) |
+    # segment_pairs: two runs of sentences (BERT) | sentence_pairs: two sentences. auto: packed, and
+    # segment_pairs with nsp or sop.
+    rows='auto',
     sequence_length=128,  # T, tokens per row
     short_length=0,  # T of the first phase (BERT: 128 before 512); 0 = one phase only
     short_share=0.0,  # share of the steps that the first phase takes

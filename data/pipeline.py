@@ -33,7 +33,7 @@ class Prepared:
     fingerprint: equal exactly when every batch would be.
     folders: where the rows of each sequence length are.
     pairs: how half of the sentence pairs are wrong; None: rows are no pairs.
-    running: rows are windows of one text.
+    kind: of the rows, a key of `stages.WRITERS`.
     short_pair_share: share of the pairs that are cut to a random shorter length.
   """
 
@@ -42,7 +42,7 @@ class Prepared:
   fingerprint: str
   folders: dict[int, Path]
   pairs: str | None
-  running: bool
+  kind: str
   short_pair_share: float
 
 
@@ -62,8 +62,8 @@ def prepare(
     vocab_size: rows of the embedding; no id may reach it.
     sequence_lengths: T of every phase of the training.
     pairs: rows are sentence pairs, of which half are wrong in this way
-      (`data.rows.sentence_pairs.WRONG`); None: packed documents, or with data.split='tail' windows
-      of one text.
+      (`data.rows.sentence_pairs.WRONG`); None: other rows, as data.rows says, or with
+      data.split='tail' windows of one text.
     tokenise: another way to the records of documents, as in tools/prepare.py.
 
   Raises:
@@ -73,7 +73,7 @@ def prepare(
   root = Path(data.cache).expanduser()
   corpus = sources.open_corpus(data.corpus, root)
   checks.check_request(corpus, sequence_lengths, bool(pairs), data)
-  kind = 'pairs' if pairs else 'running' if data.split == 'tail' else 'packed'
+  kind = _kind(data, pairs)
   splits = dict(
     corpus=corpus.identity, share=data.validation_share, split=data.split, version=VERSION
   )
@@ -93,7 +93,10 @@ def prepare(
     checks.check_rows(rows[T].manifest, T, bool(pairs))
 
   fingerprint = cache.key(
-    **parts, kind=pairs or kind, lengths=list(rows), short=data.short_pair_share
+    **parts,
+    kind=pairs if kind == 'pairs' else ' '.join(filter(None, [kind, pairs])),
+    lengths=list(rows),
+    short=data.short_pair_share,
   )
   return Prepared(
     tokenizer=tokenizer,
@@ -101,9 +104,18 @@ def prepare(
     fingerprint=fingerprint,
     folders={T: stage.folder for T, stage in rows.items()},
     pairs=pairs,
-    running=kind == 'running',
+    kind=kind,
     short_pair_share=data.short_pair_share,
   )
+
+
+def _kind(data, pairs: str | None) -> str:
+  """The key of `stages.WRITERS` that `config.data` means; the names of two are older than its."""
+  if data.split == 'tail':
+    return 'running'
+  auto = 'segment_pairs' if pairs else 'packed'
+  asked = auto if data.rows == 'auto' else data.rows
+  return 'pairs' if asked == 'segment_pairs' else asked
 
 
 def batches(
@@ -148,8 +160,10 @@ def _open_rows(
   path = prepared.folders[T] / f'{split}.arrayrecord'
   tokenizer = prepared.tokenizer
   if prepared.pairs:
-    return sentence_pairs.Pairs(path, tokenizer, T, prepared.short_pair_share, seed, prepared.pairs)
-  if prepared.running:
+    single = prepared.kind == 'sentence_pairs'
+    short = prepared.short_pair_share
+    return sentence_pairs.Pairs(path, tokenizer, T, short, seed, prepared.pairs, single)
+  if prepared.kind == 'running':
     return windows.ContiguousWindows(path, tokenizer, T, seed if split == 'train' else None)
   return packed.Packed(path, tokenizer, T)
 

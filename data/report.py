@@ -1,6 +1,13 @@
 """The data report as a table for a console."""
 
-_KINDS = dict(pairs='sentence pairs', packed='packed rows', running='windows of one running text')
+KINDS = dict(
+  pairs='sentence pairs',
+  sentence_pairs='pairs of single sentences',
+  packed='packed rows',
+  full_sentences='full sentences',
+  doc_sentences='full sentences of one document',
+  running='windows of one running text',
+)
 _NAMES_SHOWN = 3  # data_report.json has all
 
 
@@ -11,7 +18,7 @@ def format_report(report: dict) -> str:
     report: of `pipeline.Prepared`.
   """
   lines = [
-    ('corpus', f'{report["corpus"]}, as {_KINDS[report["kind"]]}'),
+    ('corpus', f'{report["corpus"]}, as {KINDS[report["kind"]]}'),
     (
       'documents',
       f'{report["documents"]:,}: {report["train"]["documents"]:,} to train on and '

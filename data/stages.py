@@ -12,7 +12,7 @@ from typing import NamedTuple
 from data import cache
 from data.corpora.sources import Corpus
 from data.errors import DataError
-from data.rows import documents, packed, records, sentence_pairs, windows
+from data.rows import documents, packed, records, sentence_pairs, whole_sentences, windows
 from data.tokens import pretrained, reading
 from data.tokens import tokenizer as tokenizer_lib
 from data.tokens import vocabulary as vocabulary_lib
@@ -32,7 +32,14 @@ TRAINERS = dict(
 # of these, the ones that lower-case where config.data.lowercase says so
 LOWERCASED = ('wordpiece', 'unigram')
 # kind of rows: write(documents, path, tokenizer, T, progress) -> summary; the names are on disk
-WRITERS = dict(pairs=sentence_pairs.chunk, running=windows.write, packed=packed.pack)
+WRITERS = dict(
+  pairs=sentence_pairs.chunk,
+  sentence_pairs=sentence_pairs.chunk_neighbours,
+  running=windows.write,
+  packed=packed.pack,
+  full_sentences=whole_sentences.write_full,
+  doc_sentences=whole_sentences.write_of_documents,
+)
 
 
 def silent(stage: str, done: int, total: int | None):

@@ -33,8 +33,20 @@ def made(tmp_path_factory, tokenizer):
   return folder / 'train.arrayrecord', summary
 
 
-def draw(made, tokenizer, epochs=20, short=0.1, seed=0, wrong='random'):
-  source = sentence_pairs.Pairs(made[0], tokenizer, T, short, seed, wrong)
+@pytest.fixture(scope='module')
+def single(made, tokenizer):
+  """Chunks of the same documents, for pairs of single sentences."""
+  folder = made[0].parent / 'single'
+  folder.mkdir()
+  reader = records.Reader(made[0].parent / 'documents', records.token_dtype(60_000))
+  sentence_pairs.chunk_neighbours(
+    reader, folder / 'train.arrayrecord', tokenizer, T, lambda *_: None
+  )
+  return (folder / 'train.arrayrecord',)
+
+
+def draw(made, tokenizer, epochs=20, short=0.1, seed=0, wrong='random', single=False):
+  source = sentence_pairs.Pairs(made[0], tokenizer, T, short, seed, wrong, single)
   ids = np.tile(np.arange(len(source)), epochs)
   return source.read(ids, np.arange(len(ids)))
 
@@ -98,6 +110,25 @@ def test_a_swapped_pair_has_its_second_half_first_and_never_another_document(mad
     assert (b[0] > a[-1]) == (label == sentence_pairs.IS_NEXT) and (a[0] > b[-1]) == (
       label == sentence_pairs.IS_WRONG
     )
+
+
+@pytest.mark.parametrize('wrong', sentence_pairs.WRONG)
+def test_a_pair_of_sentences_has_one_on_each_side(made, single, tokenizer, wrong):
+  batch = draw(single, tokenizer, wrong=wrong, single=True)
+  assert 0.48 < batch['label'].mean() < 0.52
+  seen = set()
+  for label, (a, b) in zip(batch['label'], sides(batch)):
+    (code_a,), (code_b,) = set(a), set(b)
+    seen |= {code_a, code_b}
+    if label == sentence_pairs.IS_NEXT:
+      assert code_b == code_a + 1
+    elif wrong == 'swapped':
+      assert code_b == code_a - 1
+    else:
+      assert code_b // 100 != code_a // 100
+  records_of = records.Reader(made[0].parent / 'documents', records.token_dtype(60_000))
+  every = {int(token) for lengths, tokens in records_of if len(lengths) > 1 for token in tokens}
+  assert every <= seen  # no sentence is left out, the third of three neither
 
 
 def test_a_random_b_may_run_over_the_end_of_its_chunk(made, tokenizer):

@@ -41,6 +41,7 @@ def settings(folder, **changes):
       lowercase=True,
       short_pair_share=0.1,
       split='hash',
+      rows='auto',
       validation_share=0.2,
       max_unknown_share=0.05,
     )
@@ -185,10 +186,39 @@ def test_everything_that_decides_a_row_changes_the_fingerprint(tmp_path):
     prepare(settings(tmp_path, validation_share=0.3)).fingerprint,
     prepare(settings(tmp_path, tokenizer='bpe')).fingerprint,
     prepare(settings(tmp_path), vocab_size=60).fingerprint,
+    prepare(settings(tmp_path, rows='full_sentences')).fingerprint,
+    prepare(settings(tmp_path, rows='doc_sentences')).fingerprint,
+    prepare(settings(tmp_path, rows='sentence_pairs'), 'random').fingerprint,
+    prepare(settings(tmp_path, rows='sentence_pairs'), 'swapped').fingerprint,
   ]
   write_text(tmp_path / 'corpus.txt', seed=1)
   found.append(prepare(settings(tmp_path)).fingerprint)
   assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+  'rows, pairs',
+  [
+    ('full_sentences', None),
+    ('doc_sentences', None),
+    ('sentence_pairs', 'random'),
+    ('sentence_pairs', 'swapped'),
+  ],
+)
+def test_rows_that_are_asked_for_keep_the_same_promises(folder, rows, pairs):
+  prepared = prepare(settings(folder, rows=rows), pairs)
+  assert prepared.report['kind'] == rows
+  test_the_report_adds_up(prepared, folder, 'sentences' if pairs else None)
+  test_a_batch_is_a_function_of_seed_and_step(prepared, pairs)
+  test_an_epoch_shows_every_row_once_and_the_next_in_another_order(prepared, pairs)
+  test_batch_size_and_processes_change_the_cut_and_not_the_rows(prepared, pairs)
+  test_validation_shows_every_row_exactly_once(prepared, pairs, 9)
+
+
+@pytest.mark.parametrize('rows, pairs', [('packed', None), ('segment_pairs', 'random')])
+def test_the_rows_of_auto_have_names(folder, rows, pairs):
+  named, auto = (prepare(settings(folder, rows=each), pairs) for each in (rows, 'auto'))
+  assert named.fingerprint == auto.fingerprint and named.folders == auto.folders
 
 
 def test_another_cache_gives_the_same_bytes(folder, prepared, pairs, tmp_path):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data.errors import DataError
-from data.rows import packed, records
+from data.rows import packed, records, whole_sentences
 from data.tokens import vocabulary
 
 T = 16
@@ -98,6 +98,65 @@ def test_a_segment_is_one_piece_and_starts_with_begin(tmp_path, tokenizer):
     assert (token[segment == 0] == tokenizer.pad).all()
   assert (batch['type'] == 0).all()
   assert all(array.dtype == np.int32 for array in batch.values())
+
+
+def numbered_documents(count=200, longest=20, seed=0):
+  """Documents of sentences whose tokens are all different, so that each says where it is from."""
+  rng, first, documents = random.Random(seed), 100, []
+  for _ in range(count):
+    lengths = [rng.randint(1, longest) for _ in range(rng.randint(1, 6))]
+    document = []
+    for length in lengths:
+      document.append(np.arange(first, first + length))
+      first += length
+    documents.append(document)
+  return documents
+
+
+def full_sentences(documents, bos, eos, T):
+  """RoBERTa's FULL-SENTENCES, one token after another."""
+  rows, row = [], []
+  for document in documents:
+    sentences = [s[i : i + T - 2] for s in document for i in range(0, len(s), T - 2)]
+    for number, sentence in enumerate(sentences):
+      separator = [eos] if number == 0 and row else []
+      if len(row) + len(separator) + len(sentence) + 2 > T:
+        rows.append([bos, *row, eos])
+        row, separator = [], []
+      row += [*separator, *sentence.tolist()]
+  return [*rows, [bos, *row, eos]]
+
+
+@pytest.mark.parametrize('longest', [T - 2, 3 * T])
+@pytest.mark.parametrize('seed', range(5))
+def test_full_sentences_go_on_into_the_next_document(tmp_path, tokenizer, seed, longest):
+  documents = numbered_documents(longest=longest, seed=seed)
+  reader = write_documents(tmp_path / 'a', documents, 60_000)
+  whole_sentences.write_full(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
+  expected = full_sentences(documents, tokenizer.bos, tokenizer.eos, T)
+  found = list(records.Reader(tmp_path / 'rows', records.token_dtype(tokenizer.size)))
+  assert [tokens.tolist() for _, tokens in found] == expected
+  assert all(len(lengths) == 1 for lengths, _ in found)
+  crossing = [row for row in expected if tokenizer.eos in row[:-1]]
+  assert len(crossing) > 10
+
+
+@pytest.mark.parametrize('longest', [T - 2, 3 * T])
+@pytest.mark.parametrize('seed', range(5))
+def test_doc_sentences_are_pieces_of_one_document_as_long_as_they_can_be(
+  tmp_path, tokenizer, seed, longest
+):
+  documents = numbered_documents(longest=longest, seed=seed)
+  reader = write_documents(tmp_path / 'a', documents, 60_000)
+  whole_sentences.write_of_documents(reader, tmp_path / 'rows', tokenizer, T, lambda *_: None)
+  # each document by itself: nothing of another one can be in its rows
+  alone = [full_sentences([document], tokenizer.bos, tokenizer.eos, T) for document in documents]
+  expected = sorted(row for rows in alone for row in rows)
+  found = []
+  for lengths, tokens in records.Reader(tmp_path / 'rows', records.token_dtype(tokenizer.size)):
+    assert len(tokens) <= T
+    found += [piece.tolist() for piece in records.split_pieces(lengths, tokens)]
+  assert sorted(found) == expected
 
 
 def test_an_empty_row_is_all_padding(tmp_path, tokenizer):

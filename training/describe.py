@@ -7,6 +7,7 @@ import jax
 
 from configs import base
 from configs.schema import check
+from data import report
 from interop import describe
 from runtime import workdir
 from runtime.console import duration
@@ -40,7 +41,6 @@ def start_rows(
   steps = config.steps - step
   seconds = plan.seconds(experiment.phases, step, config.steps)
   cell = str(experiment.main).replace('+', ', ', 1).replace('+', ' + ')
-  layout = 'sentence pairs' if experiment.pairs else 'packed rows'
   corpus, sequences = config.data.corpus, 'sequences'
   if experiment.labelled:
     corpus, layout, sequences = config.data.task, 'several examples a row', 'examples'
@@ -48,6 +48,8 @@ def start_rows(
   elif experiment.of_texts:
     corpus, layout, sequences = config.data.groups, 'a group of texts a row', 'groups'
     T = f'up to {experiment.prepared.T}'
+  else:
+    layout = report.KINDS[experiment.prepared.kind]
   rows = {
     'model': f'{model.layers} layers, width {model.width}, {model.heads} heads; mask {cell}',
     **({'schedule': config.schedule} if config.schedule else {}),

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterator
 
 from configs.schema import names
 from configs.schema.grid import (
+  PAIRS,
   Cell,
   answers_seen,
   extra_cells,
@@ -168,10 +169,21 @@ def _problems_of_rows(config, every: tuple[Cell, ...]) -> Iterator[str]:
     yield (
       f'config.objectives: {" and ".join(paired)} draw different wrong pairs: name one of them.'
     )
-  if config.mlm.fixed_maskings and paired:
+  rows = config.data.rows
+  if paired and rows not in ('auto', *PAIRS):
+    yield (
+      f'config.data.rows={rows!r}: {" and ".join(paired)} {_verb("need", paired)} sentence pairs; '
+      f'use {", ".join(PAIRS)} or auto.'
+    )
+  if rows != 'auto' and config.data.split == 'tail':
+    yield f"config.data.rows={rows!r} with config.data.split='tail', one text without sentences."
+  if rows != 'auto' and (config.data.task or config.data.groups):
+    yield f'config.data.rows={rows!r} is for a corpus: with labelled texts or groups it is auto.'
+  if config.mlm.fixed_maskings and (paired or rows in PAIRS):
+    asking = f'leave {" and ".join(paired)} out' if paired else 'use other config.data.rows'
     yield (
       f'config.mlm.fixed_maskings={config.mlm.fixed_maskings}: sentence pairs are drawn anew each '
-      f'epoch, so their masks cannot be the same; use 0, or leave {" and ".join(paired)} out.'
+      f'epoch, so their masks cannot be the same; use 0, or {asking}.'
     )
 
 

@@ -11,6 +11,8 @@ import re
 
 from configs.schema import names
 
+PAIRS = ('segment_pairs', 'sentence_pairs')  # values of config.data.rows
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
@@ -132,9 +134,13 @@ def paired(config) -> bool:
 
 
 def wrong_pairs(config) -> str | None:
-  """How half of the sentence pairs are wrong: random or swapped; None: rows are no pairs."""
+  """How half of the sentence pairs are wrong: random or swapped; None: rows are no pairs.
+
+  Pairs that no objective asks about are BERT's: half of them are random.
+  """
   kinds = {names.objectives()[name].WRONG_PAIRS for cell in wanted(config) for name in cell.names}
-  return next(iter(sorted(kinds - {None})), None)
+  asked = 'random' if config.data.rows in PAIRS else None
+  return next(iter(sorted(kinds - {None})), asked)
 
 
 def labelled(config) -> list[str]:

@@ -30,10 +30,10 @@ def pack(source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, progr
       written_documents, text_tokens = number, text_tokens + len(tokens)
       window += pieces(tokens, tokenizer.bos, tokenizer.eos, T)
       if len(window) >= WINDOW:
-        _write_packed(writer, window, T)
+        write_best_fit(writer, window, T)
         window = []
         progress(f'packing rows of {T}', number, len(source))
-    _write_packed(writer, window, T)
+    write_best_fit(writer, window, T)
   summary = writer.summary()
   summary['framing'] = summary['pieces'] + written_documents  # a bos a piece, an eos a document
   assert summary['tokens'] == text_tokens + summary['framing'], (summary, text_tokens)
@@ -80,8 +80,8 @@ def best_fit(lengths: list[int], T: int) -> list[list[int]]:
   return bins
 
 
-def _write_packed(writer: records.Writer, window: list[np.ndarray], T: int):
-  """Writes a row a bin, its pieces in the order of the documents."""
+def write_best_fit(writer: records.Writer, window: list[np.ndarray], T: int):
+  """Writes pieces of at most T tokens, a row a bin, its pieces in the order of `window`."""
   for members in best_fit([len(piece) for piece in window], T):
     writer.write([window[index] for index in sorted(members)])
 

@@ -5,6 +5,9 @@ A row is a chunk: consecutive sentences of one document, enough to fill a sequen
 position in the run): where A ends, whether the pair is wrong, which random B, and what is cut off.
 A wrong pair has a random B (BERT's NSP), or A and B change places (SOP, Lan et al. 2020; ALBERT's
 code gives chunks of one sentence a random B as well, here they make no pairs).
+
+Pairs of single sentences (RoBERTa's SENTENCE-PAIR) are the same with chunks of two sentences, and a
+third where one would be left alone.
 """
 
 import bisect
@@ -25,7 +28,19 @@ _FRAME = 3  # [CLS], [SEP], [SEP]
 
 
 def chunk(source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, progress) -> dict:
-  """Writes the chunks of all documents.
+  """Writes chunks that fill a row (`_write`)."""
+  return _write(source, path, tokenizer, T - _FRAME, progress)
+
+
+def chunk_neighbours(
+  source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, progress
+) -> dict:
+  """Writes chunks of two sentences (`_write`), for pairs of single ones, whatever T is."""
+  return _write(source, path, tokenizer, 0, progress)
+
+
+def _write(source: records.Reader, path: Path, tokenizer: Tokenizer, target: int, progress) -> dict:
+  """Writes the chunks of all documents, of about `target` tokens each.
 
   Beside them, X.documents.npy is the document that each chunk comes from, and X.rows.npy the chunks
   of at least two sentences: the rows. Other chunks serve as random B only.
@@ -37,13 +52,13 @@ def chunk(source: records.Reader, path: Path, tokenizer: Tokenizer, T: int, prog
   with records.Writer(path, records.token_dtype(tokenizer.size)) as writer:
     for number, (lengths, tokens) in enumerate(source):
       sentences = records.split_pieces(lengths, tokens)
-      for start, stop in chunk_bounds(lengths, T - _FRAME):
+      for start, stop in chunk_bounds(lengths, target):
         if stop - start > 1:
           rows.append(len(document_of_chunk))
         document_of_chunk.append(number)
         writer.write(sentences[start:stop])
       if number % 1_000 == 0:
-        progress(f'cutting sentence pairs of {T}', number, len(source))
+        progress('cutting sentence pairs', number, len(source))
   summary = writer.summary()
   np.save(path.with_suffix('.documents.npy'), np.array(document_of_chunk, np.int64))
   np.save(path.with_suffix('.rows.npy'), np.array(rows, np.int64))
@@ -97,12 +112,20 @@ class Pairs:
       BERT's short_seq_prob.
     seed: of what is drawn.
     wrong: one of WRONG.
+    single: A and B are one sentence each, out of chunks of `chunk_neighbours`.
   """
 
   def __init__(
-    self, path: Path, tokenizer: Tokenizer, T: int, short_share: float, seed: int, wrong: str
+    self,
+    path: Path,
+    tokenizer: Tokenizer,
+    T: int,
+    short_share: float,
+    seed: int,
+    wrong: str,
+    single: bool = False,
   ):
-    self._wrong = wrong
+    self._wrong, self._single = wrong, single
     self._reader = records.Reader(path, records.token_dtype(tokenizer.size))
     self._document_of_chunk = np.load(path.with_suffix('.documents.npy'))
     self._rows = np.load(path.with_suffix('.rows.npy'))
@@ -137,7 +160,11 @@ class Pairs:
   def _draw(self, rng, index: int, lengths: np.ndarray, tokens: np.ndarray) -> _Pair:
     """A pair from the sentences of one chunk. The order of the draws decides what a seed means."""
     room = self._T - _FRAME
-    target = _below(rng, room - 1) + 2 if rng.random() < self._short_share else room
+    if self._single:
+      target = 0  # as few sentences as there can be
+      lengths, tokens = _neighbours(lengths, tokens, _below(rng, len(lengths) - 1))
+    else:
+      target = _below(rng, room - 1) + 2 if rng.random() < self._short_share else room
     ends = list(itertools.accumulate(lengths.tolist()))
     sentences = _reaching(ends, target, least=2)
     of_a = 1 + _below(rng, sentences - 1)  # sentences of A
@@ -232,6 +259,13 @@ def _cut(tokens: np.ndarray, keep: int, rng) -> np.ndarray:
   """`keep` of the tokens; each one too many goes at the front or the end, as a coin says."""
   start = rng.binomial(len(tokens) - keep, 0.5) if len(tokens) > keep else 0
   return tokens[start : start + keep]
+
+
+def _neighbours(
+  lengths: np.ndarray, tokens: np.ndarray, first: int
+) -> tuple[np.ndarray, np.ndarray]:
+  """(lengths, tokens) of the sentences of a chunk from the `first` on."""
+  return lengths[first:], tokens[lengths[:first].sum() :]
 
 
 def _below(rng, limit: int) -> int:
