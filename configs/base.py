@@ -48,6 +48,9 @@ def get_config() -> ml_collections.ConfigDict:
     class_weights='equal',  # equal | balanced: as rare as a class is, so much it counts
     n_best=20,  # answers: first and last tokens that are tried, and answers that are kept
     longest_answer=30,  # tokens
+    # Runs of seed, seed + 1, ..., trained as one: they differ in head, order and dropout. Scores
+    # are means over them, and the weights of the best one are used.
+    seeds=1,
   )
 
   config.mlm = dict(

@@ -10,7 +10,7 @@ import small
 
 from data.tasks import packing, rows
 from data.tasks.files import Example
-from data.tasks.packing import LabelArray, PackedBatches, Split
+from data.tasks.packing import LabelArray, PackedBatches, Split, StackedBatches
 from data.tokens import tokenizer as tokenizers
 from objectives.mix import make_objective
 from objectives.term import Labels, Setup
@@ -70,12 +70,45 @@ def split(kind: str, labels: LabelArray) -> Split:
   return Split(found, rows.frame(kind, found, tokenizer(), max_length=24))
 
 
-def batches(kind: str, labels: LabelArray, *, T=32, shuffled=False, batch_size=8, **more):
+def batches(kind: str, labels: LabelArray, *, T=32, shuffled=False, batch_size=8, seed=0, **more):
   chosen = split(kind, labels)
   S = packing.slots([chosen], T)
   return PackedBatches(
-    chosen, tokenizer(), labels, T=T, S=S, batch_size=batch_size, seed=0, shuffled=shuffled, **more
+    chosen,
+    tokenizer(),
+    labels,
+    T=T,
+    S=S,
+    batch_size=batch_size,
+    seed=seed,
+    shuffled=shuffled,
+    **more,
   )
+
+
+@pytest.mark.parametrize('multiple', [1, 4])
+@pytest.mark.parametrize('name', KINDS)
+def test_orders_side_by_side_are_the_same_orders_alone(name, multiple):
+  kind, labels, *_ = KINDS[name]
+  orders = [
+    batches(kind, labels, shuffled=True, seed=seed, multiple=multiple) for seed in (3, 4, 5)
+  ]
+  together = StackedBatches(orders)
+  halves = [StackedBatches(orders, lambda R, half=half: range(half, R, 2)) for half in (0, 1)]
+  for step in range(7):  # three epochs and a bit
+    batch = together[step]
+    for half, each in enumerate(halves):
+      for key, x_Bx in each[step].items():
+        np.testing.assert_array_equal(x_Bx, batch[key][half::2])
+    for n, order in enumerate(orders):
+      alone = order[step]
+      own = {key: x_Bx[n::3] for key, x_Bx in batch.items()}
+      R = len(alone['id'])
+      assert len(own['id']) >= R and (own['id'][R:] == -1).all()
+      assert (own['segment'][R:] == 0).all() and (own['example'][R:] == -1).all()
+      for key, x_Bx in alone.items():
+        np.testing.assert_array_equal(x_Bx, own[key][:R])
+  assert len(together) == len(orders[0]) and together.rows == 23
 
 
 @pytest.mark.parametrize('name', KINDS)

@@ -21,7 +21,7 @@ from data.corpora import sources
 from data.errors import DataError
 from data.rows import documents, shards
 from data.tokens import tokenizer
-from training import experiment
+from training.prepare import prepare_data
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,7 +62,7 @@ def content(folder: Path) -> dict[str, bytes]:
 def alone(text, tmp_path_factory):
   """(the cache that one process fills, its fingerprint)"""
   folder = tmp_path_factory.mktemp('alone')
-  return folder, experiment.prepare_data(config(text, folder)).fingerprint
+  return folder, prepare_data(config(text, folder)).fingerprint
 
 
 def by_shards(count: int, order=lambda left: left):
@@ -80,7 +80,7 @@ def by_shards(count: int, order=lambda left: left):
 
 @pytest.mark.parametrize('count', [1, 3, 100])
 def test_shards_give_the_bytes_of_one_process(count, text, alone, tmp_path):
-  made = experiment.prepare_data(
+  made = prepare_data(
     config(text, tmp_path), tokenise=by_shards(count, order=lambda left: left[::-1])
   )
   assert made.fingerprint == alone[1]
@@ -190,7 +190,7 @@ def test_who_is_killed_goes_on_from_the_shards_that_were_finished(tmp_path):
   assert after == before
   assert (
     json.loads(watched.stdout.read().splitlines()[-1])['fingerprint']
-    == experiment.prepare_data(config(text, tmp_path / 'alone')).fingerprint
+    == prepare_data(config(text, tmp_path / 'alone')).fingerprint
   )
   assert content(folder) == content(tmp_path / 'alone')
 

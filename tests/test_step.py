@@ -86,7 +86,7 @@ def make(
   abstract, start = make_state(
     network,
     tx,
-    seed=0,
+    seeds=[0],
     mesh=mesh,
     average=bool(options.get('average')),
     batch=example_batch(1, T, masking.predictions(T)),
@@ -358,7 +358,7 @@ def shared_step(mesh, *, accumulate=1):
   tx, schedule = make_optimizer(config.optimizer, 100)
   with jax.set_mesh(mesh):
     _, start = make_state(
-      network, tx, seed=0, mesh=mesh, average=False, batch=example_batch(1, T, 3)
+      network, tx, seeds=[0], mesh=mesh, average=False, batch=example_batch(1, T, 3)
     )
     state = start()
     params = jax.device_get(state.params)

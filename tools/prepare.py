@@ -63,7 +63,7 @@ def main():
   from data.report import format_report
   from runtime.console import Console
   from training import budget
-  from training.experiment import prepare_data
+  from training.prepare import prepare_data
 
   console, began = Console(quiet=flags.json), time.monotonic()
   prepared = prepare_data(

@@ -35,7 +35,8 @@ def build_step(config, mesh) -> BareStep:
     mesh: its devices need not be there (jax.experimental.topologies), unless something is made or
       run.
   """
-  B, T, V = config.batch_size, config.data.sequence_length, config.model.vocab_size
+  T, V = config.data.sequence_length, config.model.vocab_size
+  B = config.batch_size * config.finetune.seeds
   experiment = build(config, Vocabulary.any_of(V))
   abstract, make, tx, schedule = make_run_state(config, experiment.network, mesh)
   step = experiment.train_step(

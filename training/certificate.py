@@ -77,7 +77,7 @@ def write(
     if config.data.task or config.data.groups
     else planned['flops'],
     predictions=trail.predictions,
-    planned_predictions=planned['predictions'],
+    planned_predictions=planned['predictions'] * config.finetune.seeds,
   )
   storage.write_json(directory / 'certificate.json', certificate)
   return certificate

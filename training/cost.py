@@ -99,6 +99,7 @@ def choose_accumulate(
   memory: int,
   fused: bool,
   period: int = 1,
+  seeds: int = 1,
 ) -> int:
   """Returns the fewest micro-batches that fit in memory and, on a CPU, take a few seconds each.
 
@@ -113,14 +114,16 @@ def choose_accumulate(
     flops_a_token: training FLOPs per position.
     memory: bytes of one device.
     period: rows over which a schedule's cells repeat; each micro-batch holds whole periods.
+    seeds: states that train side by side, each with its own batch.
   """
   rows, periods = batch_size // devices, batch_size // devices // period
   divisors = [a for a in range(1, periods + 1) if periods % a == 0]
   for accumulate in divisors:
     micro = rows // accumulate
     activations = activation_bytes(config, micro, T, chunk, fused=fused)
-    fits = state_bytes(params, average) + activations < _MEMORY_SHARE * memory
-    quick = platform != 'cpu' or micro * devices * T * flops_a_token < _CPU_MICRO_BATCH_FLOPS
+    fits = seeds * (state_bytes(params, average) + activations) < _MEMORY_SHARE * memory
+    flops = seeds * micro * devices * T * flops_a_token
+    quick = platform != 'cpu' or flops < _CPU_MICRO_BATCH_FLOPS
     if fits and quick:
       break
   return accumulate

@@ -11,7 +11,7 @@ from data import report
 from interop import describe
 from runtime import workdir
 from runtime.console import duration
-from training import certificate
+from training import certificate, stacked
 from training.experiment import Experiment
 from training.frozen import fills_ahead, trained_heads
 from training.plan import Plan
@@ -59,6 +59,7 @@ def start_rows(
     'global batch': f'{config.batch_size:,} {sequences} = {plan.accumulate} '
     f'{"micro-batch" if plan.accumulate == 1 else "micro-batches"} x '
     f'{config.batch_size // plan.accumulate:,}',
+    **_seeds(config),
     'attention': f'{plan.attention}, in {model.dtype}',
     'work': f'{steps:,} steps, {flops} FLOPs a token',
     'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, steps))} a step), '
@@ -80,6 +81,14 @@ def start_rows(
       f'corpus={corpus} (docs/data.md says how to prepare it)'
     )
   return rows
+
+
+def _seeds(config) -> dict[str, str]:
+  """Which seeds train together, where there are several."""
+  seeds = stacked.numbers(config)
+  if len(seeds) == 1:
+    return {}
+  return dict(seeds=f'{seeds[0]} to {seeds[-1]}, as one program; each has such batches of its own')
 
 
 def stock_class(experiment: Experiment) -> str:
@@ -132,13 +141,31 @@ def result_rows(result: dict, directory: epath.PathLike, config) -> dict[str, st
 def _scores(result: dict) -> dict[str, str]:
   """The scores of a labelled task, a row a split, that of the task first."""
   metric, rows = result['metric'], {}
+  seeds = result['seeds'] if 'seeds' in result else dict(list=[])  # an older run has none
+  several = len(seeds['list']) > 1
   for split, majority in result['majority'].items():
     found = result[split]
     others = [f'{name} {value:.4f}' for name, value in found.items() if name != metric]
     if metric in found:
       others.insert(0, f'majority baseline {majority[metric]:.4f}')
-      rows[f'{split} {metric}'] = f'{found[metric]:.4f}  {", ".join(others)}'
+      if several:
+        rows[f'{split} {metric}'] = _spread(seeds[split][metric])
+      named = f'{split}, seed {seeds["best"]}' if several else f'{split} {metric}'
+      rows[named] = f'{found[metric]:.4f}  {", ".join(others)}'
+  if several:
+    failed = ', '.join(map(str, seeds['failed'])) or 'none'
+    rows['failed seeds'] = f'{failed}  ({seeds["failed_means"]})'
+    rows['weights'] = f'those of seed {seeds["best"]}, the best on the validation split'
   return rows
+
+
+def _spread(of_seeds: dict) -> str:
+  """The scores of several seeds in words."""
+  low, high = of_seeds['min'], of_seeds['max']
+  return (
+    f'{of_seeds["mean"]:.4f} ± {of_seeds["std"]:.4f}  mean and standard deviation of '
+    f'{len(of_seeds["values"])} seeds, {low:.4f} to {high:.4f}'
+  )
 
 
 def _devices(mesh: dict[str, int]) -> str:

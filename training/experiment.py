@@ -7,10 +7,7 @@ from typing import Any, NamedTuple
 from configs.schema import check, grid
 from configs.schema.grid import Cell
 from data import pipeline
-from data.groups import prepared as groups
 from data.groups.prepared import PreparedGroups
-from data.report import format_report
-from data.rows import documents
 from data.tasks import prepared as tasks
 from data.tasks.prepared import PreparedTask
 from models.config import ModelConfig
@@ -19,7 +16,7 @@ from models.network import Network, attention_in_use, example_batch, make_networ
 from objectives.corrupt import Masking
 from objectives.mix import Objective, make_objective, needs_mask_token
 from objectives.term import Setup, Vocabulary
-from training import spikes
+from training import spikes, stacked
 from training.frozen import (
   labels_of,
   masking_of,
@@ -31,6 +28,7 @@ from training.frozen import (
 )
 from training.gradient import CellStep
 from training.optimizer import make_optimizer
+from training.prepare import prepare_data
 from training.step import make_state, make_train_step
 
 # rows of a global batch -> those of them that belong to this process
@@ -102,12 +100,13 @@ class Experiment:
   def describe_labels(self) -> dict:
     """What labels.json says: what the outputs of a head of the run mean."""
     config = self.config
-    return tasks.describe(
+    described = tasks.describe(
       self.prepared,
       config.data,
       pooling=config.finetune.pooling,
       objective=' '.join(grid.labelled(config)),
     )
+    return described | (dict(seed=config.seed) if config.finetune.seeds > 1 else {})
 
   def attention(self) -> str:
     """The implementation of attention that reads full rows on the mesh in context."""
@@ -131,18 +130,23 @@ class Experiment:
   def train_step(self, stage: grid.Stage, tx, schedule, *, accumulate: int, tick=None) -> Callable:
     """The pure step of a stage; `training.step.jit_step` compiles it."""
     config = self.config
-    return make_train_step(
-      self.cell_steps(stage),
-      tx,
-      schedule,
-      seed=config.seed,
-      steps=config.steps,
-      fixed_maskings=config.mlm.fixed_maskings,
-      accumulate=accumulate,
-      average=config.optimizer.average,
-      skip=spikes.rule_of(config.optimizer),
-      tick=tick,
-    )
+
+    def step_of(seed) -> Callable:
+      return make_train_step(
+        self.cell_steps(stage),
+        tx,
+        schedule,
+        seed=seed,
+        steps=config.steps,
+        fixed_maskings=config.mlm.fixed_maskings,
+        accumulate=accumulate,
+        average=config.optimizer.average,
+        skip=spikes.rule_of(config.optimizer),
+        tick=tick,
+      )
+
+    seeds = stacked.numbers(config)
+    return step_of(config.seed) if len(seeds) == 1 else stacked.make_step(step_of, seeds)
 
   def batches(self, T: int, *, rows_of: RowsOf | None = None, multiple: int = 1):
     """Training batches of T tokens by step.
@@ -153,12 +157,14 @@ class Experiment:
     """
     config = self.config
     if self.of_texts:
+      several = dict(seeds=config.finetune.seeds) if self.labelled else {}
       return self.prepared.batches(
         'train',
         batch_size=config.batch_size,
         seed=config.seed,
         multiple=multiple,
         local_rows=rows_of,
+        **several,
       )
     return pipeline.batches(
       self.prepared,
@@ -262,40 +268,6 @@ def build_experiment(config, progress=pipeline.silent) -> Experiment:
   return build(config, vocabulary_of(prepared.tokenizer), prepared)
 
 
-def prepare_data(
-  config, progress=pipeline.silent, tokenise=documents.tokenise
-) -> pipeline.Prepared | PreparedTask | PreparedGroups:
-  """The rows that a config trains on; `tokenise` as in `pipeline.prepare`."""
-  if config.data.groups:
-    return groups.prepare(
-      config.data,
-      vocab_size=config.model.vocab_size,
-      labels=grid.group_labels(config),
-      causal=config.mask == 'causal',
-      progress=progress,
-    )
-  if config.data.task:
-    return tasks.prepare(config.data, vocab_size=config.model.vocab_size, progress=progress)
-  lengths = {T for _, T in grid.phases(config)} | {config.data.sequence_length}
-  return pipeline.prepare(
-    config.data,
-    vocab_size=config.model.vocab_size,
-    progress=progress,
-    tokenise=tokenise,
-    pairs=grid.wrong_pairs(config),
-    sequence_lengths=tuple(lengths),
-  )
-
-
-def report_lines(prepared) -> str:
-  """What the rows of an experiment hold, as aligned lines for a console."""
-  if isinstance(prepared, PreparedGroups):
-    return groups.format_report(prepared.report)
-  if isinstance(prepared, PreparedTask):
-    return tasks.format_report(prepared.report)
-  return format_report(prepared.report)
-
-
 def make_run_state(config, network: Network, mesh):
   """(abstract state, function that makes it, transformation, schedule) of a config's run."""
   tx, schedule = make_optimizer(config.optimizer, config.steps)
@@ -303,7 +275,7 @@ def make_run_state(config, network: Network, mesh):
   abstract, make = make_state(
     network,
     tx,
-    seed=config.seed,
+    seeds=stacked.numbers(config),
     mesh=mesh,
     average=bool(config.optimizer.average),
     skip=spikes.rule_of(config.optimizer),

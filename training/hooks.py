@@ -6,12 +6,13 @@ import time
 from typing import NamedTuple
 
 import jax
+import numpy as np
 
 from configs.schema import grid
 from evaluation.validation import make_evaluator
 from parallel import sharding
 from runtime import distributed, faults, flaky
-from training import metrics, result
+from training import metrics, result, stacked
 from training.certificate import RunDigest
 from training.examine import Examine
 from training.saver import Saver
@@ -78,7 +79,7 @@ class Validate:
       row = {}
       if session.experiment.labelled:
         found = self._examine.scores('validation', state)
-        row = {f'val/{name}': value for name, value in found.items()}
+        row = stacked.logged('val', found, stacked.numbers(session.config)) if found else {}
       for cell, evaluate in self._evaluators.items():
         main = cell == session.experiment.main
         what = '' if main else f', {cell}'
@@ -206,8 +207,10 @@ class Log:
     session, row, step = self._session, pending.row, pending.row['step']
     measured = jax.device_get(pending.measured)
     row['batch_hash'] = f'{pending.told():016x}'
-    if not measured.pop('finite'):
-      result.explain_nan(session.directory, step, pending.batch, measured, saved=saved)
+    finite, seeds = np.atleast_1d(measured.pop('finite')), stacked.numbers(session.config)
+    if not finite.all():
+      bad = [seed for seed, good in zip(seeds, finite) if not good] if len(seeds) > 1 else []
+      result.explain_nan(session.directory, step, pending.batch, measured, saved=saved, seeds=bad)
     del measured['block_gradient_norm']
     if measured.pop('skipped', False):
       session.console.say(

@@ -3,9 +3,13 @@
 from pathlib import Path
 from typing import Any
 
+from etils import epath
+
 from inference.labels import HEADS, Labels, read
 from interop import labels as their_labels
 from runtime import json_file, records
+from runtime.errors import StateError
+from training import stacked
 
 
 def of_huggingface(
@@ -43,6 +47,21 @@ def of_workdir(directory: Path, about: dict[str, Any]) -> Labels | None:
     return None
   record = records.read_labels(path)
   return read(record, str(path)) if record['kind'] in HEADS else None
+
+
+def seed_of(directory: epath.PathLike, config) -> int:
+  """Which seed of a run of several is used: the best one, or before the end the first.
+
+  Raises:
+    StateError: labels.json is missing or damaged, or names a seed that the run does not have.
+  """
+  path = epath.Path(directory) / 'labels.json'
+  seed, seeds = records.read_labels(path).get('seed'), stacked.numbers(config)
+  if seed not in seeds:
+    raise StateError(
+      f'{path}: seed is {seed!r}, and this run has {seeds[0]} to {seeds[-1]}. Bring a copy back.'
+    )
+  return seed
 
 
 def columns(directory: Path) -> str:

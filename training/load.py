@@ -18,7 +18,7 @@ from parallel import sharding
 from runtime import finite, json_file, storage, workdir
 from runtime.cli import FLAGS
 from runtime.errors import StateError, WeightsError
-from training import checkpoint, labels
+from training import checkpoint, labels, stacked
 from training.experiment import make_run_state
 from training.frozen import fills_ahead, model_config, trained_heads
 from training.published import is_huggingface, load_huggingface, tokenizer_of
@@ -120,6 +120,8 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     with jax.set_mesh(mesh):
       params, step = load_params(config, network, directory, mesh, step=step)
     source = f'{directory}, step {step:,}'
+    if config.finetune.seeds > 1:
+      source += f', seed {labels.seed_of(directory, config)}'
   return Model(
     model,
     mask,
@@ -157,7 +159,7 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
       newest.
 
   Returns:
-    (parameters, step), the parameters sharded over `mesh`.
+    (parameters, step), the parameters sharded over `mesh`; of several seeds those of the best one.
 
   Raises:
     StateError: there is no such checkpoint, or it is damaged.
@@ -180,6 +182,8 @@ def load_params(config, network: Network, directory: epath.PathLike, mesh, *, st
   abstract, *_ = make_run_state(config, network, mesh)
   state, _ = checkpoint.restore(folder, step, abstract)
   params = scored_params(state)
+  if config.finetune.seeds > 1:
+    params = stacked.one_of(params, labels.seed_of(directory, config) - config.seed)
   finite.check_weights(by_path(params), f'{directory}, step {step:,}')
   return params, step
 

@@ -16,9 +16,10 @@ from runtime.watchdog import Watchdog
 from training import out_of_memory
 from training.best import Best
 from training.examine import Examine
-from training.experiment import Experiment, build_experiment, report_lines
+from training.experiment import Experiment, build_experiment
 from training.hooks import Log, Pending, Save, Validate
 from training.prefetch import Prefetcher
+from training.prepare import report_lines
 from training.session import Clock, Session
 from training.start import Started, start
 from training.state import State

@@ -31,7 +31,8 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, error: str) -> 
   path = epath.Path(directory) / 'plan.json'
   accumulate = plan.read_accumulate(path) if path.exists() else max(1, config.accumulate)
   rows = config.batch_size // accumulate // (mesh.shape['data'] * mesh.shape['fsdp'])
-  activations = cost.activation_bytes(
+  seeds = config.finetune.seeds
+  activations = seeds * cost.activation_bytes(
     experiment.model,
     rows,
     config.data.sequence_length,
@@ -41,6 +42,11 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, error: str) -> 
   smallest_divisor = next((n for n in range(2, rows) if rows % n == 0), rows)
   # (whether it can help here, flags, what they do), the cheapest first
   helps = [
+    (
+      seeds > 1,
+      f'--config.finetune.seeds={seeds // 2}',
+      'fewer seeds at once, in a new workdir; the others in another run, by config.seed',
+    ),
     (
       rows > 1,
       f'--config.accumulate={accumulate * smallest_divisor}',
@@ -83,8 +89,8 @@ def _advice(experiment: Experiment, directory: epath.Path, mesh, error: str) -> 
   return (
     f'the memory of a device does not suffice: {error}\nEstimated for a device, of '
     f'{_size(cost.device_memory())}: parameters {_size(params)}, their gradient {_size(params)}, '
-    f'optimiser {_size(optimizer)}, activations of {rows} rows {_size(activations)}. What would '
-    f'help{free}:\n' + '\n'.join(lines)
+    f'optimiser {_size(optimizer)}, activations of {rows * seeds} rows {_size(activations)}. '
+    f'What would help{free}:\n' + '\n'.join(lines)
   )
 
 

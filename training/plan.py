@@ -54,7 +54,7 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
   A resumed run keeps its number of micro-batches, because it decides the order of sums.
 
   Args:
-    parameters: how many the network has.
+    parameters: how many the network has, of one seed.
 
   Raises:
     StateError: plan.json is damaged.
@@ -62,6 +62,7 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
   config, T = experiment.config, experiment.config.data.sequence_length
   attention = experiment.attention()
   flops = {T: budget.mean_flops_per_token(config, T) for _, T in experiment.phases}
+  seeds = config.finetune.seeds
   path = epath.Path(directory) / 'plan.json'
   platform, memory = jax.default_backend(), cost.device_memory()
 
@@ -75,6 +76,7 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
         chunk=config.loss_chunk,
         devices=mesh.shape['data'] * mesh.shape['fsdp'],
         params=parameters // mesh.shape['fsdp'],
+        seeds=seeds,
         average=bool(config.optimizer.average),
         flops_a_token=flops[T],
         platform=platform,
@@ -90,7 +92,8 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
   measured = expected_speed(experiment.model.width) * devices
   # All processes take the first one's values: the micro-batches decide what is compiled.
   chosen, speed = distributed.from_first(lambda: (accumulate(), measured))
-  step_seconds = {T: config.batch_size * T * each / speed for T, each in flops.items()}
+  rows = config.batch_size * seeds
+  step_seconds = {T: rows * T * each / speed for T, each in flops.items()}
   return Plan(chosen, attention, flops, step_seconds)
 
 

@@ -12,7 +12,7 @@ from configs.schema.check import ConfigError
 from data.tokens.tokenizer import Tokenizer
 from objectives.mix import optional
 from runtime import workdir
-from training import metrics
+from training import metrics, stacked
 from training.experiment import Experiment, build_experiment
 from training.gradient import mask_hash
 from training.step import prepare
@@ -44,32 +44,45 @@ def draw(directory: epath.PathLike, step: int, progress) -> dict[str, Any]:
   )
   batch = experiment.batches(experiment.length_at(step))[step]
   stage = grid.stage_at(grid.stages(config), step)
-  rows, masks = [], 0
-  for cell_step in experiment.cell_steps(stage):
+  rows, masks, seeds = [], 0, stacked.numbers(config)
+  of_seeds = stacked.apart(batch, len(seeds))
+  every = [
+    (seed, {name: x_NxR[n] for name, x_NxR in of_seeds.items()}, cell_step)
+    for n, seed in enumerate(seeds)
+    for cell_step in experiment.cell_steps(stage)
+  ]
+  for seed, own, cell_step in every:
 
-    def prepare_rows(batch, step, cell_step=cell_step):
+    def prepare_rows(batch, step, cell_step=cell_step, seed=seed):
       return prepare(
         cell_step,
         batch,
-        seed=config.seed,
+        seed=seed,
         step=step,
         steps=config.steps,
         fixed_maskings=config.mlm.fixed_maskings,
       )
 
     # Compiled, as in the run: there a falling masking rate is computed in float32.
-    masked = jax.jit(prepare_rows)(batch, jnp.int32(step))
+    masked = jax.jit(prepare_rows)(own, jnp.int32(step))
     masks += int(mask_hash(masked, cell_step.objective.draws))
     masked = {name: np.asarray(x) for name, x in masked.items()}
-    rows += _rows(experiment, cell_step.share, masked, batch)
+    found = _rows(experiment, cell_step.share, masked, own)
+    rows += [row | dict(row=row['row'] * len(seeds) + seed - config.seed) for row in found]
   logged = [row for row in metrics.read(directory) if row['step'] == step and 'batch_hash' in row]
   return dict(
     step=step,
-    batch_hash=f'{metrics.batch_hash(batch):016x}',
+    batch_hash=f'{_hash(batch):016x}',
     mask_hash=f'{masks % 2**32:08x}',
     logged={name: logged[0][name] for name in ('batch_hash', 'mask_hash')} if logged else None,
     rows=sorted(rows, key=lambda row: row['row']),
   )
+
+
+def _hash(batch: dict[str, np.ndarray]) -> int:
+  """The hash of a batch as a run logs it: rows without a text are left out."""
+  there = np.flatnonzero(batch['id'] >= 0)
+  return metrics.batch_hash({name: x_Bx[there] for name, x_Bx in batch.items()}, local_rows=there)
 
 
 def _rows(

@@ -1,5 +1,6 @@
 """What a run writes when it ends: its result, or the batch on which it became non-finite."""
 
+from collections.abc import Sequence
 import io
 from typing import NoReturn
 
@@ -77,13 +78,20 @@ def _of_text(experiment: Experiment) -> dict:
 
 
 def explain_nan(
-  directory: epath.Path, step: int, batch: dict, measured: dict, *, saved: int | None
+  directory: epath.Path,
+  step: int,
+  batch: dict,
+  measured: dict,
+  *,
+  saved: int | None,
+  seeds: Sequence[int] = (),
 ) -> NoReturn:
   """Writes the batch of a non-finite step to nan_step_STEP.npz, and reports the gradient norms.
 
   Args:
     measured: metrics of the step, block_gradient_norm among them.
     saved: step of the last checkpoint; None if there is none.
+    seeds: of several that train together, those that are not finite.
 
   Raises:
     NumericalError: always.
@@ -96,8 +104,10 @@ def explain_nan(
     name: np.asarray(norm).round(4).tolist()
     for name, norm in measured['block_gradient_norm'].items()
   }
+  which = f' of seed {", ".join(map(str, seeds))}' if seeds else ''
   raise NumericalError(
-    f'step {step:,}: loss {measured["train/loss"]}, gradient norm {measured["gradient_norm"]}; '
+    f'step {step:,}{which}: loss {measured["train/loss"]}, gradient norm '
+    f'{measured["gradient_norm"]}; '
     'nothing was updated.\n'
     f'  gradient norm by part: {blocks}\n  rows of the batch: {batch["id"].tolist()[:8]}... all '
     f'in {path}\n'

@@ -23,6 +23,7 @@ from models.heads import HEADS
 from models.network import make_network, make_params
 from objectives.mix import make_objective, module_of
 from objectives.term import Labels, Setup
+from training import stacked
 from training.gradient import CellStep
 from training.optimizer import make_optimizer
 from training.state import State
@@ -141,17 +142,15 @@ class _Stacked:
   """
 
   def __init__(self, prepared: PreparedTask, recipe: Recipe):
-    self._of_seeds = [
-      prepared.batches('train', batch_size=recipe.batch_size, seed=seed) for seed in recipe.seeds
-    ]
+    self._seeds = len(recipe.seeds)
+    self._batches = prepared.batches(
+      'train', batch_size=recipe.batch_size, seed=recipe.seeds[0], seeds=self._seeds
+    )
     train = prepared.report['train']
-    self.tokens = train['tokens'] / train['rows'] * recipe.batch_size * len(recipe.seeds)
+    self.tokens = train['tokens'] / train['rows'] * recipe.batch_size * self._seeds
 
   def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-    members = [batches.members(step) for batches in self._of_seeds]
-    rows = max(map(len, members))
-    read = [batches.read(step, own, at_least=rows) for batches, own in zip(self._of_seeds, members)]
-    return {name: np.stack([batch[name] for batch in read]) for name in read[0]}
+    return stacked.apart(self._batches[step], self._seeds)
 
 
 def _optimizer(recipe: Recipe, steps: int):

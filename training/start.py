@@ -47,7 +47,8 @@ def start(session: Session) -> Started:
   config, directory, experiment = session.config, session.directory, session.experiment
   folder = directory / 'checkpoints'
   abstract, make, tx, schedule = make_run_state(config, experiment.network, session.mesh)
-  parameters = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
+  stored = sum(leaf.size for leaf in jax.tree.leaves(abstract.params))
+  parameters = stored // config.finetune.seeds
   chosen = plan.make_plan(experiment, directory, parameters, session.mesh)
   needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(abstract))
   distributed.from_first(lambda: checkpoint.preflight(folder, needed, config.checkpoint.keep))

@@ -18,7 +18,7 @@ from configs.schema import grid
 from models.network import Network
 from parallel.sharding import shardings
 from runtime import compiler
-from training import spikes
+from training import spikes, stacked
 from training.gradient import CellStep, Measured, cell_gradient
 from training.state import State
 
@@ -27,7 +27,7 @@ def make_state(
   network: Network,
   tx: optax.GradientTransformation,
   *,
-  seed: int,
+  seeds: Sequence[int],
   batch,
   mesh,
   average: bool,
@@ -36,6 +36,7 @@ def make_state(
   """(the abstract state at step 0, with shardings; a function that makes it where it will live).
 
   Args:
+    seeds: one, or several whose states stand side by side (training/stacked.py).
     batch: abstract or real arrays with the shapes of a prepared batch; values are not used.
     average: whether to keep an exponential average of the parameters.
     skip: which updates are skipped, if any are.
@@ -47,15 +48,20 @@ def make_state(
     seen = spikes.nothing_seen(skip) if skip else None
     return State(jnp.zeros((), jnp.int32), params, tx.init(params), averaged, seen)
 
-  key = jax.random.key(seed)
-  boxed = jax.eval_shape(init, key)
-  where = shardings(mesh, boxed)
+  def make(key):
+    return nn.unbox(init(key))
+
+  key = jax.random.key(seeds[0])
+  where = shardings(mesh, jax.eval_shape(init, key))
+  if len(seeds) > 1:
+    key = jax.vmap(jax.random.key)(jnp.array(seeds, jnp.uint32))
+    where, make = stacked.shardings(where), jax.vmap(make)
   abstract = jax.tree.map(
     lambda x, sharding: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding),
-    nn.unbox(boxed),
+    jax.eval_shape(make, key),
     where,
   )
-  return abstract, lambda: jax.jit(lambda key: nn.unbox(init(key)), out_shardings=where)(key)
+  return abstract, lambda: jax.jit(make, out_shardings=where)(key)
 
 
 def make_train_step(

@@ -17,6 +17,7 @@ from interop import sentence_folders
 from models.network import by_path, from_paths, make_network
 from runtime import json_file, records, storage, workdir
 from runtime.errors import StateError
+from training import stacked
 from training.experiment import Experiment
 from training.frozen import model_config, trained_heads
 from training.load import load_params
@@ -33,7 +34,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   Args:
     source: workdir of a run, or of weights that tools.convert imported, or a Hugging Face
       directory.
-    params: initial parameters; their shardings are kept.
+    params: initial parameters, of all seeds; their shardings are kept.
     say: called with a summary of what was taken, re-initialised and left out.
 
   Raises:
@@ -45,10 +46,12 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   theirs, origin = _parameters(folder, experiment, mesh)
   ours = by_path(params)
   theirs, renewed = _with_a_fitting_head(theirs, ours, folder, experiment)
+  several = experiment.config.finetune.seeds > 1
+  shapes = {path: x.shape[1:] if several else x.shape for path, x in ours.items()}
   differ = [
-    f'{path} is {tuple(theirs[path].shape)} there and {tuple(ours[path].shape)} here'
+    f'{path} is {tuple(theirs[path].shape)} there and {tuple(shapes[path])} here'
     for path in sorted(ours.keys() & theirs.keys())
-    if theirs[path].shape != ours[path].shape
+    if theirs[path].shape != shapes[path]
   ]
   differ += [
     f'{path} is only here' for path in sorted(ours) if _common(path) and path not in theirs
@@ -59,9 +62,11 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
       + '; '.join(differ[:_SHOWN])
       + '. Give config.model the same sizes.'
     )
-  kept = {
-    path: jax.device_put(theirs[path], ours[path].sharding) for path in ours if path in theirs
-  }
+  kept = {path: theirs[path] for path in ours if path in theirs}
+  if several:
+    kept = stacked.repeated(kept, ours)
+  else:
+    kept = {path: jax.device_put(x, ours[path].sharding) for path, x in kept.items()}
   new = sorted({path.partition('/')[0] for path in ours.keys() - theirs.keys()} | renewed)
   unused = sorted({path.partition('/')[0] for path in theirs.keys() - ours.keys()} - renewed)
   say(

@@ -15,6 +15,7 @@ from configs.schema.grid import (
   trained,
   wanted,
 )
+from configs.schema.ranges import LARGEST
 
 
 def check(config):
@@ -113,6 +114,14 @@ def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
       'config.data.short_length and config.mlm.fixed_maskings are for a corpus: with '
       'config.data.task both are 0.'
     )
+  seeds = config.finetune.seeds
+  if seeds > 1 and not task:
+    yield (
+      f'config.finetune.seeds={seeds} is for labelled tasks: name one, as in '
+      '--config.data.task=csv:PATH. Runs on a corpus are repeated by a sweep (tools.sweep).'
+    )
+  if config.seed + seeds - 1 > LARGEST:
+    yield f'config.seed={config.seed}: the last of {seeds} seeds would be above {LARGEST}.'
 
 
 def _verb(plural: str, subjects: Collection[str]) -> str:

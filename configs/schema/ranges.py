@@ -59,6 +59,7 @@ RANGES = {
   'finetune.label_smoothing': (0, 0.999),
   'finetune.n_best': (1, 1000),
   'finetune.longest_answer': (1, None),
+  'finetune.seeds': (1, 1000),
   'data.stride': (0, None),
   'model.vocab_size': (8, None),
   'model.layers': (1, None),

@@ -42,6 +42,7 @@ ADDED = {
   'finetune.class_weights': 'equal',
   'finetune.n_best': 20,
   'finetune.longest_answer': 30,
+  'finetune.seeds': 1,
   'optimizer.warmup_share': 0.0,
   'optimizer.layer_decay': 1.0,
   'optimizer.frozen_layers': 0,

@@ -122,12 +122,18 @@ class PackedBatches:
 
     `example` has the numbers of the examples, -1 in an empty slot; `id` the first of them.
     """
-    return self.read(step, self.members(step))
+    return self.lay(step, self.members(step), self._local_rows)
 
-  def read(self, step: int, members: list[np.ndarray], at_least: int = 1) -> dict[str, np.ndarray]:
-    """The batch of a step, from its `members`, in `at_least` so many rows."""
-    R = next_multiple(max(len(members), at_least), self._multiple)
-    local = range(R) if self._local_rows is None else self._local_rows(R)
+  def row_count(self, members: list[np.ndarray]) -> int:
+    """How many rows a batch of these members has, those without examples counted."""
+    return next_multiple(max(len(members), 1), self._multiple)
+
+  def lay(
+    self, step: int, members: list[np.ndarray], local_rows: Callable[[int], Sequence[int]] | None
+  ) -> dict[str, np.ndarray]:
+    """The rows of a step that `local_rows` asks for, from the `members` of the first ones."""
+    R = self.row_count(members)
+    local = range(R) if local_rows is None else local_rows(R)
     none = np.zeros(0, np.int32)
     chosen = [members[row] if row < len(members) else none for row in local]
     epoch = step * self._batch_size // self.rows if self._shuffled else 0
@@ -169,6 +175,38 @@ class PackedBatches:
       batch['label'][row, slot, list(label)] = 1
     else:
       batch['label'][row, slot] = label
+
+
+class StackedBatches:
+  """Batches of one split in several orders: the first row of each, then the second of each, ...
+
+  Args:
+    orders: differ in their seeds only.
+    local_rows: as `PackedBatches` has it, of the rows of all orders.
+
+  Attributes:
+    rows: how many examples the split has.
+  """
+
+  def __init__(
+    self,
+    orders: Sequence[PackedBatches],
+    local_rows: Callable[[int], Sequence[int]] | None = None,
+  ):
+    self._orders, self._local_rows, self.rows = orders, local_rows, orders[0].rows
+
+  def __len__(self) -> int:
+    """Batches in one epoch; they go on after that."""
+    return len(self._orders[0])
+
+  def __getitem__(self, step: int) -> dict[str, np.ndarray]:
+    """The batch of a step; each order has as many rows as the longest one needs."""
+    first, none = self._orders[0], np.zeros(0, np.int32)
+    members = [order.members(step) for order in self._orders]
+    R = max(map(first.row_count, members))
+    padded = [[*own, *[none] * (R - len(own))] for own in members]
+    side_by_side = [row for rows in zip(*padded) for row in rows]
+    return first.lay(step, side_by_side, self._local_rows)
 
 
 def slots(splits: Iterable[Split], T: int) -> int:

@@ -8,7 +8,7 @@ from data.rows.batches import next_multiple
 from data.stages import Progress, silent
 from data.tasks import open_task, packing, question_rows, rows
 from data.tasks.labelled import Task
-from data.tasks.packing import LabelArray, PackedBatches, Split
+from data.tasks.packing import LabelArray, PackedBatches, Split, StackedBatches
 from data.tokens import pretrained
 from data.tokens.tokenizer import Tokenizer
 
@@ -58,20 +58,29 @@ class PreparedTask:
     shuffled: bool = True,
     multiple: int = 1,
     local_rows: Callable | None = None,
-  ) -> PackedBatches:
-    """Batches of a split: shuffled and without end, or in order."""
-    return PackedBatches(
-      self.splits[split],
-      self.tokenizer,
-      self.labels,
-      T=self.T,
-      S=self.S,
-      batch_size=batch_size,
-      seed=seed,
-      shuffled=shuffled,
-      multiple=multiple,
-      local_rows=local_rows,
-    )
+    seeds: int = 1,
+  ) -> PackedBatches | StackedBatches:
+    """Batches of a split: shuffled and without end, or in order.
+
+    Args:
+      seeds: orders, of `seed` and those after it, as `StackedBatches` has them.
+    """
+    orders = [
+      PackedBatches(
+        self.splits[split],
+        self.tokenizer,
+        self.labels,
+        T=self.T,
+        S=self.S,
+        batch_size=batch_size,
+        seed=each,
+        shuffled=shuffled,
+        multiple=multiple,
+        local_rows=local_rows,
+      )
+      for each in range(seed, seed + seeds)
+    ]
+    return orders[0] if seeds == 1 else StackedBatches(orders, local_rows)
 
 
 def prepare(data, *, vocab_size: int, progress: Progress = silent) -> PreparedTask:
