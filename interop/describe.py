@@ -66,7 +66,7 @@ CLASSES: dict[str, dict[frozenset[str], str]] = dict(
     'JinaEmbeddingsV3', _ENCODERS | {frozenset({'mlm', 'nsp'}): '%sForMaskedLM'}
   ),
   distilbert=_named('DistilBert', _WITHOUT_POOLER),
-  albert=_named('Albert', _ENCODERS),
+  albert=_named('Albert', _ENCODERS | {frozenset({'mlm', 'nsp'}): '%sForPreTraining'}),
   gpt2=_named('GPT2', _TUNED | {frozenset({'clm'}): '%sLMHeadModel', frozenset(): '%sModel'}),
   llama=_named('Llama', _TUNED | {frozenset({'clm'}): '%sForCausalLM', frozenset(): '%sModel'}),
 )
@@ -207,6 +207,7 @@ def _difference(
 def _unused(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
   """Whether a field has no effect on this network."""
   return dict(
+    shared_layers=fields['shared_layers'],  # an export repeats them where a class has L
     rotary_base=fields['positions'] != 'rotary',
     position_offset=fields['positions'] not in ('learned', 'sinusoidal'),
     classifier_activation='sequence' not in heads or fields['plain_heads'],

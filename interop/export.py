@@ -77,6 +77,8 @@ def export(
   for head in lost:
     warnings.warn(f'{theirs["architectures"][0]} has no head {head}: left out.', stacklevel=2)
   params = {path: x for path, x in params.items() if path.partition('/')[0] not in lost}
+  if model.config.shared_layers and not family.fixed.get('shared_layers'):
+    params = {path: _repeated(path, x, model.config.layers) for path, x in params.items()}
   tensors = huggingface.export_parameters(
     family, params, tuple(head for head in heads if head not in lost)
   )
@@ -103,6 +105,11 @@ def export(
   text = card.write(model, architecture, manifest, heads=written, lost=lost, sentences=sentences)
   (to / 'README.md').write_text(text, encoding='utf-8')
   return written, count
+
+
+def _repeated(path: str, x: np.ndarray, layers: int) -> np.ndarray:
+  """Returns a parameter of the one layer that all share, once for each of them."""
+  return np.stack([x] * layers) if path.startswith('trunk/blocks/') else x
 
 
 def _tokenizer(

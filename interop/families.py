@@ -171,7 +171,9 @@ FAMILIES: dict[str, Family] = dict(
       attention_dropout=('attention_probs_dropout_prob', 0.0),
     ),
     must=_ABSOLUTE | dict(num_hidden_groups=(1,), inner_group_num=(1,)),
-    heads=dict(mlm='predictions.bias', pool='pooler.weight'),
+    heads=dict(
+      mlm='predictions.bias', nsp='sop_classifier.classifier.weight', pool='pooler.weight'
+    ),
   ),
   gpt2=Family(
     mask='causal',

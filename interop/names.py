@@ -100,6 +100,8 @@ ALBERT = {
   'mlm/norm/*': 'predictions.LayerNorm',
   'mlm/bias': 'predictions.bias',
   'mlm/kernel': 'predictions.decoder.weight',
+  'nsp/pooler/*': 'pooler',
+  'nsp/classifier/*': 'sop_classifier.classifier',
   'pool/dense/*': 'pooler',
   'sequence/pooler/*': 'pooler',
   'sequence/classifier/*': 'classifier',

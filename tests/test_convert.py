@@ -70,6 +70,13 @@ CASES = {
     dict(shared_layers=True, embedding_width=16),
     'AlbertForMaskedLM',
   ),
+  'albert-pretraining': (
+    'bert_base',
+    'bidirectional',
+    ('mlm', 'nsp'),
+    dict(shared_layers=True, embedding_width=16),
+    'AlbertForPreTraining',
+  ),
   'rotary': (
     'bert_base',
     'bidirectional',
@@ -186,6 +193,27 @@ def test_what_no_stock_class_computes_is_refused_with_the_reason(mask, heads, ch
   fields = vars(small.model('bert_base', **changes))
   with pytest.raises(WeightsError, match=words):
     describe(fields, base.get_config().model.to_dict(), mask, heads, dict(pad_token_id=0))
+
+
+@pytest.mark.parametrize('mask, head', [('causal', 'clm'), ('bidirectional', 'mlm')])
+def test_shared_layers_are_written_once_for_each_layer_where_a_class_has_them(mask, head, tmp_path):
+  name = dict(clm='gpt2', mlm='bert-mlm')[head]
+  config, changes = CASES[name][0], dict(shared_layers=True, layers=3)
+  network, params = small.network(config, mask=mask, heads=(head,), packed=False, **changes)
+  shape = small.model(config, **changes)
+  mine = random_weights(name)._replace(
+    network=network, params=params, config=shape, heads=(head,), mask=mask
+  )
+  export(mine, tmp_path, tmp_path / 'out')
+  back = loading.load(tmp_path / 'out')
+  assert back.config.layers == 3 and not back.config.shared_layers
+  ours, theirs = by_path(params), by_path(back.params)
+  assert ours.keys() == theirs.keys()
+  for path, x in ours.items():
+    copies = theirs[path] if path.startswith('trunk/blocks/') else [theirs[path]]
+    assert len(copies) in (1, 3)
+    for copy in copies:
+      np.testing.assert_array_equal(copy, x)
 
 
 def test_a_head_without_a_place_is_left_out_and_said(tmp_path):

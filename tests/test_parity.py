@@ -72,6 +72,11 @@ MODELS = {
   ),
   'distilbert': ('DistilBertForMaskedLM', 'DistilBertConfig', _DISTILBERT),
   'albert': ('AlbertForMaskedLM', 'AlbertConfig', _BERT | dict(embedding_size=16)),
+  'albert-pretraining': (
+    'AlbertForPreTraining',
+    'AlbertConfig',
+    _BERT | dict(embedding_size=16, hidden_act='gelu'),
+  ),
   'albert-pooler': (
     'AlbertModel',
     'AlbertConfig',
@@ -213,7 +218,8 @@ def test_hidden_states_attention_and_logits_are_theirs(both):
         valid,
       )
     elif head == 'nsp':
-      close(outputs['nsp'], expected.seq_relationship_logits)
+      sop = model.config.model_type == 'albert'
+      close(outputs['nsp'], expected.sop_logits if sop else expected.seq_relationship_logits)
     elif head == 'pool':
       close(outputs['pool'], expected.pooler_output)
     elif head == 'span':
@@ -242,7 +248,8 @@ def test_losses_and_gradients_are_theirs(both):
   kind = np.array([1, 0, 1])  # of each row
   asked = dict(labels=labels)
   if 'nsp' in ours.heads:
-    asked |= dict(next_sentence_label=torch.tensor(kind))
+    sop = model.config.model_type == 'albert'
+    asked['sentence_order_label' if sop else 'next_sentence_label'] = torch.tensor(kind)
   elif head == 'sequence':
     asked = dict(labels=torch.tensor(kind))
   elif head == 'tokens':
@@ -314,7 +321,7 @@ TEXTS = [
 
 
 def test_an_exported_model_is_theirs_with_its_tokenizer(tmp_path):
-  for name in ('bert', 'bert-mlm', 'rotary', 'gpt2', 'llama', 'albert'):
+  for name in ('bert', 'bert-mlm', 'rotary', 'gpt2', 'llama', 'albert', 'albert-pretraining'):
     mine = random_weights(name)
     export(mine, tmp_path, tmp_path / name)
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / name)
