@@ -125,16 +125,21 @@ def get_config() -> ml_collections.ConfigDict:
     positions='learned',  # learned | sinusoidal | rotary | none
     position_offset=0,  # first row in use of the position table (RoBERTa: 2)
     rotary_base=10_000.0,  # base of the wavelengths of rotary positions
+    window=0,  # tokens that a windowed layer sees to each side, itself not counted; 0 = no window
+    global_every=1,  # layers 0, n, 2n, ... see the whole row, the others a window; 0 = none does
+    window_rotary_base=0.0,  # rotary base of windowed layers; 0 = rotary_base
     segment_types=2,  # sentence A / sentence B embeddings; 0 = none
     norm='layer',  # layer | rms
     norm_position='post',  # post (BERT) | pre (GPT-2)
     norm_epsilon=1e-12,  # added to the variance
     embedding_norm=True,  # normalise the sum of the embeddings
     final_norm=False,  # normalise after the last layer (pre-LN needs it)
+    skip_first_norm=False,  # no norm before the first attention, after embedding_norm (ModernBERT)
     qk_norm=False,  # each head's queries and keys over their root mean square, without parameters
     activation='gelu',  # gelu (erf) | gelu_tanh | relu | relu_squared | silu
     gated=False,  # gated feed-forward (GLU)
-    bias=True,  # biases in linear layers and norms
+    bias=True,  # biases in linear layers
+    norm_bias='same',  # biases in norms: same, as in linear layers | yes | no
     shared_layers=False,  # one set of layer parameters used L times (ALBERT)
     tie_embeddings=True,  # the output projection is the input embedding
     shared_head=False,  # clm uses the head of mlm, one head for both (GPT-BERT)
@@ -143,6 +148,9 @@ def get_config() -> ml_collections.ConfigDict:
     # Heads for labels as stock classes of GPT-2 and Llama have them: of texts neither that layer
     # nor a bias; of words and answers a bias, whatever `bias` says.
     plain_heads=False,
+    # Heads for labels as those of ModernBERT: dense, activation and norm before a classifier with a
+    # bias; with plain_heads without that bias.
+    normed_heads=False,
     # Vectors of texts. pooling: mean | first | last | max | weighted_mean | mean_sqrt_len_tokens.
     pooling='mean',
     projection=0,  # width of a linear map behind the pooling; 0 = none

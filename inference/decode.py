@@ -15,6 +15,7 @@ from data.rows.batches import next_multiple
 from inference.sampling import Sampling, choose
 from models import kv_cache as caching
 from models.config import ModelConfig
+from models.depth_loop import first_layer
 from models.network import Network, by_path, from_paths
 
 # lengths are rounded up to one of these or a multiple of the last: few programs serve all
@@ -87,10 +88,11 @@ class Decoder:
     """(logits_BxV of the position last_B of each row, float32; cache with these tokens)."""
     batch = dict(token=token_BxT, type=jnp.zeros_like(token_BxT), position=position_BxT, **more)
     outputs = self._network.apply(params, batch, cache=cache)
-    hidden_BxTxE, table_VxE, _ = outputs['clm']
+    hidden_BxTxE, table_VxE, bias_V = outputs['clm']
     hidden_BxE = jnp.take_along_axis(hidden_BxTxE, last_B[:, None, None], axis=1)[:, 0]
     logits_VxB = jnp.einsum('VE,BE->VB', table_VxE.astype(hidden_BxE.dtype), hidden_BxE)
-    return logits_VxB.T.astype(jnp.float32), outputs['cache']
+    logits_BxV = logits_VxB.T.astype(jnp.float32)
+    return logits_BxV if bias_V is None else logits_BxV + bias_V[None], outputs['cache']
 
   def _read_prompt(self, params, token_BxT, length_B, key_B, *, S: int):
     """Prefill: `start` on padded prompts, with a cache of S positions."""
@@ -136,10 +138,16 @@ def decode_layout(params, config: ModelConfig):
   if config.shared_layers:
     layers = [blocks]
   else:
-    layers = [{path: x[layer] for path, x in blocks.items()} for layer in range(config.layers)]
+    layers = [_layer(blocks, layer, config) for layer in range(config.layers)]
   unstacked = tuple(from_paths(dict(map(_transposed, layer.items()))) for layer in layers)
   rest = jax.tree.map(jnp.asarray, params)
   return rest | dict(trunk=rest['trunk'] | dict(blocks=unstacked))
+
+
+def _layer(blocks: dict[str, jax.Array], layer: int, config: ModelConfig) -> dict[str, jax.Array]:
+  """The parameters of one layer by path; the first one may lack its norm."""
+  row = {path: layer - first_layer(len(x), config) for path, x in blocks.items()}
+  return {path: x[row[path]] for path, x in blocks.items() if row[path] >= 0}
 
 
 def _transposed(named: tuple[str, jax.Array]) -> tuple[str, jax.Array]:

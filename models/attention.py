@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.sharding import PartitionSpec
 
-from models import cudnn, splash
+from models import banded, cudnn, splash
 from models.dropout import dropout as dropped
 from models.masks import Mask
 from parallel import axes
@@ -127,6 +127,9 @@ def attention_weights(
 
 
 def _reference(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap, dropout):
+  if bias_1xHxTxS is None and banded.fits(mask, q_BxTxHxK.shape[1], k_BxSxGxK.shape[1]):
+    options = dict(bias_1xHxTxS=None, scale=scale, soft_cap=soft_cap, dropout=dropout)
+    return banded.attend(_reference, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, **options)
   weight_BxHxTxS = attention_weights(
     q_BxTxHxK, k_BxSxGxK, mask, bias_1xHxTxS=bias_1xHxTxS, scale=scale, soft_cap=soft_cap
   )
@@ -146,6 +149,9 @@ def _xla(q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, *, bias_1xHxTxS, scale, soft_cap
   if soft_cap is not None:
     raise NotImplementedError('no soft cap on scores')
   T, S = q_BxTxHxK.shape[1], k_BxSxGxK.shape[1]
+  if bias_1xHxTxS is None and banded.fits(mask, T, S):
+    options = dict(bias_1xHxTxS=None, scale=scale, soft_cap=None)
+    return banded.attend(_xla, q_BxTxHxK, k_BxSxGxK, v_BxSxGxK, mask, **options)
   # is_causal is aligned to the top left, so it is right only when positions are row indices.
   native = mask.rowwise and mask.window is None and T == S
   visible_BxTxS = None if native else mask.dense(T, S)

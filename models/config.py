@@ -22,22 +22,28 @@ class ModelConfig:
   positions: str
   position_offset: int
   rotary_base: float
+  window: int
+  global_every: int
+  window_rotary_base: float
   segment_types: int
   norm: str
   norm_position: str
   norm_epsilon: float
   embedding_norm: bool
   final_norm: bool
+  skip_first_norm: bool
   qk_norm: bool
   activation: str
   gated: bool
   bias: bool
+  norm_bias: str
   shared_layers: bool
   tie_embeddings: bool
   shared_head: bool
   classes: int
   classifier_activation: str
   plain_heads: bool
+  normed_heads: bool
   pooling: str
   projection: int
   projection_activation: str
@@ -63,6 +69,11 @@ class ModelConfig:
   def K(self) -> int:
     """Width of one head."""
     return self.head_width or self.width // self.heads
+
+  @property
+  def biased_norms(self) -> bool:
+    """Whether norms of a kind that can have a bias have one."""
+    return self.bias if self.norm_bias == 'same' else self.norm_bias == 'yes'
 
   @property
   def selective(self) -> bool:

@@ -83,7 +83,8 @@ class PoolHead(nn.Module):
 class SequenceHead(nn.Module):
   """A classifier of texts: dense and activation on one vector, then C classes.
 
-  With `plain_heads` it is one kernel, as in GPT2ForSequenceClassification.
+  With `plain_heads` it is one kernel, as in GPT2ForSequenceClassification; with `normed_heads` the
+  activation is followed by a norm.
 
   Each of the S texts of a row has a vector: the state at `pool_at` (BxS), or, where the batch has
   `pool` (BxSxT, shares that add up to 1 a text), that mean over the tokens. Without either, a row
@@ -101,11 +102,10 @@ class SequenceHead(nn.Module):
     if 'pool' in batch:
       share_BxSxT = batch['pool'].astype(hidden_BxPxD.dtype)
       read_BxSxD = jnp.einsum('BST,BTD->BSD', share_BxSxT, hidden_BxPxD)
-    if config.plain_heads:
-      config = dataclasses.replace(config, bias=False)
-    else:
-      read_BxSxD = Linear(config, 'D', 'D', (D, D), name='pooler')(read_BxSxD)
-      read_BxSxD = ACTIVATIONS[config.classifier_activation](read_BxSxD)
+    if config.normed_heads or not config.plain_heads:
+      read_BxSxD = _pooled_through(config, read_BxSxD)
+    biased = not config.plain_heads and (config.bias or config.normed_heads)
+    config = dataclasses.replace(config, bias=biased)
     logits_BxSxC = Linear(config, 'D', 'C', (D, C), name='classifier')(read_BxSxD)
     return logits_BxSxC.astype(jnp.float32)
 
@@ -119,7 +119,10 @@ class TokenHead(nn.Module):
   def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
     """float32 logits_BxTxC."""
     config = self.config
-    config = dataclasses.replace(config, bias=config.bias or config.plain_heads)
+    if config.normed_heads:
+      hidden_BxTxD = _pooled_through(config, hidden_BxTxD)
+    biased = config.bias or config.plain_heads or config.normed_heads
+    config = dataclasses.replace(config, bias=biased)
     shape = (config.width, config.classes)
     logits_BxTxC = Linear(config, 'D', 'C', shape, name='classifier')(hidden_BxTxD)
     return logits_BxTxC.astype(jnp.float32)
@@ -163,6 +166,14 @@ class PairHead(nn.Module):
     read_Bx1xF = jnp.concatenate([u_BxD, v_BxD, jnp.abs(u_BxD - v_BxD)], axis=1)[:, None]
     shape = (read_Bx1xF.shape[-1], config.classes)
     return Linear(config, 'D', 'C', shape, name='classifier')(read_Bx1xF)[:, 0]
+
+
+def _pooled_through(config: ModelConfig, x_BxPxD: jax.Array) -> jax.Array:
+  """What a head for labels computes before its classifier; modules of the head that calls it."""
+  D = config.width
+  x_BxPxD = Linear(config, 'D', 'D', (D, D), name='pooler')(x_BxPxD)
+  x_BxPxD = ACTIVATIONS[config.classifier_activation](x_BxPxD)
+  return Norm(config, name='norm')(x_BxPxD) if config.normed_heads else x_BxPxD
 
 
 def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) -> jax.Array:

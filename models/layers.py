@@ -111,7 +111,7 @@ class NormKind(NamedTuple):
 
   Attributes:
     normalise: (float32 x, epsilon) -> x.
-    bias: it also has a bias, where the config has biases at all.
+    bias: it also has a bias, where the config has biases in norms.
   """
 
   normalise: Callable[[jax.Array, float], jax.Array]
@@ -138,7 +138,7 @@ class Norm(nn.Module):
     x32_BxTxD = kind.normalise(x_BxTxD.astype(jnp.float32), self.config.norm_epsilon)
     ones = nn.with_logical_partitioning(nn.initializers.ones, (self.axis,))
     x32_BxTxD *= self.param('scale', ones, (size,))[None, None, :]
-    if kind.bias and self.config.bias:
+    if kind.bias and self.config.biased_norms:
       zeros = nn.with_logical_partitioning(nn.initializers.zeros, (self.axis,))
       x32_BxTxD += self.param('bias', zeros, (size,))[None, None, :]
     return x32_BxTxD.astype(x_BxTxD.dtype)

@@ -8,7 +8,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 import jax
 import jax.numpy as jnp
 
-from models import attention, positions
+from models import attention, depth_loop, positions
 from models.config import ModelConfig
 from models.embeddings import Embeddings
 from models.gather import gather_positions
@@ -116,7 +116,11 @@ def make_network(
   module = _Network(config, mask, packed, tuple(heads))
 
   def init(key, batch):
-    return module.init(key, batch)['params']
+    params = module.init(key, batch)['params']
+    if config.skip_first_norm:
+      blocks = depth_loop.without_first_norm(params['trunk']['blocks'])
+      params = params | dict(trunk=params['trunk'] | dict(blocks=blocks))
+    return params
 
   def apply(params, batch, key=None, *, cache=None):
     rngs = None if key is None else dict(dropout=key)

@@ -1,15 +1,19 @@
 """The trunk: a stack of blocks. BERT and GPT-2 differ here by config alone."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+import dataclasses
+import functools
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from models import kv_cache
+from models import depth_loop, kv_cache
 from models.attention import attend, attention_weights
 from models.config import ModelConfig
+from models.depth import LayerKind
+from models.depth_loop import Layer
 from models.dropout import dropout, row_keys
 from models.gather import gather_positions
 from models.layers import FeedForward, Linear, Norm, rms_normalise
@@ -36,11 +40,13 @@ class Rows(NamedTuple):
   Attributes:
     position_BxS: of each token in its document.
     row_B: numbers of the rows in the global batch, which dropout draws by.
+    windowed: the mask of the layers that have a window, where there are any.
   """
 
   mask: Mask
   position_BxS: jax.Array
   row_B: jax.Array
+  windowed: Mask | None = None
 
 
 class Inside(NamedTuple):
@@ -55,24 +61,11 @@ class Inside(NamedTuple):
   hidden: jax.Array
 
 
-class Layer(NamedTuple):
-  """What one layer has of its own; stacked along L, or one a layer.
-
-  Attributes:
-    params: of a Block.
-    cache: (key, value), each BxGxSxK; None where nothing is cached.
-    key: of its dropout; None without.
-  """
-
-  params: Any
-  cache: tuple[jax.Array, jax.Array] | None
-  key: jax.Array | None
-
-
 class Attention(nn.Module):
   """Multi-head attention with G key/value heads; self-attention over the row, or over the cache."""
 
   config: ModelConfig
+  kind: LayerKind
 
   @nn.compact
   def __call__(self, x_BxSxD, rows: Rows, cache=None, query_index_BxT=None, inspect=False):
@@ -100,15 +93,16 @@ class Attention(nn.Module):
       k_BxSxGxK = rms_normalise(k_BxSxGxK, config.norm_epsilon)
     if rotate := POSITIONS[config.positions].rotate:
       position_BxT = gather_positions(rows.position_BxS, query_index_BxT)
-      q_BxTxHxK = rotate(q_BxTxHxK, position_BxT, base=config.rotary_base)
-      k_BxSxGxK = rotate(k_BxSxGxK, rows.position_BxS, base=config.rotary_base)
+      q_BxTxHxK = rotate(q_BxTxHxK, position_BxT, base=self.kind.rotary_base)
+      k_BxSxGxK = rotate(k_BxSxGxK, rows.position_BxS, base=self.kind.rotary_base)
     if cache is not None:
       key, value = cache
       key = kv_cache.write(key, k_BxSxGxK, rows.position_BxS)
       value = kv_cache.write(value, v_BxSxGxK, rows.position_BxS)
       cache = key, value
       k_BxSxGxK, v_BxSxGxK = kv_cache.read(key), kv_cache.read(value)
-    mask = rows.mask if query_index_BxT is None else rows.mask.take_queries(query_index_BxT)
+    mask = rows.windowed if self.kind.window else rows.mask
+    mask = mask if query_index_BxT is None else mask.take_queries(query_index_BxT)
     # A named implementation applies to full training rows only; `init` and cached decoding choose
     # automatically.
     whole = cache is None and query_index_BxT is None and not self.is_initializing()
@@ -136,6 +130,7 @@ class Block(nn.Module):
   """Attention, then feed-forward, each around a residual; the norm comes before or after."""
 
   config: ModelConfig
+  kind: LayerKind
 
   @nn.compact
   def __call__(self, x_BxSxD, cache, rows: Rows, query_index_BxT=None, inspect=False):
@@ -147,15 +142,16 @@ class Block(nn.Module):
         are computed.
     """
     config = self.config
-    attention = Attention(config, name='attention')
+    attention = Attention(config, self.kind, name='attention')
     feed_forward = FeedForward(config, name='feed_forward')
     attention_norm = Norm(config, name='attention_norm')
     feed_forward_norm = Norm(config, name='feed_forward_norm')
     pre = config.norm_position == 'pre'
 
     x_BxTxD = gather_positions(x_BxSxD, query_index_BxT)
+    read_BxSxD = attention_norm(x_BxSxD) if pre and self.kind.attention_norm else x_BxSxD
     update_BxTxD, cache, weights_BxHxTxS = attention(
-      attention_norm(x_BxSxD) if pre else x_BxSxD, rows, cache, query_index_BxT, inspect
+      read_BxSxD, rows, cache, query_index_BxT, inspect
     )
     x_BxTxD += self._drop(update_BxTxD, rows.row_B)
     if not pre:
@@ -193,7 +189,11 @@ class Transformer(nn.Module):
     """
     config = self.config
     T = x_BxTxD.shape[1]
-    rows = rows._replace(mask=rows.mask.draw(T, T if cache is None else cache.S))
+    S = T if cache is None else cache.S
+    if config.window:
+      windowed = dataclasses.replace(rows.mask, window=(config.window, config.window))
+      rows = rows._replace(windowed=windowed.draw(T, S))
+    rows = rows._replace(mask=rows.mask.draw(T, S))
     if self.is_initializing():
       x_BxTxD, (cached, inside) = self._init_blocks(x_BxTxD, rows)
     else:
@@ -201,8 +201,8 @@ class Transformer(nn.Module):
       keys = None
       if self.has_rng('dropout'):
         keys = jax.random.split(self.make_rng('dropout'), config.layers)
-      run = _scan if _is_stacked(config, params, cache) else _loop
-      body = _body(config, _shared(config, params), rows, inspect)
+      run = depth_loop.scan if _is_stacked(config, params, cache) else depth_loop.loop
+      body = functools.partial(_body, config, _shared(config, params), rows, inspect)
       x_BxTxD, (cached, inside) = run(config, body, x_BxTxD, params, cache, keys, read_BxP)
     if config.final_norm:
       x_BxTxD = Norm(config, name='final_norm')(x_BxTxD)
@@ -220,7 +220,8 @@ class Transformer(nn.Module):
       length=self.config.layers,
       metadata_params={} if shared else {nn.PARTITION_NAME: 'L'},
     )
-    return scanned(self.config, name='blocks')(x_BxTxD, None, rows)
+    kind = LayerKind(0, self.config.rotary_base)  # whose parameters are those of every kind
+    return scanned(self.config, kind, name='blocks')(x_BxTxD, None, rows)
 
 
 def _is_stacked(config: ModelConfig, params, cache: kv_cache.Cache | None) -> bool:
@@ -237,9 +238,20 @@ def _shared(config: ModelConfig, params):
   return params[0] if isinstance(params, tuple) else params
 
 
-def _body(config: ModelConfig, shared_params, rows: Rows, inspect: bool) -> Callable:
-  """What one layer does: (x_BxTxD, Layer, read_BxP) -> (x, (cache, Inside or None))."""
-  block = Block(config, parent=None)
+def _body(
+  config: ModelConfig,
+  shared_params,
+  rows: Rows,
+  inspect: bool,
+  kind: LayerKind,
+  alone: bool = False,
+) -> Callable:
+  """What one layer does: (x_BxTxD, Layer, read_BxP) -> (x, (cache, Inside or None)).
+
+  Args:
+    alone: it stands outside the scan of a network whose layers are scanned.
+  """
+  block = Block(config, kind, parent=None)
 
   def body(x_BxTxD, layer: Layer, read_BxP=None):
     params = layer.params if shared_params is None else shared_params
@@ -250,47 +262,4 @@ def _body(config: ModelConfig, shared_params, rows: Rows, inspect: bool) -> Call
 
   if config.remat not in KEPT:
     return body
-  return jax.checkpoint(body, prevent_cse=not config.scan, policy=KEPT[config.remat])
-
-
-def _scan(config: ModelConfig, body, x_BxTxD, params, cache, keys, read_BxP):
-  """All layers as one compiled body: compile time flat in depth."""
-  layers = Layer(
-    None if config.shared_layers else params,
-    None if cache is None else (cache.key, cache.value),
-    keys,
-  )
-  x_BxTxD, results = jax.lax.scan(body, x_BxTxD, layers, length=config.layers)
-  return gather_positions(x_BxTxD, read_BxP), results
-
-
-def _loop(config: ModelConfig, body, x_BxTxD, params, cache, keys, read_BxP):
-  """One layer after the other; the last one computes only the positions that are read."""
-  caches, insides = [], []
-  for index, layer in enumerate(_unstack(config, params, cache, keys)):
-    last = index == config.layers - 1
-    x_BxTxD, (cached, inside) = body(x_BxTxD, layer, read_BxP if last else None)
-    caches.append(cached)
-    insides.append(inside)
-  inspected = insides[0] is not None
-  return x_BxTxD, (
-    None if cache is None else tuple(zip(*caches)),
-    jax.tree.map(lambda *each: jnp.stack(each), *insides) if inspected else None,
-  )
-
-
-def _unstack(config: ModelConfig, params, cache, keys) -> list[Layer]:
-  """What each layer has of its own."""
-  L = config.layers
-  if config.shared_layers:
-    own_params = [None] * L
-  elif isinstance(params, tuple):  # as inference.decode.decode_layout gives them
-    own_params = list(params)
-  else:
-    # Not x[i]: the gradient of a split is one concatenation, that of a slice as large as the stack.
-    stacks, tree = jax.tree.flatten(params)
-    parts = zip(*(jax.lax.split(x, (1,) * L) for x in stacks))
-    own_params = [jax.tree.unflatten(tree, [x[0] for x in part]) for part in parts]
-  own_caches = [None] * L if cache is None else list(zip(cache.key, cache.value))
-  own_keys = [None] * L if keys is None else list(keys)
-  return [Layer(*own) for own in zip(own_params, own_caches, own_keys)]
+  return jax.checkpoint(body, prevent_cse=alone or not config.scan, policy=KEPT[config.remat])

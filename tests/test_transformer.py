@@ -36,6 +36,20 @@ VARIANTS = {
     norm_position='pre',
     final_norm=True,
   ),
+  # a layer before the scanned pattern, the pattern, and a layer after it
+  'modernbert': dict(
+    layers=5,
+    positions='rotary',
+    window=2,
+    global_every=3,
+    window_rotary_base=30.0,
+    skip_first_norm=True,
+    gated=True,
+    bias=False,
+    norm_bias='yes',
+    norm_position='pre',
+    final_norm=True,
+  ),
   'albert-like': dict(shared_layers=True, embedding_width=16),
   'sinusoidal': dict(positions='sinusoidal'),
 }
@@ -75,7 +89,7 @@ def test_every_token_changes_every_output_in_bidirectional_cells(name):
 
 
 @pytest.mark.parametrize('mask', ['bidirectional', 'causal'])
-@pytest.mark.parametrize('name', ['bert_base', 'gpt2_small', 'llama-like'])
+@pytest.mark.parametrize('name', ['bert_base', 'gpt2_small', 'llama-like', 'modernbert'])
 def test_a_packed_document_knows_nothing_of_its_neighbours(name, mask):
   net, params = build(name, mask=mask)
   token = small.tokens(1, 12)
@@ -101,7 +115,12 @@ def test_scan_and_unrolled_layers_agree(name):
 
 @pytest.mark.parametrize(
   'name, mask',
-  [*((name, 'bidirectional') for name in VARIANTS), ('modern', 'prefix'), ('llama-like', 'causal')],
+  [
+    *((name, 'bidirectional') for name in VARIANTS),
+    ('modern', 'prefix'),
+    ('llama-like', 'causal'),
+    ('modernbert', 'prefix'),
+  ],
 )
 def test_a_last_layer_that_only_computes_what_is_read_gives_the_same(name, mask):
   """Outputs and gradients, with predictions of packed documents and
@@ -171,7 +190,7 @@ def test_recomputing_changes_memory_and_not_the_gradient(scan, thorough_compiler
     )
 
 
-@pytest.mark.parametrize('name', ['gpt2_small', 'llama-like', 'bert_base'])
+@pytest.mark.parametrize('name', ['gpt2_small', 'llama-like', 'bert_base', 'modernbert'])
 def test_cached_decoding_in_chunks_equals_the_whole_row(name):
   net, params = build(name, mask='causal')
   token = small.tokens(2, 12)

@@ -44,7 +44,7 @@ def scaled(updates, share: Callable, step):
   L = _layers(updates)
 
   def scaled_leaf(path, x):
-    number = _number(path, L)
+    number = _number(path, L, x)
     return x * share(number, L, step).reshape(-1, *(1,) * (x.ndim - 1)).astype(x.dtype)
 
   return jax.tree_util.tree_map_with_path(scaled_leaf, updates)
@@ -59,9 +59,9 @@ def _layers(tree) -> int:
   return jax.tree.leaves(tree['trunk']['blocks'])[0].shape[0]
 
 
-def _number(path, L: int) -> jax.Array:
+def _number(path, L: int, x) -> jax.Array:
   """The layer numbers along the first axis of an array; one for all where it has one layer."""
   names = _names(path)
   if 'blocks' in names:
-    return jnp.arange(1, L + 1)
+    return jnp.arange(1, L + 1)[L - x.shape[0] :]  # a first layer may lack its norm
   return jnp.array([0 if names[0] == 'embeddings' else L + 1])

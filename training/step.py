@@ -209,6 +209,9 @@ def block_norms(gradient) -> dict[str, jax.Array]:
     jnp.square(x.astype(jnp.float32)).sum(axis=tuple(range(1, x.ndim)))
     for x in jax.tree.leaves(blocks)
   ]
-  shared = len({len(square) for square in squares}) > 1  # shared layers are not stacked
-  norms['blocks'] = optax.global_norm(blocks) if shared else jnp.sqrt(sum(squares))
+  if blocks['attention']['query']['kernel'].ndim == 3:  # shared layers are not stacked
+    norms['blocks'] = optax.global_norm(blocks)
+  else:
+    L = max(map(len, squares))  # a first layer may lack its norm
+    norms['blocks'] = jnp.sqrt(sum(jnp.pad(square, (L - len(square), 0)) for square in squares))
   return norms | {name: optax.global_norm(part) for name, part in trunk.items()}

@@ -10,6 +10,7 @@ def check(config):
   """Raises ConfigError for the first size that does not fit the others."""
   _vectors(config)
   _heads(config)
+  _layers(config.model)
   _rows(config)
   _attention(config)
 
@@ -54,6 +55,41 @@ def _heads(config):
     'model.head_width',
     _head_width(model),
     'rotary positions need an even one',
+  )
+
+
+def _layers(model):
+  """Checks what differs between layers."""
+  require(
+    bool(model.window) or model.global_every == 1,
+    'model.global_every',
+    model.global_every,
+    'needs model.window, which says how far the other layers see; 1 where every layer is global',
+  )
+  require(
+    not model.window or model.global_every != 1,
+    'model.window',
+    model.window,
+    'no layer has it with model.global_every=1: 3 makes every third layer global, 0 none',
+  )
+  rotary = 'rotate' in names.positions()[model.positions]
+  require(
+    not model.window_rotary_base or model.window_rotary_base >= 1 and model.window and rotary,
+    'model.window_rotary_base',
+    model.window_rotary_base,
+    "0, or at least 1 and with model.window and model.positions='rotary'",
+  )
+  require(
+    not model.skip_first_norm or model.norm_position == 'pre',
+    'model.skip_first_norm',
+    True,
+    "only with norm_position='pre' is there a norm before the first attention",
+  )
+  require(
+    not model.skip_first_norm or not model.shared_layers,
+    'model.skip_first_norm',
+    True,
+    'layers that share their parameters (model.shared_layers) all have that norm',
   )
 
 
