@@ -102,10 +102,10 @@ def compare(found_TxT: np.ndarray, visible_TxT: np.ndarray, what: str, row: Row)
     pairs = [f'output {query} {words} input {key}' for query, key in np.argwhere(wrong_TxT)]
     if pairs:
       more = f' and {len(pairs) - _SHOWN} more' if len(pairs) > _SHOWN else ''
+      documents = ' '.join(map(str, row.segment_T))
       raise LeakError(
         f'{what} does not hold in this network: {", ".join(pairs[:_SHOWN])}{more} (in a row of '
-        f'documents {" ".join(map(str, row.segment_T))}). Nothing was trained; models/ or this config has a '
-        'mistake.'
+        f'documents {documents}). Nothing was trained; models/ or this config has a mistake.'
       )
 
 
