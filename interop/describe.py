@@ -6,7 +6,7 @@ Each config.json is read back with `families.read` and compared before it is use
 from typing import Any
 
 from inference.labels import Labels
-from interop import families, sentence_export
+from interop import alternating, families, sentence_export
 from interop.families import FAMILIES, Family
 from interop.huggingface import CLASSIFIERS
 from interop.labels import write_labels
@@ -26,21 +26,29 @@ _ARITHMETIC = (
   'positions',
   'position_offset',
   'rotary_base',
+  'window',
+  'global_every',
+  'window_rotary_base',
   'segment_types',
   'norm',
   'norm_position',
   'norm_epsilon',
   'embedding_norm',
   'final_norm',
+  'skip_first_norm',
   'qk_norm',
   'activation',
   'gated',
   'bias',
+  'norm_bias',
   'shared_layers',
   'tie_embeddings',
   'classifier_activation',
   'plain_heads',
+  'normed_heads',
+  'shared_head',
 )
+_OF_LAYERS = ('window', 'global_every', 'rotary_base', 'window_rotary_base')
 # Classes of transformers by the heads that they have; %s is the family's name.
 _TUNED = {frozenset({head}): '%s' + suffix for suffix, head in CLASSIFIERS.items()}
 _ENCODERS = {
@@ -68,7 +76,16 @@ CLASSES: dict[str, dict[frozenset[str], str]] = dict(
   distilbert=_named('DistilBert', _WITHOUT_POOLER),
   albert=_named('Albert', _ENCODERS | {frozenset({'mlm', 'nsp'}): '%sForPreTraining'}),
   gpt2=_named('GPT2', _TUNED | {frozenset({'clm'}): '%sLMHeadModel', frozenset(): '%sModel'}),
+  modernbert=_named('ModernBert', _WITHOUT_POOLER),
   llama=_named('Llama', _TUNED | {frozenset({'clm'}): '%sForCausalLM', frozenset(): '%sModel'}),
+)
+CLASSES['modernbert-decoder'] = _named(
+  'ModernBertDecoder',
+  {
+    frozenset({'clm'}): '%sForCausalLM',
+    frozenset(): '%sModel',
+    frozenset({'sequence'}): '%sForSequenceClassification',
+  },
 )
 # Heads over the vector of a text, which sentence-transformers computes around a class.
 OF_VECTORS = ('vector', 'pair')
@@ -105,6 +122,8 @@ def describe(
       reasons.append(f'{name}: no class has the heads {", ".join(heads) or "none"} alone')
     else:
       theirs = _config(name, family, fields) | ids | dict(architectures=[classes[frozenset(heads)]])
+      if 'sequence' in heads and pooling in family.poolings:
+        theirs |= dict(classifier_pooling=family.poolings[pooling])
       if {*CLASSIFIERS.values()} & {*heads}:
         theirs |= write_labels(labels, fields['classes'])
       difference = _difference(theirs, fields, defaults, heads) or _pooled(family, heads, pooling)
@@ -122,7 +141,7 @@ def describe(
 def _pooled(family: Family, heads: tuple[str, ...], pooling: str) -> str | None:
   """Returns how a class reads a text otherwise, or None."""
   theirs = 'last' if family.mask == 'causal' else 'first'
-  if 'sequence' not in heads or pooling in ('', theirs):
+  if 'sequence' not in heads or pooling in ('', theirs, *family.poolings):
     return None
   return f'finetune.pooling would be {theirs!r}, and is {pooling!r}'
 
@@ -183,9 +202,13 @@ def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]
     value = fields[ours]
     if ours == 'activation':
       value = next(known for known, mine in families.ACTIVATIONS.items() if mine == value)
+    elif family.alternating and ours in _OF_LAYERS:
+      continue
     elif isinstance(default, float):
       value = float(value)
     theirs[key] = value or None if default is None else value
+  if family.alternating:
+    theirs |= alternating.write(fields, family.mask == 'causal')
   # GPT-2 has a second rate, of the embeddings; ours is one rate for both.
   dropout = dict(gpt2='embd_pdrop').get(name)
   return theirs | ({dropout: fields['dropout']} if dropout else {})
@@ -211,13 +234,23 @@ def _unused(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
     rotary_base=fields['positions'] != 'rotary',
     position_offset=fields['positions'] not in ('learned', 'sinusoidal'),
     classifier_activation='sequence' not in heads or fields['plain_heads'],
+    normed_heads=not {*CLASSIFIERS.values()} & {*heads},
+    shared_head='clm' not in heads,
     plain_heads='sequence' not in heads and (fields['bias'] or not {'tokens', 'span'} & {*heads}),
   ).get(key, False)
 
 
 def _resolved(fields: dict[str, Any]) -> dict[str, Any]:
-  """Returns the fields with each 0 that means "the paper's default" replaced by its value."""
+  """Returns the fields with each value that means another one, or nothing here, replaced."""
+  layers, every = fields['layers'], min(fields['global_every'], fields['layers'])
+  windowed = bool(fields['window']) and not (every == 1 or layers == 1 and every)
+  base = fields['window_rotary_base'] or fields['rotary_base']
+  biased = fields['bias'] if fields['norm_bias'] == 'same' else fields['norm_bias'] == 'yes'
   return fields | dict(
     kv_heads=fields['kv_heads'] or fields['heads'],
     head_width=fields['head_width'] or fields['width'] // fields['heads'],
+    window=fields['window'] if windowed else 0,
+    global_every=every if windowed else 1,
+    window_rotary_base=base if windowed and fields['positions'] == 'rotary' else 0.0,
+    norm_bias=biased if fields['norm'] == 'layer' else 'same',
   )

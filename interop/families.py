@@ -5,10 +5,10 @@ known to change no result (interop/keys.py). Any other key is refused by name: i
 matters would give wrong outputs without an error.
 """
 
-import dataclasses
 from typing import Any
 
-from interop import keys, names
+from interop import alternating, keys, modern_families, names
+from interop.family import Family
 from runtime.errors import WeightsError
 
 ACTIVATIONS = dict(
@@ -24,39 +24,6 @@ ACTIVATIONS = dict(
   swish='silu',
 )
 _LARGEST = 1 << 24  # upper limit of any size in a config.json, against nonsense; a choice
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Family:
-  """One model_type of Hugging Face.
-
-  Attributes:
-    mask: the attention mask of the family, as in `config.mask`.
-    read: our field -> (their key, their default).
-    fixed: our field -> the value that it has in every model of the family.
-    must: their key -> the values that this network implements; the key may also be absent. Beside
-      `keys.MUST`, which all families share.
-    heads: names of models.heads.HEADS that a model of the family may have, each with a tensor whose
-      presence shows it (None: every model has the head).
-    table: our parameter paths -> their names (interop/names.py).
-    prefix: what the trunk's names begin with in a model with a head.
-    prefixes: the same for a head whose class has another.
-    aliases: other names of keys that transformers takes -> their key.
-    left_out: heads without a place in the family's classes, which an export leaves out.
-    conv: kernels are stored input x output (GPT-2's Conv1D), not output x input (torch's Linear).
-  """
-
-  mask: str
-  read: dict[str, tuple[str, Any]]
-  fixed: dict[str, Any]
-  must: dict[str, tuple]
-  heads: dict[str, str | None]
-  table: dict[str, str]
-  prefix: str
-  prefixes: dict[str, str] = dataclasses.field(default_factory=dict)
-  aliases: dict[str, str] = dataclasses.field(default_factory=dict)
-  left_out: tuple[str, ...] = ()
-  conv: bool = False
 
 
 _BERT = dict(
@@ -259,6 +226,8 @@ FAMILIES: dict[str, Family] = dict(
   ),
 )
 
+FAMILIES |= modern_families.FAMILIES
+
 
 def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
   """Returns (family, fields of a ModelConfig) of a config.json.
@@ -277,11 +246,16 @@ def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
     )
   family = FAMILIES[kind]
   theirs = keys.rename(theirs, family.aliases, where)
-  if family.fixed['positions'] == 'rotary':
+  if family.alternating:
+    theirs = alternating.read(theirs, family.mask == 'causal', where)
+  elif family.fixed['positions'] == 'rotary':
     _, base = family.read['rotary_base']
     theirs = keys.rotary(theirs, base, where)
   read = {'transformers_weights', *(key for key, _ in family.read.values())}
-  keys.check(theirs, family.must, read, where)
+  must = family.must
+  if family.poolings:
+    must = must | dict(classifier_pooling=tuple(family.poolings.values()))
+  keys.check(theirs, must, read, where)
   fields = dict(family.fixed)
   for ours, (key, default) in family.read.items():
     fields[ours] = _value(ours, key, theirs.get(key, default), default, where)
@@ -299,6 +273,8 @@ def _value(ours: str, key: str, value: Any, default: Any, where: str) -> Any:
     if value not in list(ACTIVATIONS):  # a list: what cannot be hashed is refused, too
       raise WeightsError(f'{where} has {key}={value!r}; these are known: {", ".join(ACTIVATIONS)}.')
     return ACTIVATIONS[value]
+  if ours in ('window', 'window_rotary_base', 'global_every') and value == 0:
+    return value  # no window; interop.alternating has seen to it
   if value is None and default is None:
     return 0  # in a ModelConfig: the paper's default
   kind = int if default is None else type(default)

@@ -110,7 +110,7 @@ def heads_in(
     if architecture.endswith(suffix) and f'{head}/classifier/*' in family.table
   ]
   # a causal model writes, unless its class is one for labels or has no output
-  writes = not tuned and not (bare and family.table['clm/kernel'] not in tensors)
+  writes = not tuned and not (bare and ties.output(family) not in tensors)
   heads = [
     head
     for head, shown_by in family.heads.items()
@@ -153,8 +153,8 @@ def import_parameters(
   wanted: dict[str, list[str]] = {}  # path -> name of the tensor of each layer
   for path, shape in shapes.items():
     stored = stored_as(family, path)
-    layers = shape[0] if '{}' in stored.name else 1
-    wanted[path] = [stored.name.format(layer) for layer in range(layers)]
+    layers = _numbers(path, shape, shapes) if '{}' in stored.name else (0,)
+    wanted[path] = [stored.name.format(layer) for layer in layers]
     expected = _stored_shape(stored, shape[1:] if '{}' in stored.name else shape)
     for name in wanted[path]:
       if name not in tensors:
@@ -202,10 +202,13 @@ def export_parameters(
   found: dict[str, list[tuple[StoredAs, np.ndarray]]] = {}  # name -> the parts of the tensor
   other = next((family.prefixes[head] for head in heads if head in family.prefixes), None)
   prefix = (other or family.prefix) if set(heads) - set(_HEADLESS) else ''
+  shapes = {path: x.shape for path, x in params.items()}
   for path, x in params.items():
     stored = stored_as(family, path)
     of_head = path.split('/')[0] not in _HEADLESS and not stored.name.startswith('pooler')
-    for layer, part in enumerate(x if '{}' in stored.name else [x]):
+    stacked = '{}' in stored.name
+    numbers = _numbers(path, x.shape, shapes) if stacked else (0,)
+    for layer, part in zip(numbers, x if stacked else [x], strict=True):
       name = ('' if of_head else prefix) + stored.name.format(layer)
       found.setdefault(name, []).append((stored, part))
   theirs = {name: _theirs(parts) for name, parts in found.items()}
@@ -213,6 +216,12 @@ def export_parameters(
   if copy and 'mlm/kernel' in params:  # an output of its own reads the copy
     theirs[copy] = theirs[family.table['mlm/bias']]
   return theirs
+
+
+def _numbers(path: str, shape: tuple[int, ...], shapes: dict[str, tuple[int, ...]]) -> range:
+  """The layers that a stacked array has a row of: a first layer may lack its norm."""
+  L = shapes['trunk/blocks/attention/query/kernel'][0]
+  return range(L - shape[0], L)
 
 
 def _has(params: dict[str, np.ndarray], head: str) -> bool:

@@ -58,7 +58,7 @@ INERT = {
   """,
   'dropout of parts that train here with one rate, or of heads; none when weights are used': """
     classifier_dropout classifier_dropout_prob seq_classif_dropout qa_dropout embd_pdrop
-    summary_first_dropout
+    summary_first_dropout embedding_dropout mlp_dropout
   """,
   'a second head, which is not read (GPT2DoubleHeadsModel): its weights are refused': """
     summary_type summary_use_proj summary_activation summary_proj_to_labels
@@ -66,9 +66,12 @@ INERT = {
   'how a program computes the same numbers': """
     dtype torch_dtype use_bfloat16 gradient_checkpointing torchscript xla_device tf_legacy_loss
     pretraining_tp chunk_size_feed_forward _attn_implementation_autoset _pre_quantization_dtype
+    deterministic_flash_attn reference_compile repad_logits_with_grad sparse_prediction
+    sparse_pred_ignore_index
   """,
   'how weights began or are stored: the file of weights has them': """
     sinusoidal_pos_embds tie_weights_ tie_encoder_decoder vocab_size_or_config_json_file
+    initializer_cutoff_factor
   """,
   'written by other programs, read by no class': """
     n_ctx directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers

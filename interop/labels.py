@@ -11,6 +11,8 @@ PROBLEMS = {
   'several': 'multi_label_classification',
   'number': 'regression',
 }
+# `classifier_pooling`, which families.read has checked -> what a classifier of texts reads.
+_POOLINGS = {None: 'first', 'cls': 'first', 'mean': 'mean'}
 KINDS = dict(sequence='', tokens='words')  # head -> what has a label
 
 
@@ -52,7 +54,7 @@ def read_labels(theirs: dict[str, Any], head: str, outputs: int, mask: str, wher
       kind=KINDS[head],
       labels=kind,
       classes=[str(names[str(index)]) for index in range(outputs)],
-      pooling='last' if mask == 'causal' else 'first',
+      pooling='last' if mask == 'causal' else _POOLINGS[theirs.get('classifier_pooling')],
       max_length=0,
       framed=False,
     ),

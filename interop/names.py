@@ -144,3 +144,42 @@ LLAMA = {
   'tokens/classifier/*': 'score',
   'span/classifier/*': 'qa_outputs',
 }
+
+MODERNBERT = {
+  'embeddings/token': 'embeddings.tok_embeddings.weight',
+  'embeddings/norm/*': 'embeddings.norm',
+  'trunk/blocks/attention_norm/*': 'layers.{}.attn_norm',
+  'trunk/blocks/attention/query/*': 'layers.{}.attn.Wqkv@0/3',
+  'trunk/blocks/attention/key/*': 'layers.{}.attn.Wqkv@1/3',
+  'trunk/blocks/attention/value/*': 'layers.{}.attn.Wqkv@2/3',
+  'trunk/blocks/attention/output/*': 'layers.{}.attn.Wo',
+  'trunk/blocks/feed_forward_norm/*': 'layers.{}.mlp_norm',
+  'trunk/blocks/feed_forward/gate/*': 'layers.{}.mlp.Wi@0/2',
+  'trunk/blocks/feed_forward/up/*': 'layers.{}.mlp.Wi@1/2',
+  'trunk/blocks/feed_forward/down/*': 'layers.{}.mlp.Wo',
+  'trunk/final_norm/*': 'final_norm',
+  'mlm/transform/*': 'head.dense',
+  'mlm/norm/*': 'head.norm',
+  'mlm/bias': 'decoder.bias',
+  'mlm/kernel': 'decoder.weight',
+  'sequence/pooler/*': 'head.dense',
+  'sequence/norm/*': 'head.norm',
+  'sequence/classifier/*': 'classifier',
+  'tokens/pooler/*': 'head.dense',
+  'tokens/norm/*': 'head.norm',
+  'tokens/classifier/*': 'classifier',
+  'span/pooler/*': 'head.dense',
+  'span/norm/*': 'head.norm',
+  'span/classifier/*': 'classifier',
+}
+
+_OF_TOKENS = ('tokens/', 'span/')
+MODERNBERT_DECODER = {
+  path: name for path, name in MODERNBERT.items() if not path.startswith(_OF_TOKENS)
+} | {
+  'trunk/blocks/attention/query/*': 'layers.{}.attn.q_proj',
+  'trunk/blocks/attention/key/*': 'layers.{}.attn.k_proj',
+  'trunk/blocks/attention/value/*': 'layers.{}.attn.v_proj',
+  'mlm/transform/*': 'lm_head.dense',
+  'mlm/norm/*': 'lm_head.norm',
+}

@@ -39,7 +39,7 @@ def resolve(family: Family, tensors: dict[str, Tensor], tie: bool) -> Tied:
       f'{copy} is absent: {bias} is used, as transformers 4 does; transformers 5 starts at zero.'
     )
   token = family.table['embeddings/token']
-  kernel = family.table.get('mlm/kernel') or family.table['clm/kernel']
+  kernel = output(family)
   if tie and kernel in tensors and token not in tensors:
     tensors[token] = tensors.pop(kernel)
   elif tie and kernel in tensors and equal(tensors[kernel], tensors[token]):
@@ -51,6 +51,11 @@ def resolve(family: Family, tensors: dict[str, Tensor], tie: bool) -> Tied:
       'transformers does.'
     )
   return Tied(tensors, tie, tuple(notes))
+
+
+def output(family: Family) -> str:
+  """Returns the name of the kernel that predicts tokens."""
+  return family.table.get('mlm/kernel') or family.table['clm/kernel']
 
 
 def bias_copy(family: Family) -> str | None:

@@ -41,6 +41,21 @@ _DISTILBERT = dict(
   max_position_embeddings=20,
   initializer_range=0.2,
 )
+_MODERN = dict(
+  vocab_size=V,
+  hidden_size=36,
+  num_hidden_layers=5,
+  num_attention_heads=3,
+  intermediate_size=41,
+  max_position_embeddings=20,
+  initializer_range=0.2,
+  local_attention=6,
+  pad_token_id=1,
+  rope_parameters=dict(
+    full_attention=dict(rope_type='default', rope_theta=500.0),
+    sliding_attention=dict(rope_type='default', rope_theta=30.0),
+  ),
+)
 # Architecture, its config: odd sizes, tied and not, one layer, each activation.
 MODELS = {
   'bert': ('BertForPreTraining', 'BertConfig', _BERT),
@@ -126,6 +141,44 @@ MODELS = {
   ),
   'llama-tokens': ('LlamaForTokenClassification', 'LlamaConfig', _LLAMA | dict(num_labels=5)),
   'llama-span': ('LlamaForQuestionAnswering', 'LlamaConfig', _LLAMA),
+  'modernbert': ('ModernBertForMaskedLM', 'ModernBertConfig', _MODERN),
+  'modernbert-untied-windows-alone': (
+    'ModernBertForMaskedLM',
+    'ModernBertConfig',
+    _MODERN | dict(tie_word_embeddings=False, layer_types=5 * ['sliding_attention']),
+  ),
+  'modernbert-all-global': (
+    'ModernBertForMaskedLM',
+    'ModernBertConfig',
+    _MODERN | dict(num_hidden_layers=2, layer_types=2 * ['full_attention']),
+  ),
+  'modernbert-sequence': (
+    'ModernBertForSequenceClassification',
+    'ModernBertConfig',
+    _MODERN | dict(num_labels=3),
+  ),
+  'modernbert-sequence-mean': (
+    'ModernBertForSequenceClassification',
+    'ModernBertConfig',
+    _MODERN | dict(num_labels=3, classifier_pooling='mean', local_attention=3),
+  ),
+  'modernbert-tokens': (
+    'ModernBertForTokenClassification',
+    'ModernBertConfig',
+    _MODERN | dict(num_labels=5, num_hidden_layers=7),
+  ),
+  'modernbert-span': ('ModernBertForQuestionAnswering', 'ModernBertConfig', _MODERN),
+  'modernbert-decoder': ('ModernBertDecoderForCausalLM', 'ModernBertDecoderConfig', _MODERN),
+  'modernbert-decoder-untied-every-second': (
+    'ModernBertDecoderForCausalLM',
+    'ModernBertDecoderConfig',
+    _MODERN | dict(tie_word_embeddings=False, global_attn_every_n_layers=2, local_attention=4),
+  ),
+  'modernbert-decoder-sequence': (
+    'ModernBertDecoderForSequenceClassification',
+    'ModernBertDecoderConfig',
+    _MODERN | dict(num_labels=4),
+  ),
   'gpt2': ('GPT2LMHeadModel', 'GPT2Config', _GPT2),
   'gpt2-wide-untied': (
     'GPT2LMHeadModel',
@@ -175,6 +228,8 @@ def inputs(ours):
   batch = dict(token=token, segment=valid, type=kind, mlm_position=np.tile(np.arange(T), (B, 1)))
   if ours.labels and ours.labels.pooling == 'last':
     batch |= dict(pool_at=valid.sum(axis=1, keepdims=True) - 1)
+  if ours.labels and ours.labels.pooling == 'mean':
+    batch |= dict(pool=(valid / valid.sum(axis=1, keepdims=True))[:, None])
   theirs = dict(input_ids=torch.tensor(token).long(), attention_mask=torch.tensor(valid).long())
   if ours.config.segment_types:
     theirs['token_type_ids'] = torch.tensor(kind).long()
