@@ -64,7 +64,9 @@ def main():
   )
   checks.check_inputs(config.data)
   if config.init_from:
-    workdir.check_init_from(config.init_from)
+    workdir.check_origin(config.init_from)
+  if config.distill.teacher:
+    workdir.check_origin(config.distill.teacher, 'config.distill.teacher')
   console = Console(quiet=flags.process > 0)
   console.say(f'onemask: {config.name} in {directory}')
   stop = Stop()

@@ -26,8 +26,9 @@ def get_config() -> ml_collections.ConfigDict:
   # bidirectional | causal | prefix: a random share of each document is read bidirectionally. With
   # data.task a whole text is prefix, and `same` is the mask of init_from.
   config.mask = 'bidirectional'
-  # of mlm, mntp, clm, nsp, sop; with data.task one of classify, tag, answer, choose, and beside it
-  # mlm, mntp or clm
+  # of mlm, mntp, clm, nsp, sop; beside mlm, mntp or clm distill, distill_row, distill_hidden, which
+  # learn from distill.teacher: then a weight may be 0, of what is measured and not learned. With
+  # data.task one of classify, tag, answer, choose, and beside it mlm, mntp or clm.
   config.objectives = dict(mlm=1.0)
   # Trains other cells than that one: in stages, as shares of the steps ('1 causal+clm, 3
   # bidirectional+mlm'), or side by side, as shares of every batch ('1 causal+clm & 7
@@ -36,6 +37,8 @@ def get_config() -> ml_collections.ConfigDict:
   # Workdir of a run, an import, or with data.task a Hugging Face directory, whose parameters this
   # run starts with; '' = random. With data.task its network and tokenizer are taken, too.
   config.init_from = ''
+  # Layers of init_from that this network begins with, from 0, as '0 2 4 7 9 11'; '' = all of them.
+  config.init_layers = ''
   config.negative_control = False  # train a cell that sees its targets; its loss must collapse
   config.loss_chunk = 2_048  # predictions whose V-wide logits exist at once, on each device
 
@@ -63,6 +66,13 @@ def get_config() -> ml_collections.ConfigDict:
     span_mean=3.0,  # mean length of a span, words; lengths are geometric
     span_max=10,  # longest span or n-gram, words; n-grams of n words are drawn ~ 1/n (ALBERT)
     random_from_specials=True,  # random tokens may be special tokens (as published)
+  )
+
+  # A frozen network that the objectives distill, distill_row and distill_hidden learn from.
+  config.distill = dict(
+    # Workdir of a run, an import or a Hugging Face directory, with the tokenizer of this run.
+    teacher='',
+    temperature=2.0,  # divides the logits of both before they are compared
   )
 
   # Objectives on vectors of texts: contrast, cosent, angle, cosine, triplet, margin.
@@ -237,6 +247,7 @@ FREE_ON_RESUME = (
   'platform',
   'loss_chunk',
   'data.cache',
+  'distill.teacher',
   'model.attention',
   'model.scan',
   'model.last_layer',

@@ -176,6 +176,17 @@ def _pooled_through(config: ModelConfig, x_BxPxD: jax.Array) -> jax.Array:
   return Norm(config, name='norm')(x_BxPxD) if config.normed_heads else x_BxPxD
 
 
+class StatesHead(nn.Module):
+  """The last hidden states as they are; without parameters."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
+    """hidden_BxTxD."""
+    return hidden_BxTxD
+
+
 def _output_table(module: nn.Module, config: ModelConfig, token_VxE: jax.Array) -> jax.Array:
   if config.tie_embeddings:
     return token_VxE
@@ -229,6 +240,10 @@ def _vector_products(config: ModelConfig, positions: float) -> float:
   return config.width * (positions + config.projection)
 
 
+def _no_products(config: ModelConfig, positions: float) -> float:
+  return 0.0
+
+
 def _all(T: int, P: int) -> int:
   return T
 
@@ -261,6 +276,7 @@ class Head(NamedTuple):
 
 HEADS = dict(
   mlm=Head(MLMHead, _predicted, _some, _mlm_products),
+  mlm_row=Head(MLMHead, _everywhere, _all, _mlm_products, owner='mlm'),
   clm=Head(CLMHead, _everywhere, _all, _clm_products),
   nsp=Head(NSPHead, _first, _one, _row_products),
   pool=Head(PoolHead, _first, _one, _row_products),
@@ -268,6 +284,7 @@ HEADS = dict(
   tokens=Head(TokenHead, _everywhere, _all, _token_products),
   span=Head(TokenHead, _everywhere, _all, _token_products),
   vector=Head(VectorHead, _everywhere, _all, _vector_products),
+  hidden=Head(StatesHead, _everywhere, _all, _no_products),
   pair=Head(PairHead, _everywhere, _all, _vector_products),
 )
 

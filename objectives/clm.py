@@ -56,12 +56,12 @@ def prepare(key_B, batch, setup: Setup):
 
 def weight(batch) -> jax.Array:
   """How many tokens are predicted."""
-  return _next_tokens(batch)[1].sum()
+  return next_tokens(batch)[1].sum()
 
 
 def terms(outputs, batch, setup: Setup) -> dict[str, Term]:
   """Loss (nats) and accuracy over the next tokens."""
-  return projected_cross_entropy(outputs['clm'], *_next_tokens(batch), chunk=setup.chunk)
+  return projected_cross_entropy(outputs['clm'], *next_tokens(batch), chunk=setup.chunk)
 
 
 def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
@@ -69,7 +69,7 @@ def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
 
   They are for units that no tokenizer can flatter.
   """
-  target_BxT, weight_BxT = _next_tokens(batch)
+  target_BxT, weight_BxT = next_tokens(batch)
   nats_BxT, hit_BxT = projected_nats(outputs['clm'], target_BxT, chunk=setup.chunk)
   vocabulary = setup.vocabulary
   unknown_BxT = target_BxT == vocabulary.unknown_id
@@ -82,11 +82,12 @@ def scores(outputs, batch, setup: Setup) -> dict[str, Term]:
 
 def targets(batch):
   """(position_BxT, token_BxT, weight_BxT): what is to be predicted, for people."""
-  target_BxT, weight_BxT = _next_tokens(batch)
+  target_BxT, weight_BxT = next_tokens(batch)
   position_BxT = jnp.broadcast_to(jnp.arange(target_BxT.shape[1])[None] + 1, target_BxT.shape)
   return position_BxT, target_BxT, weight_BxT
 
 
-def _next_tokens(batch):
+def next_tokens(batch):
+  """(target_BxT, weight_BxT) of a batch: the next token of each, and whether it counts."""
   prefix_BxT = batch['prefix'] if 'prefix' in batch else None
   return shifted(batch['token'], batch['segment'], prefix_BxT)

@@ -4,7 +4,7 @@ An objective is a module of this package, and nothing else names objectives one 
 
   HEADS        names of models.heads.HEADS that the network must provide
   ROWS         rows that it reads: packed | sentence_pairs | labelled | text_groups
-  PREDICTS     tokens | rows: what one prediction is of
+  PREDICTS     tokens | rows | teacher: what one prediction is of; the last is counted nowhere
   UNITS        {kind: unit in words} of its results
   weight       (batch) -> how much counts, from the prepared batch alone
   terms        (outputs, batch, setup) -> {kind: Term}, `loss` among them
@@ -22,14 +22,17 @@ and, where it needs them,
   BLIND        masks under which it cannot see what it asks about: refused
   ANSWERS_SEEN masks that show it its answers: refused, except as a negative control
   ALONE        no other objective may read the same rows
+  TEACHER      its terms read what a frozen network says of the prepared batch: batch['teacher'],
+               outputs of heads by name; not scored by validation
+  BESIDE       objectives of which one must be beside it: that one says what is masked or predicted
   CHANCE       nats of a guess, drawn beside its loss
   scores       as terms, with more kinds, for evaluation: no gradient is taken
   answers      (outputs, batch, setup) -> {name: array}: what it says of each example, for scores
                that need a whole split
   targets      (batch) -> (position_BxP, token_BxP, weight_BxP): what is predicted, for people
 
-HEADS, ROWS, TASKS, LABELS, WRONG_PAIRS, BLIND, ANSWERS_SEEN and ALONE are literals:
-configs.schema.names reads them without running the module.
+HEADS, ROWS, TASKS, LABELS, WRONG_PAIRS, BLIND, ANSWERS_SEEN, ALONE, TEACHER and BESIDE are
+literals: configs.schema.names reads them without running the module.
 """
 
 from collections.abc import Callable, Iterable

@@ -87,6 +87,7 @@ class Setup(NamedTuple):
     rate: share of a row that MLM masks now; `Objective.prepare` sets it.
     vectors: how sentence vectors are scored.
     labels: of the labelled task; None where rows have no labels.
+    temperature: that softens the probabilities of student and teacher.
   """
 
   vocabulary: Vocabulary | None
@@ -96,6 +97,7 @@ class Setup(NamedTuple):
   rate: float | jax.Array = 0.0
   vectors: VectorLoss = VectorLoss()
   labels: Labels | None = None
+  temperature: float = 1.0
 
 
 def cross_entropy(logits_BxPxC, target_BxP, weight_BxP) -> dict[str, Term]:

@@ -214,18 +214,18 @@ def read_config(directory: epath.PathLike):
   return check.from_resolved(upgrade(resolved))
 
 
-def check_init_from(source: str):
-  """Checks that there is something to begin with in config.init_from; reads no parameters.
+def check_origin(source: str, knob: str = 'config.init_from'):
+  """Checks that there is a model in the folder that a knob names; reads no parameters.
 
   Raises:
     ConfigError, StateError: it names no folder with a config.json.
   """
-  folder = storage.resolve_path(source, 'config.init_from')
+  folder = storage.resolve_path(source, knob)
   if not folder.is_dir():
-    raise StateError(f'config.init_from={source}: no such folder.{storage.hub_advice(source)}')
+    raise StateError(f'{knob}={source}: no such folder.{storage.hub_advice(source)}')
   if not any((folder / name).exists() for name in ('config.json', 'modules.json')):
     raise StateError(
-      f'config.init_from={source} is not the folder of a run or a model: it has no config.json.'
+      f'{knob}={source} is not the folder of a run or a model: it has no config.json.'
     )
 
 

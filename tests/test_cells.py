@@ -59,7 +59,10 @@ def test_cells_share_a_batch_by_rows():
     (dict(schedule='0 causal+clm, 3 bidirectional+mlm'), ('not a share',)),
     (dict(schedule='1 causal+clm & 2 bidirectional+mlm, 1 causal+clm'), ('not both',)),
     (dict(schedule='1 sideways+clm, 3 bidirectional+mlm'), ('bidirectional, causal, prefix',)),
-    (dict(schedule='1 causal+clmm, 3 bidirectional+mlm'), ("'clmm' is none of clm, mlm",)),
+    (
+      dict(schedule='1 causal+clmm, 3 bidirectional+mlm'),
+      ("'clmm' is none of clm, distill", 'mlm, mntp, nsp, sop'),
+    ),
     (dict(schedule='1 causal, 3 bidirectional+mlm'), ('name each objective once',)),
     (dict(schedule='1 bidirectional+clm, 3 bidirectional+mlm'), ('sees the answer',)),
     (

@@ -89,7 +89,7 @@ def _learn_groups(config):
 
 def origin_of(source: str) -> Origin:
   """What a run's workdir, an import or a Hugging Face directory says of its model."""
-  workdir.check_init_from(source)
+  workdir.check_origin(source)
   folder = storage.resolve_path(source, 'config.init_from')
   within = sentence_folders.trunk(folder)
   found = [name for name in NAMES if (within / name).exists()]

@@ -4,6 +4,8 @@ Mask x objective pairs (cells) differ in FLOPs per token and in predictions per 
 equal steps, of equal FLOPs and of equal predictions are three different experiments.
 """
 
+from collections.abc import Callable
+
 from configs.schema import check, grid
 from models.config import ModelConfig
 from models.masks import KINDS
@@ -14,19 +16,23 @@ from training import cost
 _LONG_RUN = 1_000_000  # steps; so many that rounding a stage to whole steps does not matter
 
 
-def spending(config) -> dict[str, float]:
+def spending(config, flops_of: Callable | None = None) -> dict[str, float]:
   """Returns the cost of the whole run, with every row counted as full.
+
+  Args:
+    flops_of: (config, cell, T) -> FLOPs per position; those of training, `flops_per_token`.
 
   Returns:
     {'tokens': positions, 'flops': forward and backward, 'predictions': predicted tokens}.
   """
+  flops_of = flops_of or flops_per_token
   total = dict(tokens=0.0, flops=0.0, predictions=0.0)
   for first, end, T, shares in stretches(config):
     middle = (first + end) / 2 / config.steps  # a masking rate may fall over the steps
     for share in shares:
       rows = (end - first) * config.batch_size * share.share / share.period
       total['tokens'] += rows * T
-      total['flops'] += rows * T * flops_per_token(config, share.cell, T)
+      total['flops'] += rows * T * flops_of(config, share.cell, T)
       total['predictions'] += rows * _predictions(config, share.cell, T, middle)
   return total
 
@@ -41,16 +47,20 @@ def flops_per_token(config, cell: grid.Cell, T: int) -> float:
   )
 
 
-def mean_flops_per_token(config, T: int) -> float:
-  """Returns the mean training FLOPs per position over all steps whose rows have T tokens."""
-  steps, flops = [], []
+def mean_flops_per_token(config, T: int, flops_of: Callable | None = None) -> float:
+  """Returns the mean FLOPs per position over all steps whose rows have T tokens.
+
+  Args:
+    flops_of: as in `spending`.
+  """
+  flops_of, steps, flops = flops_of or flops_per_token, [], []
   for first, end, length, shares in stretches(config):
     if length != T:
       continue
     for share in shares:
       steps_of_cell = (end - first) * share.share / share.period
       steps.append(steps_of_cell)
-      flops.append(steps_of_cell * flops_per_token(config, share.cell, T))
+      flops.append(steps_of_cell * flops_of(config, share.cell, T))
   return sum(flops) / max(1, sum(steps))
 
 

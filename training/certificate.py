@@ -47,6 +47,7 @@ def write(
   validation: dict,
   validation_sha256: str,
   steps: int,
+  teacher_flops: float = 0.0,
 ) -> dict:
   """Writes certificate.json, and returns its content.
 
@@ -55,6 +56,7 @@ def write(
     validation: results of the last validation.
     validation_sha256: hash of the validation rows.
     steps: that were taken.
+    teacher_flops: of the forward passes of a teacher, which are not among those of the run.
 
   Raises:
     StateError: data.json or initial.json is damaged.
@@ -79,6 +81,8 @@ def write(
     predictions=trail.predictions,
     planned_predictions=planned['predictions'] * config.finetune.seeds,
   )
+  if 'teacher' in fingerprint:
+    certificate |= dict(teacher_sha256=fingerprint['teacher'], teacher_flops=teacher_flops)
   storage.write_json(directory / 'certificate.json', certificate)
   return certificate
 
@@ -116,10 +120,13 @@ def rows(certificate: dict) -> dict[str, str]:
   # what reads labels or groups of texts masks nothing and predicts no token
   masked = f', masked positions {masks}' if predictions else ''
   predicted = f', {predictions:,} predictions' if predictions else ''
+  teacher = certificate.get('teacher_sha256')
+  taught = f', and {certificate["teacher_flops"]:.4g} FLOPs of the teacher' if teacher else ''
   return {
     'initial parameters': f'sha256 {initial} (embeddings and trunk)',
     'training data': f'sha256 {batches}{masked}',
-    'spent': f'{tokens:,} tokens, {certificate["flops"]:.4g} FLOPs{predicted}',
+    **({'teacher': f'sha256 {teacher[:16]}'} if teacher else {}),
+    'spent': f'{tokens:,} tokens, {certificate["flops"]:.4g} FLOPs{taught}{predicted}',
   }
 
 

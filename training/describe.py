@@ -60,6 +60,7 @@ def start_rows(
     f'{"micro-batch" if plan.accumulate == 1 else "micro-batches"} x '
     f'{config.batch_size // plan.accumulate:,}',
     **_seeds(config),
+    **({'teacher': experiment.teacher.source} if experiment.teacher else {}),
     'attention': f'{plan.attention}, in {model.dtype}',
     'work': f'{steps:,} steps, {flops} FLOPs a token',
     'expected time': f'about {duration(seconds)} ({duration(seconds / max(1, steps))} a step), '

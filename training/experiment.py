@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 import dataclasses
 from typing import Any, NamedTuple
 
-from configs.schema import check, grid
+from configs.schema import check, grid, names
 from configs.schema.grid import Cell
 from data import pipeline
 from data.groups.prepared import PreparedGroups
@@ -21,7 +21,7 @@ from training.frozen import (
   labels_of,
   masking_of,
   model_config,
-  trained_heads,
+  taught_heads,
   validation_masking,
   vector_loss,
   vocabulary_of,
@@ -30,6 +30,7 @@ from training.gradient import CellStep
 from training.optimizer import make_optimizer
 from training.prepare import prepare_data
 from training.step import make_state, make_train_step
+from training.teacher import Teacher
 
 # rows of a global batch -> those of them that belong to this process
 RowsOf = Callable[[int], Sequence[int]]
@@ -40,7 +41,7 @@ class BuiltCell(NamedTuple):
 
   Attributes:
     apply: of its network.
-    held_out: its objective with the masking that validation always uses.
+    held_out: its objective with the masking that validation always uses, without a teacher.
   """
 
   apply: Callable
@@ -59,6 +60,7 @@ class Experiment:
     phases: (first step, T) of each stretch of steps with one sequence length.
     prepared: the rows, of a corpus, of a labelled task, or of groups of texts; None where there
       are none, as for planning.
+    teacher: what its objectives learn from, if some do, once it is loaded.
   """
 
   config: Any
@@ -68,6 +70,7 @@ class Experiment:
   main: Cell
   phases: tuple[tuple[int, int], ...]
   prepared: pipeline.Prepared | PreparedTask | PreparedGroups | None = None
+  teacher: Teacher | None = None
 
   @property
   def of_texts(self) -> bool:
@@ -122,14 +125,30 @@ class Experiment:
 
   def cell_steps(self, stage: grid.Stage) -> tuple[CellStep, ...]:
     """What trains in a stage."""
-    built = [self.cells[share.cell] for share in stage.shares]
+    teach = self.teacher.of if self.teacher else {}
     return tuple(
-      CellStep(share, cell.apply, cell.objective) for share, cell in zip(stage.shares, built)
+      CellStep(
+        share,
+        self.cells[share.cell].apply,
+        self.cells[share.cell].objective,
+        teach.get(share.cell),
+      )
+      for share in stage.shares
     )
 
   def train_step(self, stage: grid.Stage, tx, schedule, *, accumulate: int, tick=None) -> Callable:
-    """The pure step of a stage; `training.step.jit_step` compiles it."""
+    """The pure step of a stage; `training.step.jit_step` compiles it.
+
+    Raises:
+      ConfigError: it learns from a teacher, and none is loaded.
+    """
     config = self.config
+    taught = [share.cell for share in stage.shares if names.taught(share.cell.names)]
+    if taught and not self.teacher:
+      raise check.ConfigError(
+        f'{taught[0]} learns from a teacher, which train.py loads and this program does not: name '
+        'other objectives here, as in --config.objectives=mlm --config.distill.teacher='
+      )
 
     def step_of(seed) -> Callable:
       return make_train_step(
@@ -213,14 +232,14 @@ def build(
     prepared: the rows that it trains on, where there are any.
   """
   model = model_config(config)
-  packed, heads = not grid.paired(config), trained_heads(config)
+  packed, heads = not grid.paired(config), taught_heads(config)
   labels = labels_of(config, prepared) if config.data.task else None
 
-  def objective_of(cell: Cell, masking: Masking) -> Objective:
+  def objective_of(cell: Cell, weights: dict[str, float], masking: Masking) -> Objective:
     # of a labelled text all is prefix: no part of it is drawn
     prefix = KINDS[cell.mask].prefix and not (config.data.task or config.data.groups)
     return make_objective(
-      dict(cell.weights),
+      weights,
       Setup(
         vocabulary,
         masking,
@@ -228,13 +247,15 @@ def build(
         prefix=prefix,
         labels=labels,
         vectors=vector_loss(config),
+        temperature=config.distill.temperature,
       ),
     )
 
   def built(cell: Cell) -> BuiltCell:
     network = make_network(model, mask=cell.mask, packed=packed, heads=heads)
-    held_out = objective_of(cell, validation_masking(config))
-    return BuiltCell(network.apply, objective_of(cell, masking_of(config)), held_out)
+    held_out = objective_of(cell, _scored(cell), validation_masking(config))
+    trained = objective_of(cell, dict(cell.weights), masking_of(config))
+    return BuiltCell(network.apply, trained, held_out)
 
   return Experiment(
     config=config,
@@ -245,6 +266,15 @@ def build(
     phases=grid.phases(config),
     prepared=prepared,
   )
+
+
+def _scored(cell: Cell) -> dict[str, float]:
+  """The weights of what validation scores: no teacher is asked there."""
+  weights = {
+    name: dict(cell.weights)[name] for name in cell.names if name not in names.taught(cell.names)
+  }
+  # what is measured and not learned is all that there is to score
+  return weights if any(weights.values()) else dict.fromkeys(weights, 1.0)
 
 
 def build_experiment(config, progress=pipeline.silent) -> Experiment:

@@ -3,7 +3,7 @@
 import jax.numpy as jnp
 import numpy as np
 
-from configs.schema import grid
+from configs.schema import grid, names
 from configs.schema.vectors import dimensions, directions
 from data.tasks.prepared import PreparedTask
 from data.tokens.tokenizer import Tokenizer
@@ -78,9 +78,19 @@ def vector_loss(config) -> VectorLoss:
 
 
 def trained_heads(config) -> tuple[str, ...]:
-  """The heads of the network: those that some cell trains or that the run is for."""
+  """The heads of the network: those that some cell trains or that the run is for.
+
+  Not those that only a teacher is compared with: they have no parameters of their own.
+  """
   cells = (*grid.trained(config), grid.main_cell(config))
-  return heads_of({name for cell in cells for name in cell.names})
+  every = {name for cell in cells for name in cell.names}
+  return heads_of(every - {*names.taught(every)})
+
+
+def taught_heads(config) -> tuple[str, ...]:
+  """The heads of the network in training: `trained_heads`, and what a teacher is compared with."""
+  every = {name for cell in grid.trained(config) for name in cell.names}
+  return (*trained_heads(config), *sorted({*heads_of(every)} - {*trained_heads(config)}))
 
 
 def fills_ahead(config) -> bool:

@@ -18,11 +18,13 @@ class CellStep(NamedTuple):
   Attributes:
     share: its rows of each batch.
     apply: of its network.
+    teach: (parameters of the teacher, batch) -> outputs of its heads; None where it has none.
   """
 
   share: grid.BatchShare
   apply: Callable
   objective: Objective
+  teach: Callable | None = None
 
 
 class Measured(NamedTuple):
@@ -42,15 +44,26 @@ class Measured(NamedTuple):
 
 
 def cell_gradient(
-  cell: CellStep, params, rows, dropout_key, accumulate: int, tick: Callable | None = None
+  cell: CellStep,
+  params,
+  rows,
+  dropout_key,
+  accumulate: int,
+  tick: Callable | None = None,
+  teacher=None,
 ) -> tuple[Measured, dict[str, dict[str, jax.Array]]]:
-  """(what a cell's prepared rows say, {objective: {kind: mean}}), summed over micro-batches."""
+  """(what a cell's prepared rows say, {objective: {kind: mean}}), summed over micro-batches.
+
+  Args:
+    teacher: parameters of the teacher, which gets no gradient; it reads a micro-batch at a time.
+  """
   objective = cell.objective
   counted = objective.counts(rows)
   score = _scorer(cell, counted)
 
   def loss_of(params, micro):
-    return score(objective.terms(cell.apply(params, micro, dropout_key), micro))
+    told = dict(teacher=cell.teach(teacher, micro)) if cell.teach else {}
+    return score(objective.terms(cell.apply(params, micro, dropout_key), micro | told))
 
   def gradient_of(micro):
     (loss, means), gradient = jax.value_and_grad(loss_of, has_aux=True)(params, micro)

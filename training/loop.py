@@ -18,6 +18,7 @@ from training.best import Best
 from training.examine import Examine
 from training.experiment import Experiment, build_experiment
 from training.hooks import Log, Pending, Save, Validate
+from training.load_teacher import with_teacher
 from training.prefetch import Prefetcher
 from training.prepare import report_lines
 from training.session import Clock, Session
@@ -69,6 +70,7 @@ def train(
     distributed.from_first(
       lambda: workdir.open_config(directory, resolved, **asked, say=console.say)
     )
+    experiment = with_teacher(experiment, mesh, console.say)
     _note(experiment, directory, mesh, console)
     advice = out_of_memory.explained(experiment, directory, mesh)
     with jax.set_mesh(mesh), Watchdog(config.watchdog_seconds) as watchdog, advice:
@@ -87,6 +89,8 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
   examine, best = Examine(session), Best(session, started)
   programs = _Programs(session, started)
   batches = Prefetcher(session.experiment, session.mesh, started.plan.accumulate)
+  teacher = session.experiment.teacher
+  taught = (teacher.params,) if teacher else ()
   state, pending = started.state, None
   console.begin(started.first, config.steps, started.predict)
   try:
@@ -125,7 +129,7 @@ def _run(session: Session, started: Started, stop: Stop) -> dict:
       faults.maybe_exhaust(step)
       told = consensus.tell(batch_hash)
       state = faults.maybe_poison(step, state)
-      state, measured = train_step(state, sharding.shard_batch(batch, session.mesh))
+      state, measured = train_step(state, sharding.shard_batch(batch, session.mesh), *taught)
       if pending:
         log.finish(pending, save.saved)
       if new:
@@ -185,9 +189,11 @@ class _Programs:
 
 
 def _note(experiment: Experiment, directory: epath.Path, mesh, console: Console):
-  """Compares the data with those that the workdir's run had, and leaves what is known of them."""
+  """Compares data and teacher with those that the run had, and leaves what is known of them."""
   prepared = experiment.prepared
   data = dict(data=prepared.fingerprint, tokenizer=prepared.tokenizer.sha256)
+  if experiment.teacher:
+    data |= dict(teacher=experiment.teacher.sha256)
   distributed.agree(data)
   machine = software.machine()
 

@@ -61,10 +61,14 @@ def make_plan(experiment: Experiment, directory: epath.PathLike, parameters: int
   """
   config, T = experiment.config, experiment.config.data.sequence_length
   attention = experiment.attention()
+  teacher = experiment.teacher
   flops = {T: budget.mean_flops_per_token(config, T) for _, T in experiment.phases}
   seeds = config.finetune.seeds
+  if teacher:
+    flops = {T: own + teacher.flops_a_token[T] for T, own in flops.items()}
   path = epath.Path(directory) / 'plan.json'
   platform, memory = jax.default_backend(), cost.device_memory()
+  memory -= teacher.bytes_a_device if teacher else 0
 
   def accumulate() -> int:
     chosen = config.accumulate or _chosen_before(path)

@@ -39,7 +39,13 @@ def write_result(
     **{name: row[name] for name in ('stopped_early',) if name in row},
     tokens=trail.tokens,
     certificate=certificate.write(
-      directory, config, trail, validation, validation_sha256, row['step']
+      directory,
+      config,
+      trail,
+      validation,
+      validation_sha256,
+      row['step'],
+      experiment.teacher.flops if experiment.teacher else 0.0,
     ),
     validation=validation,
     **_of_text(experiment),

@@ -77,7 +77,9 @@ def make_train_step(
   skip: spikes.Rule | None = None,
   tick: Callable | None = None,
 ) -> Callable:
-  """The pure (state, batch) -> (state, metrics) of one update; see `jit_step`.
+  """The pure (state, batch, teacher=None) -> (state, metrics) of one update; see `jit_step`.
+
+  `teacher` are the parameters of the frozen network whose outputs some objectives learn from.
 
   Denominators depend on the prepared batch and not on the parameters, so they are known before the
   first micro-batch, and micro-batches are summed. Every random draw belongs to a row of the global
@@ -99,14 +101,16 @@ def make_train_step(
     of the network. If anything is not finite the state keeps its parameters.
   """
 
-  def train_step(state: State, batch):
+  def train_step(state: State, batch, teacher=None):
     _, dropout_key = step_keys(seed, state.step)
     parts, means = [], {}
     for cell in cells:
       rows = prepare(
         cell, batch, seed=seed, step=state.step, steps=steps, fixed_maskings=fixed_maskings
       )
-      part, cell_means = cell_gradient(cell, state.params, rows, dropout_key, accumulate, tick)
+      part, cell_means = cell_gradient(
+        cell, state.params, rows, dropout_key, accumulate, tick, teacher
+      )
       parts.append(part)
       means |= _named(cell_means, '' if len(cells) == 1 else f'{cell.share.cell}/')
     measured = functools.reduce(lambda one, other: jax.tree.map(jnp.add, one, other), parts)

@@ -40,9 +40,9 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   Raises:
     StateError: `source` has no parameters, another tokenizer, or a trunk of another shape.
   """
-  workdir.check_init_from(source)
+  workdir.check_origin(source)
   folder = epath.Path(storage.resolve_path(source, 'config.init_from'))
-  _same_tokenizer(folder, experiment)
+  check_tokenizer(folder, experiment, 'config.init_from')
   theirs, origin = _parameters(folder, experiment, mesh)
   ours = by_path(params)
   theirs, renewed = _with_a_fitting_head(theirs, ours, folder, experiment)
@@ -144,8 +144,8 @@ def _common(path: str) -> bool:
   return path.startswith(('embeddings/', 'trunk/'))
 
 
-def _same_tokenizer(folder: epath.Path, experiment: Experiment):
-  """Raises StateError unless `folder` was trained with this run's tokenizer."""
+def check_tokenizer(folder: epath.Path, experiment: Experiment, knob: str):
+  """Raises StateError unless `folder`, which `knob` names, has this run's tokenizer."""
   within = sentence_folders.trunk(folder)
   found = [name for name in NAMES if (within / name).exists()]
   if (folder / 'data.json').exists():
@@ -155,11 +155,10 @@ def _same_tokenizer(folder: epath.Path, experiment: Experiment):
     theirs = pretrained.load(within / found[0], lowercase=lowercase).sha256
   else:
     raise StateError(
-      f'config.init_from={folder} has no tokenizer.json: what its embeddings stand '
-      'for is not known.'
+      f'{knob}={folder} has no tokenizer.json: what its embeddings stand for is not known.'
     )
   if theirs != experiment.prepared.tokenizer.sha256:
     raise StateError(
-      f'config.init_from={folder} was trained with another tokenizer, so its embeddings mean '
+      f'{knob}={folder} was trained with another tokenizer, so its embeddings mean '
       f'other tokens here. Use config.data.tokenizer={within / "tokenizer.json"}.'
     )

@@ -45,6 +45,7 @@ def _problems(config, every: tuple[Cell, ...]) -> Iterator[str]:
       f'config.objectives: {main_cell(config)} is also in config.schedule or '
       'config.validation.extra_cells, where each objective counts 1: give them weight 1 here, too.'
     )
+  yield from _problems_of_teacher(config, every)
   yield from _problems_of_groups(config, every)
   yield from _problems_of_task(config, every)
   yield from _problems_of_rows(config, every)
@@ -68,8 +69,9 @@ def _problems_of_cell(cell: Cell, negative_control: bool) -> Iterator[str]:
       )
   yield from _problems_of_shared_head('config.objectives', cell.names)
   for name in cell.names:
-    # what reads labels masks no token
-    others = [other for other in cell.names if facts[other].ROWS != 'labelled']
+    # what reads labels masks no token, and what reads a teacher masks none of its own
+    own = [one for one in cell.names if one not in names.taught(cell.names)]
+    others = [one for one in own if facts[one].ROWS != 'labelled']
     if facts[name].ALONE and len(others) > 1:
       yield (
         f'config.objectives: {name} beside others would predict from masked tokens: name it alone, '
@@ -81,6 +83,34 @@ def _problems_of_cell(cell: Cell, negative_control: bool) -> Iterator[str]:
         f'config.mask={cell.mask!r} with {name}: it reads the first token, which sees only itself '
         f"or a prefix. Leave {name} out or use config.mask='bidirectional'."
       )
+
+
+def _problems_of_teacher(config, every: tuple[Cell, ...]) -> Iterator[str]:
+  facts, teacher = names.objectives(), config.distill.teacher
+  for cell in every:
+    for name in cell.names:
+      beside = facts[name].BESIDE
+      if beside and not {*beside} & {*cell.names}:
+        yield (
+          f'config.objectives: {name} stands beside {" or ".join(beside)}, which says what is '
+          f'predicted, and {cell} has none of them. One that only does that counts 0, as in '
+          f'objectives=dict({name}=1.0, {beside[0]}=0.0).'
+        )
+  taught = sorted({name for cell in every for name in names.taught(cell.names)})
+  where = f'config.objectives: {" and ".join(taught)}'
+  if taught and not teacher:
+    yield (
+      f'{where} {_verb("learn", taught)} from a teacher: name it, as in '
+      '--config.distill.teacher=runs/teacher.'
+    )
+  if teacher and not taught:
+    known = names.taught(facts)
+    yield (
+      f'config.distill.teacher={teacher!r}: no objective learns from it; use one of '
+      f'{", ".join(known)} beside mlm, mntp or clm.'
+    )
+  if taught and (config.data.task or config.data.groups):
+    yield f'{where} {_verb("read", taught)} a corpus: leave config.data.task and data.groups empty.'
 
 
 def _problems_of_task(config, every: tuple[Cell, ...]) -> Iterator[str]:
@@ -215,7 +245,7 @@ def _problems_of_shared_head(where: str, objectives) -> Iterator[str]:
   facts = names.objectives()
   by_heads: dict[tuple[str, ...], list[str]] = {}
   for name in sorted(objectives):
-    if facts[name].ROWS == 'packed':
+    if facts[name].ROWS == 'packed' and not facts[name].TEACHER:
       by_heads.setdefault(facts[name].HEADS, []).append(name)
   for same in by_heads.values():
     if len(same) > 1:

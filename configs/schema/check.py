@@ -113,12 +113,7 @@ def _known_and_typed(fields: dict, known: dict):
   groups = {name.partition('.')[0] for name in known if '.' in name}
   for name, value in fields.items():
     if name.startswith('objectives.') and name.count('.') == 1:
-      require(
-        type(value) in (int, float) and 0 < value < math.inf,
-        name,
-        value,
-        'how much the objective counts, a number above 0',
-      )
+      _weight(name, value, fields)
       continue
     require(name not in groups, name, value, 'is a group of fields; set them one by one')
     if name not in known and renamed(name):
@@ -137,6 +132,20 @@ def _known_and_typed(fields: dict, known: dict):
     raise ConfigError(
       f'config.{missing[0]} is missing: start from base.get_config(), change single fields.'
     )
+
+
+def _weight(name: str, value, fields: dict):
+  """Checks how much an objective counts; beside one that has a teacher it may be 0."""
+  named = [field.partition('.')[2] for field in fields if field.startswith('objectives.')]
+  taught = names.taught(one for one in named if one in names.objectives())
+  may_be_0 = taught and name.partition('.')[2] not in taught
+  require(
+    type(value) in (int, float) and 0 <= value < math.inf and (value > 0 or bool(may_be_0)),
+    name,
+    value,
+    'how much the objective counts, a number above 0'
+    + (' (0 is for what is measured beside distill and not learned)' if value == 0 else ''),
+  )
 
 
 def _nameable(text: str) -> bool:
@@ -187,7 +196,8 @@ def _choices(config, fields: dict):
 
 def objective_names(named: list[str]):
   """Raises ConfigError unless there is an objective, and train.py can train each of them."""
-  facts, known = names.trainable(), ', '.join(names.pretraining())
+  facts, alone = names.trainable(), names.pretraining()
+  known = ', '.join(name for name in alone if name not in names.taught(alone))
   require(bool(named), 'objectives', {}, f'name at least one of {known}')
   for name in named:
     if name not in facts:

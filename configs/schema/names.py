@@ -5,6 +5,7 @@ models/layers.py). Both are read as source, never run: a config is checked befor
 """
 
 import ast
+from collections.abc import Iterable
 import functools
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,8 @@ class Facts(NamedTuple):
   ANSWERS_SEEN: tuple[str, ...] = ()
   ALONE: bool = False
   LABELS: str = ''
+  TEACHER: bool = False
+  BESIDE: tuple[str, ...] = ()
 
 
 @functools.cache
@@ -52,6 +55,11 @@ def trainable() -> dict[str, Facts]:
   with labels or in groups."""
   rows = (*_PRETRAINING_ROWS, 'labelled', 'text_groups')
   return {name: fact for name, fact in objectives().items() if fact.ROWS in rows}
+
+
+def taught(named: Iterable[str]) -> list[str]:
+  """The objectives among these that learn from a teacher."""
+  return [name for name in named if objectives()[name].TEACHER]
 
 
 @functools.cache

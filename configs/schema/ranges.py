@@ -57,6 +57,7 @@ RANGES = {
   'data.short_pair_share': (0, 1),
   'data.validation_share': (1e-6, 0.5),
   'data.max_unknown_share': (0, 1),
+  'distill.temperature': (1e-3, 1e3),
   'finetune.label_smoothing': (0, 0.999),
   'finetune.n_best': (1, 1000),
   'finetune.longest_answer': (1, None),

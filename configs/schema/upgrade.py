@@ -14,6 +14,9 @@ DROPPED = {'model.position_init_scale': 0.02}
 # Knobs that are newer than the first configs, with the value that means what was done before.
 ADDED = {
   'data.rows': 'auto',
+  'init_layers': '',
+  'distill.teacher': '',
+  'distill.temperature': 2.0,
   'data.groups': '',
   'data.score_scale': 1.0,
   'optimizer.skip_sigmas': 0.0,
