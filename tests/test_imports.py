@@ -110,6 +110,9 @@ WAISTS = {
 # The other side of a benchmark: nothing imports it, it is a process of its own.
 RULES['tools/bench/peer.py'] = {'tools', 'runtime.allocator', 'numpy', 'torch', 'transformers'}
 RULES['tools/bench/peer_embed.py'] = {'tools', 'sentence_transformers'}
+RULES['tools/bench/peer_finetune.py'] = {
+  *('tools', 'data', 'evaluation', 'runtime.allocator', 'numpy', 'transformers'),
+}
 NEVER = {'torch', 'tensorflow', 'transformers', 'pickle', 'cloudpickle', 'dill'}
 
 

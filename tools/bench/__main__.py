@@ -29,7 +29,12 @@ cli.flags.DEFINE_string(
   'corpus', 'wiki_leads', 'Text of the cases that read some, as in config.data.corpus.'
 )
 cli.flags.DEFINE_string(
-  'weights', '', 'A Hugging Face directory for the cases that embed; random weights without one.'
+  'weights',
+  '',
+  'A Hugging Face directory for the cases that embed or fine-tune; random weights without one.',
+)
+cli.flags.DEFINE_string(
+  'task_data', '', 'The folder with the files of the tasks, for the cases that fine-tune.'
 )
 cli.flags.DEFINE_integer('rounds', 5, 'How often the sides of a case take turns.', lower_bound=1)
 cli.group('What is kept')

@@ -102,6 +102,27 @@ class Embed(Case):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Finetune(Case):
+  """Updates of train.py on a labelled task, its batches read meanwhile, against the Trainer's.
+
+  The weights are those that are given, or random ones of MiniLM's shape; it needs --task_data.
+
+  Attributes:
+    task: as config.data.task names it.
+    rows, T: examples of a batch, and tokens of one at most.
+    steps: in a round, the first of the run each time. The peer sorts 50 batches by length.
+  """
+
+  task: str
+  rows: int = 16
+  T: int = 128
+  steps: int = 50
+  unit: str = 'examples/s'
+  peer: str = 'the Trainer of transformers'
+  modules = dict(ours='tools.bench.finetune', peer='tools.bench.peer_finetune')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Start(Case):
   """Seconds from the start of train.py to its first finished step, the data prepared.
 
@@ -223,6 +244,16 @@ CPU = {
   'generate-gpt2_small-8': Generate(says='GPT-2 124M writes, 8 rows', rows=8),
   'embed-minilm': Embed(
     says='vectors of ragged lines, MiniLM', lines=1_000, targets=(Target(of='ratio', least=1.5),)
+  ),
+  'finetune-sst2': Finetune(
+    says='fine-tuning MiniLM on sentences, 16 of at most 128 tokens',
+    task='sst2',
+    targets=(Target(of='ratio', least=2.0),),
+  ),
+  'finetune-mrpc': Finetune(
+    says='the same on pairs of sentences',
+    task='mrpc',
+    targets=(Target(of='ratio', least=2.0),),
   ),
   'start-bert_tiny-cold': Start(
     says='to the first step of bert_tiny, nothing compiled', targets=(Target(of='ours', most=12.0),)

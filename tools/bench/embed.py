@@ -33,9 +33,7 @@ def embed(case: Embed, folder: Path, corpus: str, weights: str) -> Callable[[], 
   lines = [line for text in documents_of(corpus) for line in text.split('\n') if line.strip()]
   order = np.random.default_rng(0).permutation(len(lines))[: case.lines]
   lines = [lines[index] for index in order]
-  if not weights:
-    weights = str(folder / 'weights')
-    export(_random(corpus), folder, folder / 'weights')
+  weights = weights or random_weights(folder, corpus)
   (folder / 'embed.json').write_text(json.dumps(dict(weights=weights, lines=lines)))
   vectors = Embedder(load.load(Path(weights)))
 
@@ -46,8 +44,13 @@ def embed(case: Embed, folder: Path, corpus: str, weights: str) -> Callable[[], 
   return round_
 
 
+def random_weights(folder: Path, corpus: str) -> str:
+  """Where it left, in `folder`, random weights of MiniLM's shape with a tokenizer of the corpus."""
+  export(_random(corpus), folder, folder / 'weights')
+  return str(folder / 'weights')
+
+
 def _random(corpus: str) -> Model:
-  """A model of that shape, and a tokenizer of the corpus."""
   data = config_of('bert_tiny', corpus, {})
   tokenizer = pipeline.prepare(
     data.data, vocab_size=data.model.vocab_size, pairs=None, sequence_lengths=(128,)

@@ -63,15 +63,18 @@ class Side:
     raise OSError(f'{self._process.args[2]} stopped: {last}.{advice}')
 
 
-def measure(name: str, *, against: str, rounds: int, corpus: str, weights: str = '') -> dict:
+def measure(
+  name: str, *, against: str, rounds: int, corpus: str, weights: str = '', task_data: str = ''
+) -> dict:
   """Measures one case; the result is as `python -m tools.bench --json` prints it.
 
   Args:
     name: a key of `CASES`.
-    against: 'none' leaves transformers out; other peers are always measured.
+    against: 'none' leaves out what needs the extra parity; other peers are always measured.
     rounds: how often the sides take turns.
     corpus: of the cases that read one, as in `config.data.corpus`.
-    weights: a folder, of the cases that embed; '' is a random model.
+    weights: a folder, of the cases that embed or fine-tune; '' is a random model.
+    task_data: the folder with the files of the tasks, for the cases that fine-tune.
   """
   case = CASES[name]
   with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +82,7 @@ def measure(name: str, *, against: str, rounds: int, corpus: str, weights: str =
     # Ours is the first: it leaves in the folder what the peer reads.
     for side, module in case.modules.items():
       if side == 'ours' or not case.peer.endswith('transformers') or against != 'none':
-        sides[side] = Side(module, side, name, folder, corpus, weights)
+        sides[side] = Side(module, side, name, folder, corpus, weights, task_data)
     sides['limits'] = Side('tools.bench.worker', 'limits')
     taken = {side: [] for side in sides}
     for _ in range(rounds):
