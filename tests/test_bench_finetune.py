@@ -11,7 +11,7 @@ from data.tasks import labelled, open_task, question_rows, rows, squad
 from data.tasks.files import Example
 from data.tasks.labelled import Task
 from data.tokens import pretrained
-from tools.bench import same_rows, scores
+from tools.bench import beside, same_rows
 from tools.bench.pairs import measure
 
 PARITY = "needs the extra parity: pip install -e '.[parity]'"
@@ -41,10 +41,10 @@ def test_the_interval_of_a_difference_is_that_of_welch():
   for size in (2, 3, 5, 9):
     for _ in range(50):
       ours, peer = draw.normal(size=(2, size)) * draw.uniform(0.1, 3, (2, 1))
-      difference, half = scores.apart(list(ours), list(peer))
+      difference, half = beside.apart(list(ours), list(peer))
       found = stats.ttest_ind(ours, peer, equal_var=False).confidence_interval(0.95)
       np.testing.assert_allclose((difference - half, difference + half), found, rtol=1e-6)
-  assert scores.apart([0.5, 0.5], [0.25, 0.25]) == (0.25, 0.0)
+  assert beside.apart([0.5, 0.5], [0.25, 0.25]) == (0.25, 0.0)
 
 
 def test_the_table_marks_what_is_apart_and_waits_for_all_seeds(tmp_path):
@@ -57,7 +57,7 @@ def test_the_table_marks_what_is_apart_and_waits_for_all_seeds(tmp_path):
   keep('ours', 'sst2', [0.8, 0.81, 0.82]), keep('peer', 'sst2', [0.81, 0.8, 0.84])
   keep('ours', 'trec', [0.8, 0.81, 0.82]), keep('peer', 'trec', [0.7, 0.71, 0.72])
   keep('ours', 'rte', [0.8, 0.81, 0.82]), keep('peer', 'rte', [0.7, 0.71])
-  _, _, *lines = scores.table(tmp_path, ['sst2', 'trec', 'rte'], 3)
+  _, _, *lines = beside.table(tmp_path, ['sst2', 'trec', 'rte'], 3)
   assert ['apart' in line for line in lines] == [False, True]
   assert lines[1].startswith('| `trec` | accuracy | 0.810 ± 0.010 | 0.710 ± 0.010 | +0.100')
   assert lines[1].endswith('| 40 / 10 | 4.0 |')

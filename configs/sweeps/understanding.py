@@ -31,8 +31,9 @@ EVALUATE = tuple(
     program='finetune',
     tasks=TASKS,
     finetune_mask=mask,
-    seeds=2,
+    seeds=1,
     steps=200,
+    batch_size=16,
     learning_rate=1e-3,
     max_length=64,
   )
