@@ -11,6 +11,7 @@ import sys
 import pytest
 import runs
 
+from runtime import records
 from tools.claims import evidence, measure, schema, verdict
 from tools.claims.schema import ClaimError
 from tools.claims.verdict import ClaimOff, NothingRan
@@ -327,6 +328,16 @@ def test_a_run_speaks_for_the_claim_of_its_own_config_and_for_no_other(tmp_path)
   assert answer.verdict == 'not runnable' and 'is not finished' in answer.reason
 
 
+@pytest.mark.parametrize(
+  'claim', [each for each in SHIPPED if each.kind == 'sign'], ids=lambda claim: claim.name
+)
+def test_a_sign_names_the_sweep_that_measures_it(claim):
+  answer = measure.measure(claim, None)
+  assert f'configs/sweeps/{claim.measure["sweep"]}.py --workdir=DIR' in answer.command
+  evaluated = claim.name.startswith('understanding')  # by the sweep, for each of its runs
+  assert answer.command.endswith(' --workdir=DIR --task_data=DIR') == evaluated
+
+
 @pytest.mark.slow
 def test_a_sign_is_measured_in_a_sweep_within_each_seed(tmp_path):
   text = runs.corpus(tmp_path)
@@ -373,6 +384,21 @@ def test_a_sign_is_measured_in_a_sweep_within_each_seed(tmp_path):
     tmp_path, sign, ('objectives: [mlm]}, name', 'objectives: [clm]}, name'), directory=out
   )
   assert answer.verdict == 'not runnable' and 'no seed' in answer.reason
+  two = ('name: mlm_loss', 'name: finetune_mrpc_causal, lower_name: finetune_mrpc_bidirectional')
+  entry, percent = (
+    dict(unit='accuracy'),
+    (('unit: nats', 'unit: percent'), ('c: loss', 'c: accuracy')),
+  )
+  for number, run in enumerate(json.loads((out / 'sweep.json').read_text())['runs']):
+    said = {'_causal': 0.75 + number / 100, '_bidirectional': 0.5 + number / 50}
+    records.note_evaluations(
+      out / run['folder'],
+      {f'finetune_mrpc{mask}': entry | dict(value=x) for mask, x in said.items()},
+    )
+  answer = measured(tmp_path, sign, two, *percent, directory=out)
+  # Runs 0 and 1 are the bidirectional ones: 77 - 50 and 78 - 52.
+  assert answer.measured == pytest.approx(26.5) and answer.verdict == 'confirmed'
+  assert 'finetune_mrpc_causal and finetune_mrpc_bidirectional' in answer.reason
   answer = measured(tmp_path, sign, ('name: mlm_loss', 'name: finetune_mrpc'), directory=out)
   assert 'no seed' in answer.reason and answer.command == (
     'python -m tools.finetune RUN --tasks=mrpc --task_data=DIR --finetune_mask=same '

@@ -14,6 +14,7 @@ from runtime import workdir
 from runtime.console import duration
 from tools.claims.schema import Claim, ClaimError
 from tools.claims.verdict import Answer, cannot
+from tools.sweep import runs as sweep_runs
 from training import budget, plan
 
 # A run of a claim's config may differ in these fields: what may change when a run resumes, except
@@ -148,6 +149,26 @@ def evaluation_command(name: str, directory: str, split: str, imported: bool) ->
     if name.startswith(prefix) and task in tasks:
       return command.format(workdir=directory, task=task, split=split) + (' --keep' * imported)
   return None
+
+
+def sweep_command(claim: Claim, evaluation: str | None) -> str:
+  """The commands that make both sides of a sign.
+
+  Args:
+    evaluation: what writes its number into a run; not needed where the sweep evaluates it itself.
+  """
+  file = f'configs/sweeps/{claim.measure["sweep"]}.py'
+  command = f'python -m tools.sweep {file} --workdir=DIR'
+  if claim.measure['name'] in _evaluated(file):
+    return f'{command} --task_data=DIR'
+  return command + (f', then for each RUN in it {evaluation}' if evaluation else '')
+
+
+@functools.cache
+def _evaluated(file: str) -> frozenset[str]:
+  """The evaluations that a sweep has of every run."""
+  sweep = sweep_runs.load(sweep_runs.ROOT / file, Path('DIR'))
+  return frozenset(one.name(task) for one in sweep.evaluations for task in one.tasks)
 
 
 def value_in_unit(entry: dict[str, Any], claim: Claim) -> float | None:

@@ -23,6 +23,7 @@ from tools.claims.evidence import (
   config_of,
   evaluation_command,
   refuse_other_run,
+  sweep_command,
   train_command,
   value_in_unit,
 )
@@ -194,40 +195,37 @@ def _evaluations(directory: str) -> dict[str, dict[str, Any]]:
 def _sign(claim: Claim, directory: str | None) -> Answer:
   """Measures the paired difference between two sides of a sweep, over the seeds of both."""
   name = claim.measure['name']
+  asked = dict(higher=name, lower=claim.measure.get('lower_name', name))
   command = evaluation_command(name, 'RUN', _SPLITS.get(claim.split, 'test'), imported=False)
   if directory is None:
-    sweep = f'python -m tools.sweep configs/sweeps/{claim.measure["sweep"]}.py --workdir=DIR'
     return cannot(
       claim,
       'it needs the folder of a sweep that holds both sides, several seeds each: '
       '--workdir=DIR names it',
-      sweep + (f', then for each RUN in it {command}' if command else ''),
+      sweep_command(claim, command),
     )
-  higher: dict[int, float] = {}
-  lower: dict[int, float] = {}
+  found: dict[str, dict[int, float]] = dict(higher={}, lower={})
   for run in results.load(storage.resolve_path(directory)).runs:
-    value = _value(claim, directory, run)
-    if value is None:
-      continue
-    for side, by_seed in ((claim.measure['higher'], higher), (claim.measure['lower'], lower)):
-      if not _is_of_side(run, side):
+    for which, by_seed in found.items():
+      side, value = claim.measure[which], _value(claim, directory, run, asked[which])
+      if value is None or not _is_of_side(run, side):
         continue
       if run.seed in by_seed:
         return cannot(claim, f'{directory} has several runs of {side} with seed {run.seed}')
       by_seed[run.seed] = value
-  seeds = sorted(higher.keys() & lower.keys())
+  higher, lower = found.values()
+  seeds, names = sorted(higher.keys() & lower.keys()), ' and '.join(dict.fromkeys(asked.values()))
   if not seeds:
     return cannot(
-      claim, f'no seed of {directory} has {name}, the {claim.metric}, on both sides', command
+      claim, f'no seed of {directory} has {names}, the {claim.metric}, on both sides', command
     )
   paired = anova.Mean(tuple(higher[seed] - lower[seed] for seed in seeds), tuple(seeds))
-  how = f'{name} of {directory}, {len(seeds)} seeds'
+  how = f'{names} of {directory}, {len(seeds)} seeds'
   return judge_sign(claim, paired.mean, paired.half_width, how)
 
 
-def _value(claim: Claim, directory: str, run: FinishedRun) -> float | None:
+def _value(claim: Claim, directory: str, run: FinishedRun, name: str) -> float | None:
   """The number of a run that a claim is about, in its unit: of validation, or an evaluation."""
-  name = claim.measure['name']
   value = run.validation.get(name)
   if value is not None:
     return value

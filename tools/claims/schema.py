@@ -29,12 +29,14 @@ MEASURE = {
   'sign': dict(sweep=str, name=str, higher=dict, lower=dict),
 }
 # The optional ones. `changes` are fields of the config; for kind `parameters`, of its model alone.
-# `without` is a part of the network.
+# `without` is a part of the network. `lower_name` is what the lower side is asked, where that is
+# another evaluation than `name`, as of the same task under another mask.
 _OPTIONAL = {
   'parameters': dict(changes=dict, without=str),
   'flops': dict(against=dict),
   'validation': dict(changes=dict),
   'task': dict(changes=dict),
+  'sign': dict(lower_name=str),
 }
 _CELL = dict(heads=list, rate=float)
 _WEIGHTS = ('trained', 'published')
