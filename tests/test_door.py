@@ -139,6 +139,7 @@ MISSING = [
   ('configs', ['--out={}/no/x.md'], 2),
   ('grid', ['--out={}/no/x.png'], 2),
   ('bench', ['--save={}/no/x.json'], 2),
+  ('bench', ['--only=finetune'], 2),
   ('predict', ['--weights={}/no', '--input={}/there.txt'], 3),
   ('rank', ['--weights={}/no', '--query=a', '--input={}/there.txt'], 3),
   ('mine', ['--weights={}', '--groups={}/no.jsonl', '--output={}/new.jsonl'], 4),

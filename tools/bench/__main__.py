@@ -34,7 +34,9 @@ cli.flags.DEFINE_string(
   'A Hugging Face directory for the cases that embed or fine-tune; random weights without one.',
 )
 cli.flags.DEFINE_string(
-  'task_data', '', 'The folder with the files of the tasks, for the cases that fine-tune.'
+  'task_data',
+  '',
+  'The folder with the files of the tasks, for the cases that fine-tune; left out without one.',
 )
 cli.flags.DEFINE_integer('rounds', 5, 'How often the sides of a case take turns.', lower_bound=1)
 cli.group('What is kept')
@@ -59,6 +61,7 @@ def main():
   if not chosen and not (save and flags.only == 'nothing'):
     raise ConfigError(f'--only={flags.only}: no case begins so. They are {", ".join(cases)}.')
   console = Console(quiet=flags.json)
+  chosen = _with_data(cases, chosen, console)
   results = []
   for name in chosen:
     result = measure(
@@ -66,7 +69,8 @@ def main():
       against=flags.against,
       rounds=flags.rounds,
       corpus=flags.corpus,
-      weights=str(Path(flags.weights).expanduser().absolute()) if flags.weights else '',
+      weights=_absolute(flags.weights),
+      task_data=_absolute(flags.task_data),
     )
     results.append(result)
     console.table(name, rows_of(result))
@@ -76,6 +80,30 @@ def main():
     merge(save, [])
   if flags.json:
     print(json.dumps(dict(cases=results, **where())))
+
+
+def _with_data(cases: dict, chosen: list[str], console) -> list[str]:
+  """The cases of which the data are there.
+
+  Raises:
+    ConfigError: none is left.
+  """
+  from tools.bench.cases import Finetune
+
+  without = [name for name in chosen if isinstance(cases[name], Finetune)]
+  if cli.FLAGS.task_data or not without:
+    return chosen
+  if without == chosen:
+    raise ConfigError(
+      f'{", ".join(without)}: --task_data=FOLDER is needed, with the published files of the task.'
+    )
+  console.say(f'left out, without --task_data: {", ".join(without)}')
+  return [name for name in chosen if name not in without]
+
+
+def _absolute(folder: str) -> str:
+  """A folder that the workers, which run elsewhere, find too; '' stays ''."""
+  return str(Path(folder).expanduser().absolute()) if folder else ''
 
 
 if __name__ == '__main__':
