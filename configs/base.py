@@ -184,8 +184,8 @@ def get_config() -> ml_collections.ConfigDict:
   )
 
   config.optimizer = dict(
-    # adamw | lamb: each update as long as its parameter (ALBERT) | muon: Muon for the trunk's
-    # kernels, AdamW for all other parameters
+    # adamw | stable_adamw: slower where gradients jump (ModernBERT) | lamb: each update as long as
+    # its parameter (ALBERT) | muon: Muon for the trunk's kernels, AdamW for all other parameters
     name='adamw',
     learning_rate=1e-4,  # peak; with muon, that of the trunk's kernels
     adam_learning_rate=0.0,  # muon: peak of all other parameters; 0 = learning_rate
@@ -194,6 +194,7 @@ def get_config() -> ml_collections.ConfigDict:
     warmup_steps=100,  # updates of linear warm-up
     warmup_share=0.0,  # where warmup_steps is 0: this share of the steps
     decay_share=0.2,  # wsd: last share of the steps, in which the rate falls
+    decay='linear',  # wsd: how it falls, linear | one_minus_sqrt
     final_share=0.0,  # learning rate of the last update / peak; 0 is reached one step after it
     beta1=0.9,  # Adam: decay of the mean of the gradient
     beta2=0.999,  # Adam: decay of the mean of its square

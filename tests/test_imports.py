@@ -92,7 +92,7 @@ RULES = {
 }
 # Libraries that only these files know.
 WAISTS = {
-  'optax': {'training/optimizer.py', 'training/step.py'},
+  'optax': {'training/optimizer.py', 'training/stable_adam.py', 'training/step.py'},
   'orbax': {'training/checkpoint.py'},
   'tensorboardX': {'training/tensorboard.py'},
   # writing an object only if there is none, which epath has no word for

@@ -9,6 +9,7 @@ import optax
 import pytest
 
 from configs import base
+from configs.schema import check as schema
 from training.optimizer import make_optimizer, make_schedule
 
 
@@ -80,13 +81,17 @@ def share_by_formula(name: str, step: int, steps: int, warmup: int, final: float
     left = (1 + np.cos(np.pi * min(1, (step - warmup) / max(1, end - warmup)))) / 2
   else:
     left = min(1, (end - step) / max(1, decay * steps))
+    if name == 'wsd one_minus_sqrt':
+      left = 1 - np.sqrt(1 - left)
   return final if step == end else final + (1 - final) * left
 
 
 def rates(name: str, steps: int, **changes):
   """The learning rate of each update of a run."""
   config = base.get_config().optimizer
-  config.update(schedule=name, learning_rate=2.0, decay_share=0.25, **changes)
+  schedule, _, decay = name.partition(' ')
+  config.update(schedule=schedule, learning_rate=2.0, decay_share=0.25, **changes)
+  config.decay = decay or 'linear'
   return np.asarray(make_schedule(config, steps)(jnp.arange(steps)))
 
 
@@ -94,7 +99,7 @@ SHAPES = [(1, 0), (2, 0), (2, 1), (3, 2), (10, 0), (10, 4), (10, 9), (100, 10), 
 
 
 @pytest.mark.parametrize('final', [0.0, 0.1, 1.0])
-@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd', 'constant'])
+@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd', 'wsd one_minus_sqrt', 'constant'])
 def test_schedules_are_their_formulas_from_the_first_update_to_the_last(name, final):
   for steps, warmup in SHAPES:
     rate = rates(name, steps, warmup_steps=warmup, final_share=final)
@@ -105,13 +110,13 @@ def test_schedules_are_their_formulas_from_the_first_update_to_the_last(name, fi
 
 
 @pytest.mark.parametrize('final', [1e-4, 0.1, 0.5])
-@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd'])
+@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd', 'wsd one_minus_sqrt'])
 def test_the_last_update_has_the_final_share_of_the_peak(name, final):
   for steps, warmup in SHAPES:
     assert rates(name, steps, warmup_steps=warmup, final_share=final)[-1] == np.float32(2 * final)
 
 
-@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd'])
+@pytest.mark.parametrize('name', ['linear', 'cosine', 'wsd', 'wsd one_minus_sqrt'])
 def test_a_rate_that_falls_to_0_wastes_no_update(name):
   for steps, warmup in SHAPES:
     assert (rates(name, steps, warmup_steps=warmup, final_share=0.0)[warmup:] > 0).all()
@@ -290,3 +295,71 @@ def test_lamb_of_kernels_with_bias_correction_is_that_of_optax():
     expected = jax.tree.map(jnp.add, expected, updates)
   found = updated(lamb_config(bias_correction=True), params, gradients)
   np.testing.assert_allclose(found['a']['kernel'], expected['a']['kernel'], rtol=1e-6)
+
+
+def stable_by_formula(x, gradients, decays: bool):
+  """Wortsman et al. 2023, algorithm 2, of one tensor in float64, with its names."""
+  v = u = np.zeros_like(x)
+  for t, g in enumerate(gradients, start=1):
+    beta1 = 0.9 * (1 - 0.9 ** (t - 1)) / (1 - 0.9**t)
+    beta2 = 0.98 * (1 - 0.98 ** (t - 1)) / (1 - 0.98**t)
+    v = beta1 * v + (1 - beta1) * g
+    u = beta2 * u + (1 - beta2) * g**2
+    rms = np.sqrt(np.mean(g**2 / np.maximum(u, 1e-6**2)))
+    rate = 0.1 / max(1, rms)
+    x = x - rate * (0.3 if decays else 0.0) * x - rate * v / (np.sqrt(u) + 1e-6)
+  return x
+
+
+@pytest.mark.parametrize('stacked', [True, False])
+def test_stable_adamw_is_its_papers_with_a_rate_for_each_tensor_of_each_layer(stacked):
+  """Gradients that grow a hundredfold, by which the rate falls; one that stays 0."""
+  random = np.random.default_rng(0)
+
+  def draw(scale):
+    of = lambda *shape: scale * random.normal(size=shape if stacked else shape[1:])
+    attention = dict(query=dict(kernel=of(3, 8, 2, 4), bias=of(3, 2, 4)))
+    blocks = dict(attention=attention, attention_norm=dict(scale=of(2, 8)))
+    rest = dict(still=dict(kernel=np.zeros((4, 4))), token=scale * random.normal(size=(6, 8)))
+    return dict(trunk=dict(blocks=blocks), embeddings=rest)
+
+  params, gradients = draw(5.0), [draw(scale) for scale in (1.0, 0.1, 100.0, 1.0)]
+  config = base.get_config().optimizer
+  config.update(name='stable_adamw', learning_rate=0.1, schedule='constant', warmup_steps=0)
+  config.update(clip=0.0, beta2=0.98, weight_decay=0.3, bias_correction=True)
+  float32 = lambda tree: jax.tree.map(jnp.float32, tree)
+  found = updated(config, float32(params), map(float32, gradients))
+
+  def check(path, x, found, *gradients):
+    layers = stacked and path[0].key == 'trunk'
+    in_layers = lambda array: list(array) if layers else [array]
+    for one, one_found, *its in zip(*map(in_layers, (x, found, *gradients))):
+      expected = stable_by_formula(one, its, path[-1].key not in ('bias', 'scale'))
+      np.testing.assert_allclose(one_found, expected, rtol=2e-5, atol=1e-6)
+
+  jax.tree_util.tree_map_with_path(check, params, found, *gradients)
+
+
+def test_one_minus_sqrt_is_that_of_transformers():
+  theirs = pytest.importorskip('transformers.optimization')
+  share = theirs._get_wsd_scheduler_lambda
+  known = dict(num_warmup_steps=10, num_stable_steps=65, num_decay_steps=25, num_cycles=0.5)
+  rule = dict(warmup_type='linear', decay_type='1-sqrt', min_lr_ratio=0.0)
+  expected = [2 * share(step, **known, **rule) for step in range(100)]
+  np.testing.assert_allclose(
+    rates('wsd one_minus_sqrt', 100, warmup_steps=10, final_share=0.0), expected, rtol=1e-5
+  )
+
+
+@pytest.mark.parametrize(
+  'changes, words',
+  [
+    (dict(decay='one_minus_sqrt'), 'config.optimizer.decay'),
+    (dict(name='stable_adamw'), 'config.optimizer.bias_correction=False'),
+  ],
+)
+def test_an_optimiser_that_would_not_be_as_published_is_refused(changes, words):
+  config = base.get_config()
+  config.optimizer.update(changes)
+  with pytest.raises(schema.ConfigError, match=words):
+    schema.check(config)

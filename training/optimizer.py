@@ -1,4 +1,4 @@
-"""Optimisers: AdamW as in BERT and GPT-2, LAMB, Muon for the trunk's kernels; and schedules."""
+"""Optimisers: AdamW as in BERT and GPT-2, StableAdamW, LAMB, Muon for kernels; and schedules."""
 
 from collections.abc import Callable
 import math
@@ -11,6 +11,7 @@ import optax
 from optax import contrib
 
 from training import layers
+from training.stable_adam import scale_by_stable_adamw
 
 
 def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Callable]:
@@ -42,6 +43,10 @@ def make_optimizer(config, steps: int) -> tuple[optax.GradientTransformation, Ca
   adam = [rule(config.beta1, config.beta2, config.epsilon), decay]
   if config.name == 'adamw':
     parts = [*adam, optax.scale_by_learning_rate(schedule)]
+  elif config.name == 'stable_adamw':
+    moments = config.beta1, config.beta2, config.epsilon
+    stable = scale_by_stable_adamw(*moments, weight_decay=config.weight_decay, decays=decays)
+    parts = [stable, optax.scale_by_learning_rate(schedule)]
   elif config.name == 'lamb':
     parts = [*adam, scale_by_trust_ratio(), optax.scale_by_learning_rate(schedule)]
   else:
@@ -131,7 +136,8 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
   'linear' is BERT's (optimization.py): the decay runs over all steps and warm-up replaces its
   beginning, so the rate jumps a little where warm-up ends. 'cosine' starts to decay where warm-up
   ends. 'wsd' (warm-up, stable, decay: Hu et al. 2024) decays over the last `decay_share` of the
-  steps. With warm-up, the first update has rate 0.
+  steps, linearly or as 1 - sqrt(share of the decay that is past) (Hagele et al. 2024). With
+  warm-up, the first update has rate 0.
 
   The last update, step `steps` - 1, has `final_share` of the peak. A share of 0 is reached one step
   later, as in BERT and in transformers: an update with rate 0 would be wasted.
@@ -152,6 +158,8 @@ def make_schedule(config, steps: int) -> Callable[[jax.Array], jax.Array]:
       share = final + (1 - final) * 0.5 * (1 + jnp.cos(jnp.pi * after))
     elif config.schedule == 'wsd':
       remaining = jnp.clip((end - step) / max(1, config.decay_share * steps), 0, 1)
+      if config.decay == 'one_minus_sqrt':
+        remaining = 1 - jnp.sqrt(1 - remaining)
       share = final + (1 - final) * remaining
     elif config.schedule == 'constant':
       share = 1.0

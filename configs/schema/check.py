@@ -252,6 +252,18 @@ def _schedules(config):
     "0 with schedule='constant', whose rate does not fall; linear, cosine and wsd fall to a share",
   )
   require(
+    optimizer.decay == 'linear' or optimizer.schedule == 'wsd',
+    'optimizer.decay',
+    optimizer.decay,
+    "only schedule='wsd' falls so",
+  )
+  require(
+    optimizer.name != 'stable_adamw' or optimizer.bias_correction,
+    'optimizer.bias_correction',
+    False,
+    "name='stable_adamw' is published with it: True",
+  )
+  require(
     optimizer.name != 'muon' or optimizer.learning_rate > 0,
     'optimizer.learning_rate',
     optimizer.learning_rate,

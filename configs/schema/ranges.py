@@ -33,7 +33,8 @@ CHOICES = {
   'data.labels': ('auto', 'class', 'several', 'number'),
   'finetune.pooling': ('auto', 'first', 'last', 'mean'),
   'finetune.class_weights': ('equal', 'balanced'),
-  'optimizer.name': ('adamw', 'lamb', 'muon'),
+  'optimizer.name': ('adamw', 'stable_adamw', 'lamb', 'muon'),
+  'optimizer.decay': ('linear', 'one_minus_sqrt'),
   'optimizer.schedule': ('linear', 'cosine', 'wsd', 'constant'),
 }
 LARGEST = 2**31 - 1  # steps and sizes are counted in int32

@@ -19,6 +19,7 @@ ADDED = {
   'distill.temperature': 2.0,
   'data.groups': '',
   'data.score_scale': 1.0,
+  'optimizer.decay': 'linear',
   'optimizer.skip_sigmas': 0.0,
   'optimizer.skip_window': 128,
   'optimizer.skip_limit': 8,
