@@ -7,6 +7,7 @@ import time
 import jax
 import jax.numpy as jnp
 
+from models import depth
 from models.config import ModelConfig
 from models.heads import head_of
 
@@ -23,8 +24,9 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
   """Returns the training FLOPs per position of a row of T tokens; a multiply-add counts two.
 
   The backward pass counts twice the forward pass. Matrix products only: attention over the whole
-  row whatever the mask, no recomputation. A last layer that is read at a few positions only counts
-  for those. docs/LOG.md compares this with the compiler's own count (2026-11-24).
+  row, or over the window of a layer, whatever the mask; no recomputation. A last layer that is read
+  at a few positions only counts for those. docs/LOG.md compares this with the compiler's own count
+  (2026-11-24).
 
   Args:
     heads: names of `models.heads.HEADS` that run.
@@ -35,14 +37,23 @@ def flops_per_token(config: ModelConfig, heads: tuple[str, ...], T: int, predict
   positions = {name: head.positions(T, predictions) for name, head in own.items()}
 
   keys_and_values = D * G * K * 2
-  rest_of_layer = D * H * K * 2 + D * F * (3 if config.gated else 2) + 2 * T * H * K
-  forward = config.layers * (keys_and_values + rest_of_layer) + (E * D if config.projected else 0)
+  rest_of_layer = [
+    D * H * K * 2 + D * F * (3 if config.gated else 2) + 2 * seen * H * K
+    for seen in _seen(config, T)
+  ]
+  forward = config.layers * keys_and_values + sum(rest_of_layer)
+  forward += E * D if config.projected else 0
   read = sum(positions.values())  # positions of the last layer that heads read, per row
   if config.selective and heads and all(count < T for count in positions.values()):
-    forward -= (1 - min(1, read / T)) * rest_of_layer  # of the last layer
+    forward -= (1 - min(1, read / T)) * rest_of_layer[-1]
   for name, head in own.items():
     forward += head.products(config, positions[name]) / T
   return 3 * 2 * forward  # forward and backward: 1 + 2; a multiply-add: 2
+
+
+def _seen(config: ModelConfig, T: int) -> list[int]:
+  """Keys that a query is multiplied with in each layer: all, or those within its window."""
+  return [min(T, 2 * kind.window + 1) if kind.window else T for kind in depth.kinds(config)]
 
 
 def activation_bytes(config: ModelConfig, B: int, T: int, chunk: int, *, fused: bool) -> float:
@@ -60,7 +71,9 @@ def activation_bytes(config: ModelConfig, B: int, T: int, chunk: int, *, fused: 
   size = 2 if config.dtype == 'bfloat16' else 4
   D, F = config.width, config.feed_forward
   HK, GK = config.heads * config.K, config.G * config.K
-  scores = 0 if fused else 3 * config.heads * T
+  # of a window three blocks of keys exist (models/banded.py); the mean over layers
+  blocks = [min(T, 3 * kind.window) if kind.window else T for kind in depth.kinds(config)]
+  scores = 0 if fused else 3 * config.heads * sum(blocks) / config.layers
   layer = 14 * D + (4 if config.gated else 3) * F + scores
   products = 3 * D + HK + 2 * GK + (2 if config.gated else 1) * F  # outputs of linear maps
   # Where layers are recomputed, the one in the backward pass is kept whole.

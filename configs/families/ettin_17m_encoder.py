@@ -1,0 +1,23 @@
+"""Ettin's encoder of 17 M parameters, first phase: ModernBERT's network and recipe at its size.
+
+Source:     JHU-CLSP/ettin, pretraining/configs/standard/17m/encoder_17m.yaml; Weller et al. 2025
+Parameters: 16,913,600 with the MLM head
+Expected:   GLUE 79.2 after all phases (paper), with its 2 T tokens
+Time:       not trained here
+Command:    python train.py --config=configs/families/ettin_17m_encoder.py
+"""
+
+from configs.families import modernbert_base
+
+
+def get_config(arg: str = ''):
+  config = modernbert_base.get_config(arg)
+  config.name = 'ettin_17m_encoder'
+  config.model.layers = 7
+  config.model.width = 256
+  config.model.heads = 4
+  config.model.feed_forward = 384
+  config.optimizer.learning_rate = 3e-3
+  config.optimizer.warmup_steps = round(4e9 / (config.batch_size * config.data.sequence_length))
+  config.optimizer.weight_decay = 3e-4 / 3e-3
+  return config
