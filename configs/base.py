@@ -65,6 +65,9 @@ def get_config() -> ml_collections.ConfigDict:
     unit='token',  # what is masked as a whole: token | word | span | ngram
     span_mean=3.0,  # mean length of a span, words; lengths are geometric
     span_max=10,  # longest span or n-gram, words; n-grams of n words are drawn ~ 1/n (ALBERT)
+    # Tokens are masked in proportion to their count in the corpus to the power of -smoothing, as in
+    # XLM and DistilBERT (0.7): rare ones more often, special ones never. 0 = all alike.
+    smoothing=0.0,
     random_from_specials=True,  # random tokens may be special tokens (as published)
   )
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 import dataclasses
 from pathlib import Path
 
+import numpy as np
+
 from data import cache, checks, stages
 from data.corpora import sources
 from data.rows import documents, packed, sentence_pairs, windows
@@ -35,6 +37,7 @@ class Prepared:
     pairs: how half of the sentence pairs are wrong; None: rows are no pairs.
     kind: of the rows, a key of `stages.WRITERS`.
     short_pair_share: share of the pairs that are cut to a random shorter length.
+    tokens: where the tokens of the documents are.
   """
 
   tokenizer: Tokenizer
@@ -44,6 +47,11 @@ class Prepared:
   pairs: str | None
   kind: str
   short_pair_share: float
+  tokens: Path
+
+  def count_tokens(self) -> np.ndarray:
+    """How often the training documents have each token, V; counted once and kept beside them."""
+    return stages.token_counts(self.tokens, self.tokenizer)
 
 
 def prepare(
@@ -106,6 +114,7 @@ def prepare(
     pairs=pairs,
     kind=kind,
     short_pair_share=data.short_pair_share,
+    tokens=tokens.folder,
   )
 
 

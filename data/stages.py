@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from data import cache
 from data.corpora.sources import Corpus
 from data.errors import DataError
@@ -124,6 +126,24 @@ def tokens(
   folder = root / 'tokens' / cache.key(**parts, counted=documents.COUNTED)
   make = lambda empty: tokenise(corpus, tokenizer, empty, validation_share, read)
   return Stage(folder, cache.build(folder, make))
+
+
+def token_counts(folder: Path, tokenizer: tokenizer_lib.Tokenizer) -> np.ndarray:
+  """How often each token is in the training documents, V; counted once and kept.
+
+  Args:
+    folder: of `tokens`.
+  """
+
+  def make(empty: Path) -> dict:
+    count_V = np.zeros(tokenizer.size, np.int64)
+    path = folder / 'train.arrayrecord'
+    for _, token_N in records.Reader(path, records.token_dtype(tokenizer.size)):
+      count_V += np.bincount(token_N, minlength=tokenizer.size)
+    return dict(counts=count_V.tolist())
+
+  counted = cache.build(folder.with_name(f'{folder.name}-counts'), make)
+  return np.array(counted['counts'])
 
 
 def rows(

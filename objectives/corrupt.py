@@ -18,6 +18,7 @@ class Masking:
   unit: str
   span_mean: float
   span_max: int
+  smoothing: float
   random_from_specials: bool
 
   def predictions(self, T: int) -> int:
@@ -57,7 +58,8 @@ def _corrupt_row(key, token_T, segment_T, vocabulary, masking: Masking, rate):
   unit_key, order_key, fate_key, random_key = jax.random.split(key, 4)
   maskable_T = (segment_T > 0) & ~vocabulary.special_V[token_T]
   unit_T, atom_T = _units(unit_key, token_T, maskable_T, vocabulary, masking)
-  order_T = _order(order_key, unit_T, maskable_T)
+  share_T = _share(token_T, vocabulary, masking)
+  order_T = _order(order_key, unit_T, maskable_T, share_T)
   count = jnp.clip(jnp.round(rate * (segment_T > 0).sum()), 1, P)
   weight_P = _chosen(order_T, atom_T, maskable_T, count)[:P]
   position_P = jnp.where(weight_P, order_T[:P], 0)
@@ -116,10 +118,25 @@ def _ngram_starts(key, starts_T, run_starts_T, masking: Masking):
   return starts_T & begins_T[word_T - first_word_T]
 
 
-def _order(key, unit_T, maskable_T):
-  """Positions with the units in random order, the tokens of a unit side by side; then the rest."""
+def _share(token_T, vocabulary, masking: Masking):
+  """In proportion to what tokens are drawn; None: all alike."""
+  if not masking.smoothing:
+    return None
+  count_T = vocabulary.count_V[token_T].astype(jnp.float32)
+  return jnp.maximum(count_T, 1) ** -masking.smoothing
+
+
+def _order(key, unit_T, maskable_T, share_T):
+  """Positions with the units in random order, the tokens of a unit side by side; then the rest.
+
+  With shares, units are tokens, drawn one by one without replacement in proportion to them: the
+  order of exponential waiting times with these rates.
+  """
   score_T = jax.random.uniform(key, unit_T.shape)[unit_T]
-  return jnp.argsort(jnp.where(maskable_T, score_T, 2.0), stable=True)
+  if share_T is not None:
+    score_T = -jnp.log1p(-score_T) / share_T  # of [0, 1), so finite
+  last = 2.0 if share_T is None else jnp.inf
+  return jnp.argsort(jnp.where(maskable_T, score_T, last), stable=True)
 
 
 def _chosen(order_T, atom_T, maskable_T, count):

@@ -29,6 +29,7 @@ class Vocabulary(NamedTuple):
     mask_id: the [MASK] token; -1 where the tokenizer has none.
     unknown_id: the token of text that no other token stands for; -1 where there is none.
     word_end_V: ids after which a word begins; None where the tokenizer marks no ends.
+    count_V: of each token in the training documents; None where nothing asks for it.
   """
 
   special_V: jax.Array
@@ -36,11 +37,12 @@ class Vocabulary(NamedTuple):
   mask_id: int
   unknown_id: int = -1
   word_end_V: jax.Array | None = None
+  count_V: jax.Array | None = None
 
   @classmethod
   def any_of(cls, size: int) -> 'Vocabulary':
     """A vocabulary of ordinary words, for steps that are planned or timed on random tokens."""
-    return cls(jnp.zeros(size, bool), jnp.ones(size, bool), 0)
+    return cls(jnp.zeros(size, bool), jnp.ones(size, bool), 0, count_V=jnp.ones(size, int))
 
 
 class VectorLoss(NamedTuple):

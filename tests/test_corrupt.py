@@ -29,6 +29,7 @@ def setup(ends=None, **changes) -> Setup:
     unit='token',
     span_mean=3.0,
     span_max=4,
+    smoothing=0.0,
     random_from_specials=True,
   )
   vocabulary = Vocabulary(jnp.asarray(SPECIAL), jnp.asarray(WORD_START), MASK)

@@ -236,6 +236,7 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
     unit='token',
     span_mean=1.0,
     span_max=1,
+    smoothing=0.0,
     random_from_specials=True,
   )
   setup = Setup(vocabulary_of(tokenizer), masking, 2_048)

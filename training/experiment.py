@@ -295,7 +295,8 @@ def build_experiment(config, progress=pipeline.silent) -> Experiment:
       f'config.data.tokenizer={config.data.tokenizer!r} has no mask token, which '
       f'{" and ".join(masking)} needs to mask tokens: use another, or train one (wordpiece or bpe).'
     )
-  return build(config, vocabulary_of(prepared.tokenizer), prepared)
+  count_V = prepared.count_tokens() if config.mlm.smoothing else None
+  return build(config, vocabulary_of(prepared.tokenizer, count_V), prepared)
 
 
 def make_run_state(config, network: Network, mesh):

@@ -34,18 +34,20 @@ def validation_masking(config) -> Masking:
     unit='token',
     span_mean=1.0,
     span_max=1,
+    smoothing=0.0,
     random_from_specials=True,
   )
 
 
-def vocabulary_of(tokenizer: Tokenizer) -> Vocabulary:
-  """What the objectives need to know of a tokenizer."""
+def vocabulary_of(tokenizer: Tokenizer, count_V: np.ndarray | None = None) -> Vocabulary:
+  """What the objectives need to know of a tokenizer, and of how often its tokens are there."""
   return Vocabulary(
     special_V=jnp.asarray(tokenizer.special_V),
     word_start_V=jnp.asarray(tokenizer.words.start_V),
     mask_id=-1 if tokenizer.mask is None else tokenizer.mask,
     unknown_id=-1 if tokenizer.unknown is None else tokenizer.unknown,
     word_end_V=None if tokenizer.words.end_V is None else jnp.asarray(tokenizer.words.end_V),
+    count_V=None if count_V is None else jnp.asarray(count_V, jnp.float32),
   )
 
 

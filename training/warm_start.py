@@ -9,8 +9,11 @@ from typing import Any
 
 from etils import epath
 import jax
+import numpy as np
 from safetensors import numpy as safetensors
 
+from configs.schema.check import ConfigError
+from configs.schema.shapes import layer_numbers
 from data.tokens import pretrained
 from data.tokens.vocabulary_files import NAMES
 from interop import sentence_folders
@@ -45,6 +48,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   check_tokenizer(folder, experiment, 'config.init_from')
   theirs, origin = _parameters(folder, experiment, mesh)
   ours = by_path(params)
+  theirs = _with_chosen_layers(theirs, experiment.config)
   theirs, renewed = _with_a_fitting_head(theirs, ours, folder, experiment)
   several = experiment.config.finetune.seeds > 1
   shapes = {path: x.shape[1:] if several else x.shape for path, x in ours.items()}
@@ -68,7 +72,7 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   else:
     kept = {path: jax.device_put(x, ours[path].sharding) for path, x in kept.items()}
   new = sorted({path.partition('/')[0] for path in ours.keys() - theirs.keys()} | renewed)
-  unused = sorted({path.partition('/')[0] for path in theirs.keys() - ours.keys()} - renewed)
+  unused = sorted({_part(path) for path in theirs.keys() - ours.keys()} - renewed)
   say(
     f'begins with {origin}, now {experiment.main}: {len(kept)} of {len(ours)} '
     'parameters kept'
@@ -96,6 +100,27 @@ def _parameters(folder: epath.Path, experiment: Experiment, mesh) -> tuple[dict[
   found, step = load_params(config, network, folder, mesh, step=None)
   before = '+'.join((config.mask, *sorted(config.objectives)))
   return by_path(found), f'{folder} at step {step:,} ({before})'
+
+
+def _with_chosen_layers(theirs: dict[str, Any], config) -> dict[str, Any]:
+  """The parameters with the layers of `config.init_layers` alone, in that order.
+
+  Raises:
+    ConfigError: there is no such layer, or the layers share their parameters.
+  """
+  numbers = layer_numbers(config.init_layers)
+  if not numbers:
+    return theirs
+  stacked = {path: array for path, array in theirs.items() if path.startswith('trunk/blocks/')}
+  held = {array.shape[0] for array in stacked.values()}
+  here = f'config.init_layers={config.init_layers!r}: '
+  if len(held) != 1:
+    raise ConfigError(f'{here}the layers of {config.init_from} are one, used several times.')
+  [layers] = held
+  if max(numbers) >= layers:
+    raise ConfigError(f'{here}{config.init_from} has layers 0 to {layers - 1}.')
+  chosen = np.array(numbers)
+  return theirs | {path: array[chosen] for path, array in stacked.items()}
 
 
 def _described(mask: str, heads: Iterable[str]) -> str:
@@ -137,6 +162,11 @@ def _same_labels(folder: epath.Path, experiment: Experiment) -> bool:
   known = records.read_labels(folder / 'labels.json')
   task = experiment.prepared.task
   return known['classes'] == list(task.classes) and known['labels'] == task.labels
+
+
+def _part(path: str) -> str:
+  """What of a network a parameter belongs to: a head, or a table of the embeddings."""
+  return path if path.startswith('embeddings/') else path.partition('/')[0]
 
 
 def _common(path: str) -> bool:

@@ -49,6 +49,14 @@ def check(config: ml_collections.ConfigDict):
     config.mlm.random,
     f'masked + random must be at most 1, and masked is {config.mlm.masked}',
   )
+  require(
+    not config.mlm.smoothing
+    or config.mlm.unit == 'token'
+    and not (config.data.task or config.data.groups),
+    'mlm.smoothing',
+    config.mlm.smoothing,
+    "is for single tokens of a corpus: mlm.unit='token', and neither data.task nor data.groups",
+  )
   shapes.check(config)
   _schedules(config)
 

@@ -52,6 +52,7 @@ RANGES = {
   'mlm.random': (0, 1),
   'mlm.span_mean': (1, None),
   'mlm.span_max': (1, None),
+  'mlm.smoothing': (0, 10),
   'data.sequence_length': (8, None),
   'data.short_length': (0, None),
   'data.short_share': (0, 1),

@@ -9,6 +9,7 @@ from configs.schema.errors import ConfigError, require
 def check(config):
   """Raises ConfigError for the first size that does not fit the others."""
   _vectors(config)
+  _init_layers(config)
   _heads(config)
   _layers(config.model)
   _rows(config)
@@ -30,6 +31,34 @@ def _vectors(config):
     'vectors.dimensions',
     config.vectors.dimensions,
     f'at most the {width} of a vector',
+  )
+
+
+def layer_numbers(text: str) -> tuple[int, ...]:
+  """(0, 2, 4) of '0 2 4'.
+
+  Raises:
+    ValueError: it holds something else.
+  """
+  words = text.split()
+  if not all(word.isascii() and word.isdigit() for word in words):
+    raise ValueError("write the numbers of layers, from 0, with spaces between, as in '0 2 4'")
+  return tuple(map(int, words))
+
+
+def _init_layers(config):
+  """Checks which layers of config.init_from are taken."""
+  text = config.init_layers
+  try:
+    numbers = layer_numbers(text)
+  except ValueError as error:
+    raise ConfigError(f'config.init_layers={text!r}: {error}.') from error
+  require(not numbers or bool(config.init_from), 'init_layers', text, 'layers of config.init_from')
+  require(
+    not numbers or len(numbers) == config.model.layers and not config.model.shared_layers,
+    'init_layers',
+    text,
+    f'a layer of config.init_from for each of the {config.model.layers} here, none of them shared',
   )
 
 

@@ -15,6 +15,7 @@ DROPPED = {'model.position_init_scale': 0.02}
 ADDED = {
   'data.rows': 'auto',
   'init_layers': '',
+  'mlm.smoothing': 0.0,
   'distill.teacher': '',
   'distill.temperature': 2.0,
   'data.groups': '',
