@@ -149,7 +149,7 @@ def validate(directory: PathLike, console: Console) -> dict:
     if experiment.labelled:
       found = score_splits(experiment, params, mesh, console, step)
       return dict(step=step, config_sha256=config_sha256, **found)
-    batches = experiment.validation(sharding.round_up(config.validation.batch_size, mesh))
+    size = sharding.round_up(config.validation.batch_size, mesh)
     evaluate = validation.make_evaluator(
       experiment.network.apply,
       experiment.held_out,
@@ -157,8 +157,11 @@ def validate(directory: PathLike, console: Console) -> dict:
       shard=lambda batch: sharding.shard_batch(batch, mesh),
     )
     report = prepared.report
-    every_batch = (batches[index] for index in range(len(batches)))
-    results = evaluate(params, every_batch, report['validation'])
+    parts = {
+      name: validation.Part(iter_batches(experiment.validation(size, part=name)), text)
+      for name, text in experiment.validation_texts.items()
+    }
+    results = evaluate(params, parts)
   if 'bits_per_byte' in results:
     lost = report['validation']['lost_bytes']
     results['text'] = validation.described_text(report['normalised'], lost)
@@ -166,10 +169,15 @@ def validate(directory: PathLike, console: Console) -> dict:
     results['unigram_entropy'] = report['unigram_entropy']
   results['validation_sha256'] = report['validation']['sha256']
   console.table(
-    f'{config.name} at step {step:,}: {batches.rows:,} validation rows',
+    f'{config.name} at step {step:,}: {experiment.validation(1).rows:,} validation rows',
     validation.rows(results, experiment.held_out.units),
   )
   return dict(step=step, config_sha256=config_sha256, **results)
+
+
+def iter_batches(batches):
+  """Every batch of a split that is read in order."""
+  return (batches[index] for index in range(len(batches)))
 
 
 def score_splits(experiment, params, mesh, console: Console, step: int) -> dict[str, dict]:

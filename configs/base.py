@@ -90,8 +90,12 @@ def get_config() -> ml_collections.ConfigDict:
 
   config.data = dict(
     # wiki_leads | gutenberg | text:PATH | tfds:NAME | synthetic:NAME | more in
-    # data/corpora/sources.py
+    # data/corpora/sources.py | several as one: mix:wiki_leads wiki_leads_es text:PATH, or with
+    # shares of the rows before each: mix:9 gutenberg 1 wiki_leads
     corpus='wiki_leads',
+    # S: a mix without shares reads a corpus in proportion to its size ** S, and its vocabulary is
+    # trained so (mBERT: 0.7); 1 = as they are, 0 = all alike
+    mix_exponent=0.7,
     cache='~/.cache/onemask',  # downloads and tokenised rows, keyed by content
     # train one: wordpiece | bpe | roberta_bpe | unigram | words | characters; or load a file:
     # vocab.txt | tokenizer.json

@@ -31,6 +31,10 @@ def check_request(corpus: Corpus, sequence_lengths: tuple[int, ...], pairs: bool
   """Checks what is known before the corpus is read: shares, lengths, and a corpus fit for pairs."""
   if not 0 < data.validation_share < 1:
     raise DataError(f'data.validation_share={data.validation_share} must lie between 0 and 1')
+  if data.split == 'tail' and data.corpus.startswith('mix:'):
+    raise DataError(
+      'data.split=tail makes one text of the corpus, and a mix has several: use data.split=hash'
+    )
   if pairs and data.split == 'tail':
     raise DataError(
       'data.split=tail makes one text of the corpus: it has no documents to draw sentence pairs '
@@ -57,15 +61,16 @@ def check_vocabulary(tokenizer: Tokenizer, vocab_size: int):
     )
 
 
-def check_splits(counted: dict, data):
+def check_splits(counted: dict, corpus: str, data):
   """Checks that both splits have text, and that the tokenizer can read it.
 
   Args:
     counted: `documents.Counts.report`.
+    corpus: its name.
   """
   train, validation = (counted['splits'][split] for split in SPLITS)
   documents = train['documents'] + validation['documents']
-  where = _corpus_with_counts(data.corpus, documents, counted['dropped'])
+  where = _corpus_with_counts(corpus, documents, counted['dropped'])
   if data.split == 'tail':
     if min(train['tokens'], validation['tokens']) < 2:
       raise DataError(

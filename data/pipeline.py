@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from data import cache, checks, stages
-from data.corpora import sources
-from data.rows import documents, packed, sentence_pairs, windows
+from data import cache, checks, mixed_report, stages
+from data.corpora import mixing, sources
+from data.rows import documents, mixture, packed, sentence_pairs, windows
 from data.rows.batches import Batches
 from data.stages import Progress, silent
 from data.tokens.tokenizer import Tokenizer
@@ -33,11 +33,13 @@ class Prepared:
   Attributes:
     report: what the corpus held (JSON).
     fingerprint: equal exactly when every batch would be.
-    folders: where the rows of each sequence length are.
+    folders: where the rows of each sequence length are; of a mix its parts have them.
     pairs: how half of the sentence pairs are wrong; None: rows are no pairs.
     kind: of the rows, a key of `stages.WRITERS`.
     short_pair_share: share of the pairs that are cut to a random shorter length.
-    tokens: where the tokens of the documents are.
+    tokens: where the tokens of the documents are; of a mix, those of its first corpus.
+    parts: of a mix, the corpora by their labels.
+    shares: of a mix, the share of the training rows of each length that each corpus has.
   """
 
   tokenizer: Tokenizer
@@ -48,10 +50,19 @@ class Prepared:
   kind: str
   short_pair_share: float
   tokens: Path
+  parts: dict[str, 'Prepared'] = dataclasses.field(default_factory=dict)
+  shares: dict[int, list[float]] = dataclasses.field(default_factory=dict)
 
   def count_tokens(self) -> np.ndarray:
-    """How often the training documents have each token, V; counted once and kept beside them."""
-    return stages.token_counts(self.tokens, self.tokenizer)
+    """How often the training documents have each token, V; counted once and kept beside them.
+
+    Of a mix so many of each corpus as it is read, of as many tokens in all.
+    """
+    if not self.parts:
+      return stages.token_counts(self.tokens, self.tokenizer)
+    count_PxV = np.array([part.count_tokens() for part in self.parts.values()])
+    share_P, total_P = np.array(self.shares[max(self.shares)]), count_PxV.sum(1)
+    return share_P @ (count_PxV / total_P[:, None]) * total_P.sum()
 
 
 def prepare(
@@ -79,21 +90,47 @@ def prepare(
     OSError: it could not be fetched or written.
   """
   root = Path(data.cache).expanduser()
-  corpus = sources.open_corpus(data.corpus, root)
-  checks.check_request(corpus, sequence_lengths, bool(pairs), data)
-  kind = _kind(data, pairs)
-  splits = dict(
-    corpus=corpus.identity, share=data.validation_share, split=data.split, version=VERSION
-  )
-
-  tokenizer = stages.vocabulary(root, splits, corpus, data, vocab_size, progress)
+  mix = mixing.parts(data.corpus)
+  corpora = [sources.open_corpus(part.corpus, root) for part in mix]
+  corpora = corpora or [sources.open_corpus(data.corpus, root)]
+  for corpus in corpora:
+    checks.check_request(corpus, sequence_lengths, bool(pairs), data)
+  splits = dict(share=data.validation_share, split=data.split, version=VERSION)
+  shares, made_of = None, dict(corpus=corpora[0].identity)
+  if mix:
+    shares = lambda sizes: mixing.shares(mix, sizes, data.mix_exponent)
+    weights = [part.weight for part in mix] if mix[0].weight else data.mix_exponent
+    made_of = dict(corpus=[corpus.identity for corpus in corpora], weights=weights)
+  tokenizer = stages.vocabulary(root, splits | made_of, corpora, data, vocab_size, progress, shares)
   checks.check_vocabulary(tokenizer, vocab_size)
-
-  parts = splits | dict(tokenizer=tokenizer.sha256)
   if data.split == 'tail':
     tokenise = windows.tokenise
+  prepared = [
+    _prepare_one(data, corpus, splits, tokenizer, sequence_lengths, pairs, progress, tokenise)
+    for corpus in corpora
+  ]
+  return _mix(data, mix, prepared, progress) if mix else prepared[0]
+
+
+def _prepare_one(
+  data,
+  corpus: sources.Corpus,
+  splits: dict,
+  tokenizer: Tokenizer,
+  sequence_lengths: tuple[int, ...],
+  pairs: str | None,
+  progress: Progress,
+  tokenise: Callable[..., dict],
+) -> Prepared:
+  """The records and rows of one corpus under a tokenizer.
+
+  Args:
+    splits: what else decides its training split.
+  """
+  root, kind = Path(data.cache).expanduser(), _kind(data, pairs)
+  parts = splits | dict(corpus=corpus.identity, tokenizer=tokenizer.sha256)
   tokens = stages.tokens(root, parts, corpus, tokenizer, data.validation_share, tokenise, progress)
-  checks.check_splits(tokens.manifest, data)
+  checks.check_splits(tokens.manifest, corpus.name, data)
 
   rows = {}
   for T in sorted(set(sequence_lengths)):
@@ -115,6 +152,28 @@ def prepare(
     kind=kind,
     short_pair_share=data.short_pair_share,
     tokens=tokens.folder,
+  )
+
+
+def _mix(data, mix: Sequence[mixing.Part], prepared: Sequence[Prepared], progress) -> Prepared:
+  """Several corpora as one."""
+  reports, lengths = [each.report for each in prepared], list(prepared[0].folders)
+  shares = {}
+  for T in lengths:
+    rows = [report['rows'][str(T)]['train']['rows'] for report in reports]
+    shares[T] = mixing.shares(mix, rows, data.mix_exponent)
+  labels = [part.label for part in mix]
+  mixed = dataclasses.replace(
+    prepared[0], folders={}, parts=dict(zip(labels, prepared)), shares=shares
+  )
+  progress('counting the tokens of the mix', 0, None)
+  entropy = documents.entropy(mixed.count_tokens())
+  return dataclasses.replace(
+    mixed,
+    report=mixed_report.join(data.corpus, labels, reports, shares, entropy),
+    fingerprint=cache.key(
+      mix=[each.fingerprint for each in prepared], shares=list(shares.values())
+    ),
   )
 
 
@@ -147,20 +206,38 @@ def batches(
   Raises:
     ValueError: rows of this length, or such pairs, were not prepared.
   """
-  if pairs != prepared.pairs or sequence_length not in prepared.folders:
+  lengths = prepared.shares or prepared.folders
+  if pairs != prepared.pairs or sequence_length not in lengths:
     kind = f'{prepared.pairs} pairs' if prepared.pairs else 'packed rows'
     raise ValueError(
-      f'prepared were {kind} of {sorted(prepared.folders)} tokens, '
+      f'prepared were {kind} of {sorted(lengths)} tokens, '
       f'not pairs={pairs}, sequence_length={sequence_length}'
     )
+  order = None
+  if prepared.parts:
+    source, order = _open_mix(prepared, split, sequence_length, seed)
+  else:
+    source = _open_rows(prepared, split, sequence_length, seed)
   return Batches(
-    _open_rows(prepared, split, sequence_length, seed),
+    source,
+    order=order,
     shuffled=split == 'train',
     batch_size=batch_size,
     seed=seed,
     vocabulary=prepared.tokenizer.size,
     local_rows=local_rows,
   )
+
+
+def _open_mix(
+  prepared: Prepared, split: str, T: int, seed: int
+) -> tuple[mixture.Mixed, mixture.MixedOrder | None]:
+  """The rows of all parts, and their order where they are to train on."""
+  train, parts = split == 'train', prepared.parts.values()
+  seeds = [mixture.part_seed(seed, number) if train else seed for number in range(len(parts))]
+  rows = [_open_rows(part, split, T, each) for part, each in zip(parts, seeds)]
+  order = mixture.MixedOrder([*map(len, rows)], prepared.shares[T], seed) if train else None
+  return mixture.Mixed(rows, order), order
 
 
 def _open_rows(

@@ -1,5 +1,7 @@
 """The data report as a table for a console."""
 
+from data import mixed_report
+
 KINDS = dict(
   pairs='sentence pairs',
   sentence_pairs='pairs of single sentences',
@@ -43,10 +45,20 @@ def format_report(report: dict) -> str:
       'unigram entropy',
       f'{report["unigram_entropy"]:.4f} nats a token: the loss of knowing frequencies',
     ),
+    *((label, _part(part)) for label, part in report.get('parts', {}).items()),
     ('validation', f'sha256 {report["validation"]["sha256"][:16]}'),
   ]
   width = max(len(name) for name, _ in lines)
   return '\n'.join(f'{name:<{width}}  {text}' for name, text in lines)
+
+
+def _part(part: dict) -> str:
+  """What one corpus of a mix holds, and what the shared vocabulary makes of it."""
+  return (
+    f'{part["share"]:.1%} of the rows; {part["documents"]:,} documents, {part["words"]:,} words, '
+    f'{part["tokens"]:,} tokens, {mixed_report.fertility(part):.2f} a word, '
+    f'{part["unknown_share"]:.3%} unknown'
+  )
 
 
 def _rows(cut: dict) -> str:

@@ -5,7 +5,7 @@ complete or absent (data/cache.py). A stage that is there is not made again.
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -57,7 +57,13 @@ class Stage(NamedTuple):
 
 
 def vocabulary(
-  root: Path, parts: dict, corpus: Corpus, data, size: int, progress: Progress
+  root: Path,
+  parts: dict,
+  corpora: Sequence[Corpus],
+  data,
+  size: int,
+  progress: Progress,
+  shares: Callable[[list[int]], list[float]] | None = None,
 ) -> tokenizer_lib.Tokenizer:
   """The tokenizer of `data.tokenizer`: loaded from that path, or trained on the training split.
 
@@ -66,6 +72,7 @@ def vocabulary(
     parts: what the training split depends on.
     data: `config.data`.
     size: the largest number of entries.
+    shares: of a mix, from the bytes of its corpora (`vocabulary.sample_mixed`); None: one corpus.
 
   Raises:
     DataError: no such file, no document to train on, or `size` is too small for the corpus.
@@ -74,9 +81,11 @@ def vocabulary(
   if kind not in TRAINERS:
     return pretrained.load(kind, data.lowercase)
   options = dict(lowercase=data.lowercase) if kind in LOWERCASED else {}
+  if shares and kind == 'wordpiece':
+    options['alphabet'] = vocabulary_lib.mixed_alphabet(len(corpora), size)
 
   def make(folder: Path) -> dict:
-    texts = _training_texts(corpus, data, progress)
+    texts = _training_texts(corpora, shares, data, progress)
     progress(f'training the {kind} vocabulary', 0, None)
     tokenizer = TRAINERS[kind](texts, size, **options)
     tokenizer.save(folder / 'tokenizer.json')
@@ -87,22 +96,28 @@ def vocabulary(
   return reading.load(folder / 'tokenizer.json', data.lowercase)
 
 
-def _training_texts(corpus: Corpus, data, progress: Progress) -> list[str]:
+def _training_texts(corpora: Sequence[Corpus], shares, data, progress: Progress) -> list[str]:
   """Texts of the training split, at most `vocabulary.SAMPLE_BYTES` of them where it has documents.
 
   What cleaning replaces is not counted here, but when the corpus is tokenised.
   """
   read = _rename_reading(progress, 'reading for the vocabulary')
   if data.split == 'tail':
-    train_text, _ = windows.halves(corpus, data.validation_share, Counter(), read)
+    train_text, _ = windows.halves(corpora[0], data.validation_share, Counter(), read)
     return [train_text]
-  texts = corpus.documents(Counter(), Counter(), read)
-  chosen = vocabulary_lib.sample(
-    text for text in texts if documents.position(text) >= data.validation_share
-  )
+
+  def training(corpus: Corpus) -> Iterator[str]:
+    texts = corpus.documents(Counter(), Counter(), read)
+    return (text for text in texts if documents.position(text) >= data.validation_share)
+
+  if shares:
+    chosen = vocabulary_lib.sample_mixed(map(training, corpora), shares)
+  else:
+    chosen = vocabulary_lib.sample(training(corpora[0]))
   if not chosen:
+    names = ' '.join(corpus.name for corpus in corpora)
     raise DataError(
-      f'{corpus.name}: no document to train on, validation_share={data.validation_share} put '
+      f'{names}: no document to train on, validation_share={data.validation_share} put '
       'aside; at least 2 are needed, and a blank line separates documents'
     )
   return chosen

@@ -3,12 +3,40 @@
 from collections.abc import Callable, Iterable, Sequence
 import hashlib
 import math
+from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from objectives.mix import Objective
 from runtime import finite
+
+TEXT = ('bytes', 'words', 'lost_bytes')
+
+
+class Part(NamedTuple):
+  """The validation set, or what of it is of one corpus.
+
+  Attributes:
+    batches: rows with `id` -1 only fill up the last batch.
+    text: {'bytes', 'words', 'lost_bytes'} of the validation text, for units that do not depend on
+      the tokenizer; `lost_bytes` are those that no token but the unknown one stands for.
+  """
+
+  batches: Iterable[dict[str, np.ndarray]]
+  text: dict[str, int]
+
+
+class Scored(NamedTuple):
+  """What was summed up over some rows.
+
+  Attributes:
+    sums: (total, weight) of every batch, by objective and kind of score.
+    hashes: of what was drawn, by name.
+  """
+
+  sums: dict[tuple[str, str], list[tuple[float, float]]]
+  hashes: dict
 
 
 def make_evaluator(
@@ -19,7 +47,7 @@ def make_evaluator(
   shard: Callable,
   to_host: Callable = jax.device_get,
 ) -> Callable:
-  """Returns a function (params, batches, text) -> results, compiled once.
+  """Returns a function (params, parts) -> results, compiled once.
 
   Args:
     apply: (params, batch) -> outputs of the network.
@@ -35,18 +63,8 @@ def make_evaluator(
     scores = objective.scores(apply(params, batch), batch)
     return scores, batch['id'], {name: batch[name] for name in objective.draws}
 
-  def evaluate(
-    params, batches: Iterable[dict[str, np.ndarray]], text: dict[str, int]
-  ) -> dict[str, float | str]:
-    """Returns results by name: OBJECTIVE_loss (nats per prediction), _accuracy, _perplexity, ...
-
-    Args:
-      batches: of the validation set; rows with `id` -1 only fill up the last batch.
-      text: {'bytes', 'words', 'lost_bytes'} of the validation text, for units that do not depend
-        on the tokenizer; `lost_bytes` are those that no token but the unknown one stands for.
-    """
-    sums: dict[tuple[str, str], list[tuple[float, float]]] = {}
-    hashes = {name: hashlib.sha256() for name in objective.draws}
+  def scored(params, batches: Iterable[dict[str, np.ndarray]]) -> Scored:
+    sums, hashes = {}, {name: hashlib.sha256() for name in objective.draws}
     for batch in batches:
       scores, id_B, drawn = to_host(score(params, shard(batch)))
       for name, kinds in scores.items():
@@ -55,13 +73,50 @@ def make_evaluator(
       # Rows that fill up the last batch are not hashed, so the hash does not depend on batch size.
       for name, x_Bx in drawn.items():
         hashes[name].update(np.ascontiguousarray(x_Bx[id_B >= 0]).tobytes())
-    return _results(objective, sums, text) | _mask_sha256(hashes)
+    return Scored(sums, hashes)
+
+  def evaluate(params, parts: dict[str, Part]) -> dict[str, float | str]:
+    """Returns results by name: OBJECTIVE_loss (nats per prediction), _accuracy, _perplexity, ...
+
+    Args:
+      parts: of the validation set, by their names. Where there are several, results of the whole
+        come first, and then those of each, as NAME/OBJECTIVE_loss.
+    """
+    of_parts = {name: scored(params, part.batches) for name, part in parts.items()}
+    texts = [part.text for part in parts.values()]
+    results = _results(objective, *_together(of_parts.values(), texts))
+    if len(parts) > 1:
+      for (name, one), text in zip(of_parts.items(), texts):
+        own = _results(objective, one, text)
+        results |= {f'{name}/{key}': own[key] for key in own if key != 'mask_sha256'}
+    return results
 
   return evaluate
 
 
-def _results(objective: Objective, sums, text: dict[str, int]) -> dict[str, float]:
+def _together(scored: Iterable[Scored], texts: list[dict]) -> tuple[Scored, dict]:
+  """What was summed up over several parts, and what is counted in their texts, as of one."""
+  if len(texts) == 1:
+    return next(iter(scored)), texts[0]
+  sums, hashes = {}, {}
+  for one in scored:
+    for key, pairs in one.sums.items():
+      sums.setdefault(key, []).extend(pairs)
+    for name, digest in one.hashes.items():
+      hashes.setdefault(name, []).append(digest)
+  text = {name: sum(each[name] for each in texts) for name in TEXT}
+  joined = {}
+  for name, digests in hashes.items():
+    digest = digests[0]
+    for other in digests[1:]:
+      digest.update(other.digest())
+    joined[name] = digest
+  return Scored(sums, joined), text
+
+
+def _results(objective: Objective, scored: Scored, text: dict[str, int]) -> dict[str, float | str]:
   """Returns means over the whole set, and the units that follow from them."""
+  sums = scored.sums
   results = {'loss': 0.0}
   for (name, kind), pairs in sorted(sums.items()):
     total, weight = (math.fsum(column) for column in zip(*pairs))
@@ -77,7 +132,7 @@ def _results(objective: Objective, sums, text: dict[str, int]) -> dict[str, floa
       results['loss'] += objective.weights[name] * mean
       if name in objective.token_names:
         results[f'{name}_perplexity'] = perplexity(mean)
-  return results
+  return results | _mask_sha256(scored.hashes)
 
 
 def _mask_sha256(hashes: dict) -> dict[str, str]:
@@ -131,5 +186,6 @@ def rows(results: dict[str, float | str], units: dict[str, str]) -> dict[str, st
     number = f'{value:.4f}' if isinstance(value, float) else value
     if name.endswith('sha256'):
       number = value[:16]
-    words[name] = f'{number}  {units[name]}' if name in units else number
+    unit = units.get(name.rpartition('/')[2])  # of a part it is the same
+    words[name] = f'{number}  {unit}' if unit else number
   return words

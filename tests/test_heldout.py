@@ -9,7 +9,7 @@ import runs
 
 from configs import base, bert_tiny, gpt_tiny
 from configs.schema import grid, names
-from evaluation.validation import make_evaluator, perplexity
+from evaluation.validation import Part, make_evaluator, perplexity
 from evaluation.validation import rows as result_rows
 from objectives.mix import module_of
 from parallel import sharding
@@ -55,9 +55,8 @@ def score(experiment, batch_size, params=None):
       shard=lambda batch: sharding.shard_batch(batch, mesh),
     )
     batches = experiment.validation(batch_size)
-    return evaluate(
-      params, (batches[i] for i in range(len(batches))), experiment.prepared.report['validation']
-    )
+    in_order = (batches[i] for i in range(len(batches)))
+    return evaluate(params, {'': Part(in_order, experiment.prepared.report['validation'])})
 
 
 def test_the_batch_size_of_validation_changes_no_mask_and_no_number(experiment):

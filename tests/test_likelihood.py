@@ -13,7 +13,7 @@ from test_convert import WORDS
 from data.tokens.tokenizer import WORDPIECE_SPECIALS, from_vocabulary
 from evaluation.errors import TaskError
 from evaluation.likelihood import Scorer, choose, kinds_of, summarize
-from evaluation.validation import lost_nats, make_evaluator
+from evaluation.validation import Part, lost_nats, make_evaluator
 from objectives.corrupt import Masking
 from objectives.mix import make_objective
 from objectives.term import Setup
@@ -248,7 +248,7 @@ def test_bits_per_byte_are_those_of_the_validation_set(models, tokenizer):
   assert lost == len('Zebra') + 6
   held_out = make_evaluator(
     network.apply, objective, seed=0, shard=lambda x: jax.tree.map(jnp.asarray, x)
-  )(params, [batch], dict(bytes=size, words=11, lost_bytes=lost))
+  )(params, {'': Part([batch], dict(bytes=size, words=11, lost_bytes=lost))})
   nats = scorer(models, tokenizer, 'causal')(ids)
   mine = summarize('causal', nats, size, lost_nats(lost))
   paid = sum(each.sum() for each in nats) / math.log(2) + 8 * lost

@@ -75,7 +75,7 @@ def main():
         dict(
           fingerprint=prepared.fingerprint,
           tokenizer=prepared.tokenizer.sha256,
-          folders={T: str(folder) for T, folder in prepared.folders.items()},
+          folders=_folders(prepared),
           seconds=time.monotonic() - began,
           report=prepared.report,
         )
@@ -84,6 +84,13 @@ def main():
   else:
     console.say(format_report(prepared.report))
     console.say(f'fingerprint      {prepared.fingerprint}, in {flags.config.data.cache}')
+
+
+def _folders(prepared) -> dict:
+  """Where the rows of each length are; of a mix those of each part."""
+  if prepared.parts:
+    return {name: _folders(part) for name, part in prepared.parts.items()}
+  return {T: str(folder) for T, folder in prepared.folders.items()}
 
 
 def _tokenise(

@@ -195,6 +195,13 @@ class Experiment:
       local_rows=rows_of and rows_of(config.batch_size),
     )
 
+  @property
+  def validation_texts(self) -> dict[str, dict]:
+    """What is known of the validation text of each part of a mix; '' where there is one corpus."""
+    parts = {} if self.of_texts else self.prepared.parts
+    whole = {'': self.prepared.report['validation']}
+    return {name: part.report['validation'] for name, part in parts.items()} or whole
+
   def validation(
     self,
     batch_size: int,
@@ -202,15 +209,20 @@ class Experiment:
     rows_of: RowsOf | None = None,
     multiple: int = 1,
     split: str = 'validation',
+    part: str = '',
   ):
-    """The whole validation set, or another split of a labelled task, in order."""
+    """The whole validation set, or another split of a labelled task, in order.
+
+    Args:
+      part: of a mix, only this one of `validation_texts`.
+    """
     config = self.config
     if self.of_texts:
       return self.prepared.batches(
         split, batch_size=batch_size, seed=0, multiple=multiple, local_rows=rows_of, shuffled=False
       )
     return pipeline.batches(
-      self.prepared,
+      self.prepared.parts[part] if part else self.prepared,
       split=split,
       sequence_length=config.data.sequence_length,
       pairs=self.pairs,

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from configs.schema import grid
-from evaluation.validation import make_evaluator
+from evaluation.validation import Part, make_evaluator
 from parallel import sharding
 from runtime import distributed, faults, flaky
 from training import metrics, result, stacked
@@ -83,23 +83,24 @@ class Validate:
       for cell, evaluate in self._evaluators.items():
         main = cell == session.experiment.main
         what = '' if main else f', {cell}'
-        scores = evaluate(scored_params(state), self._batches(what), self._report)
+        scores = evaluate(scored_params(state), self._parts(what))
         before = 'val/' if main else f'val/{cell}/'
         row |= {f'{before}{name}': value for name, value in scores.items()}
     session.console.status('training')
     return {} if session.consensus.stopping else row
 
-  @property
-  def _report(self) -> dict:
-    return self._session.experiment.prepared.report['validation']
+  def _parts(self, what: str) -> dict[str, Part]:
+    texts = self._session.experiment.validation_texts
+    return {name: Part(self._batches(name, what), text) for name, text in texts.items()}
 
-  def _batches(self, what: str):
-    """The validation set, until a stop is requested."""
+  def _batches(self, part: str, what: str):
+    """The validation set, or a part of it, until a stop is requested."""
     session = self._session
     size = sharding.round_up(session.config.validation.batch_size, session.mesh)
     batches = session.experiment.validation(
-      size, rows_of=lambda rows: sharding.rows_here(session.mesh, rows)
+      size, rows_of=lambda rows: sharding.rows_here(session.mesh, rows), part=part
     )
+    what += f', {part}' if part else ''
     of = len(batches)
     for index in range(of):
       compiling = index == 0

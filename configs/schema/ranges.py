@@ -65,6 +65,7 @@ RANGES = {
   'finetune.longest_answer': (1, None),
   'finetune.seeds': (1, 1000),
   'data.stride': (0, None),
+  'data.mix_exponent': (0, 1),
   'model.vocab_size': (8, None),
   'model.layers': (1, None),
   'model.width': (1, None),

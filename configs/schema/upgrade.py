@@ -18,6 +18,7 @@ ADDED = {
   'mlm.smoothing': 0.0,
   'distill.teacher': '',
   'distill.temperature': 2.0,
+  'data.mix_exponent': 0.7,
   'data.groups': '',
   'data.score_scale': 1.0,
   'optimizer.decay': 'linear',

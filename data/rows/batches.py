@@ -43,6 +43,10 @@ class Order:
         ids[index] = self._order[each]
     return ids
 
+  def epochs(self, position: np.ndarray) -> np.ndarray:
+    """How often the things at these positions were there before (int32)."""
+    return (position // self._count).astype(np.int32)
+
 
 class Batches:
   """`batches[step]` is the global batch of that step, or the part of it that this process reads.
@@ -58,6 +62,7 @@ class Batches:
     batch_size: of the global batch.
     vocabulary: no id may reach it.
     local_rows: rows of the global batch that are read; None = all.
+    order: another one than that (`mixture.MixedOrder`).
 
   Attributes:
     rows: how many the split has.
@@ -72,12 +77,13 @@ class Batches:
     seed: int,
     vocabulary: int,
     local_rows: Sequence[int] | None,
+    order=None,
   ):
     self._source, self._vocabulary = source, vocabulary
     self._batch_size = batch_size
     self._local_rows = np.arange(batch_size) if local_rows is None else np.asarray(local_rows)
     self.rows = len(source)
-    self._order = Order(self.rows, shuffled=shuffled, seed=seed)
+    self._order = order or Order(self.rows, shuffled=shuffled, seed=seed)
     self._shuffled = shuffled
 
   def __len__(self) -> int:
@@ -100,8 +106,7 @@ class Batches:
     # What is drawn for a row depends on its position in the run, not on which process reads it.
     position = step * self._batch_size + self._local_rows
     ids = self._order.ids(position)
-    epoch = (position // self.rows).astype(np.int32)
-    batch = self._source.read(ids, position) | dict(epoch=epoch)
+    batch = self._source.read(ids, position) | dict(epoch=self._order.epochs(position))
     largest = int(batch['token'].max())
     if largest >= self._vocabulary:
       raise DataError(

@@ -92,7 +92,7 @@ class Counts:
       replaced=dict(sorted(self.replaced.items())),
       dropped=dict(sorted(self.dropped.items())),
       duplicates=len(hashes) - len(np.unique(hashes)),
-      unigram_entropy=_entropy(self.frequency_V),
+      unigram_entropy=entropy(self.frequency_V),
       lowest_position=int(hashes.min()) / _HASHES if len(hashes) else 1.0,
     )
 
@@ -247,7 +247,7 @@ def _chunks(documents: Iterator[Document]) -> Iterator[list[Document]]:
     yield chunk
 
 
-def _entropy(frequency_V: np.ndarray) -> float:
+def entropy(frequency_V: np.ndarray) -> float:
   """Nats a token: the loss of a model that knows the frequencies and nothing else."""
   share = frequency_V[frequency_V > 0] / max(frequency_V.sum(), 1)
   return float(-(share * np.log(share)).sum())

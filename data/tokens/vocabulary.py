@@ -5,7 +5,7 @@ DataError where that number is too small.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 import hashlib
 import heapq
 import json
@@ -42,14 +42,53 @@ def sample(documents: Iterable[str], limit: int = SAMPLE_BYTES) -> list[str]:
   return [text for _, text in sorted(heap, reverse=True)]
 
 
+def sample_mixed(
+  corpora: Iterable[Iterable[str]],
+  shares: Callable[[list[int]], list[float]],
+  limit: int = SAMPLE_BYTES,
+) -> list[str]:
+  """Documents of several corpora, of each corpus as many bytes as its share of the whole.
+
+  They are as many as show each document of the largest corpora at least once, within `limit`: the
+  documents of other corpora are repeated. In one pass, with no more than twice the limit in memory.
+
+  Args:
+    shares: of the first corpora, from the bytes that they have.
+  """
+  samples, sizes = [], []
+  for documents in corpora:
+    seen = Counter()
+    samples.append(sample(_counted(documents, seen), limit))
+    sizes.append(seen['bytes'])
+    if not samples[-1]:
+      return []
+    share = shares(sizes)
+    samples = [sample(texts, int(limit * part)) for texts, part in zip(samples, share)]
+  whole = min(limit, max(size / part for size, part in zip(sizes, share)))
+  chosen = []
+  for texts, part in zip(samples, share):
+    held = sum(len(text.encode()) for text in texts)
+    times, rest = divmod(int(whole * part), held)
+    chosen += texts * max(times, 1) + (sample(texts, rest) if times and rest else [])
+  return chosen
+
+
+def _counted(documents: Iterable[str], seen: Counter) -> Iterator[str]:
+  for text in documents:
+    seen['bytes'] += len(text.encode())
+    yield text
+
+
 def _sentences(texts: list[str]) -> Iterator[str]:
   """Sentences of the texts: the library needs ~50 times the memory of a string that it cuts up."""
   for text in texts:
     yield from sentences.split(text)
 
 
-def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_lib.Tokenizer:
-  """WordPiece (Devlin et al. 2019).
+def train_wordpiece(
+  texts: list[str], size: int, lowercase: bool, alphabet: int = LARGEST_ALPHABET
+) -> tokenizer_lib.Tokenizer:
+  """WordPiece (Devlin et al. 2019), with at most `alphabet` characters.
 
   The trainer numbers the alphabet in the order of a hash table, another one in every process, and
   ties between merges follow these numbers. So the alphabet goes in as if it were special tokens,
@@ -61,12 +100,12 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
   rule.normalizer = normalizer  # asking `rule` for it while it trains would wait for ever
   rule.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
   ranked = [*_characters(map(normalizer.normalize_str, _sentences(texts)))]
-  alphabet, rare = sorted(ranked[:LARGEST_ALPHABET]), ranked[LARGEST_ALPHABET:]
-  characters = [*alphabet, *('##' + char for char in alphabet)]
+  kept, rare = sorted(ranked[:alphabet]), ranked[alphabet:]
+  characters = [*kept, *('##' + char for char in kept)]
   least = len(tokenizer_lib.WORDPIECE_SPECIALS) + len(characters)
   if size < least:
     raise DataError(
-      f'model.vocab_size={size:,} does not hold the {len(alphabet):,} characters of the corpus: '
+      f'model.vocab_size={size:,} does not hold the {len(kept):,} characters of the corpus: '
       f'WordPiece needs at least {least:,}, or use data.tokenizer=bpe'
     )
   spaces = str.maketrans(dict.fromkeys(rare, ' '))
@@ -79,6 +118,11 @@ def train_wordpiece(texts: list[str], size: int, lowercase: bool) -> tokenizer_l
   rule.train_from_iterator((sentence.translate(spaces) for sentence in normalized), trainer)
   vocabulary = rule.get_vocab()
   return tokenizer_lib.from_vocabulary(sorted(vocabulary, key=vocabulary.get), lowercase)
+
+
+def mixed_alphabet(corpora: int, size: int) -> int:
+  """Characters of the WordPiece vocabulary of so many corpora, which may be of many scripts."""
+  return max(LARGEST_ALPHABET, min(corpora * LARGEST_ALPHABET, size // 12))
 
 
 def _characters(texts: Iterable[str]) -> dict[str, int]:
