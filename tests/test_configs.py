@@ -16,14 +16,12 @@ from models.network import example_batch, make_network
 from objectives.term import Vocabulary
 from training import budget, certificate, describe
 from training.experiment import build
+from training.frozen import trained_heads
 
 FOLDER = Path(base.__file__).parent
-NAMES = sorted(
-  {path.stem for path in FOLDER.glob('*.py')}
-  - {'__init__', 'axes', 'base', 'cells', 'check', 'cli', 'meshes'}
-)
+FAMILIES = sorted(f'families.{path.stem}' for path in FOLDER.glob('families/[!_]*.py'))
+NAMES = sorted({path.stem for path in FOLDER.glob('*.py')} - {'__init__', 'base'}) + FAMILIES
 BASE, GPT = 'bert_base', 'gpt2_small'
-ALBERT = dict(embedding_width=128, vocab_size=30_000, shared_layers=True)
 
 
 def count(config: str, needed: tuple[str, ...], changes: dict) -> int:
@@ -58,13 +56,13 @@ def tiny(layers, width, heads):
     (28_763_648, 'bert_small', ('nsp',), {}),
     (41_373_184, 'bert_medium', ('nsp',), {}),
     (41_667_386 + 2 * 512 + 2, 'bert_medium', ('mlm', 'nsp'), {}),
-    (124_645_632, BASE, ('nsp',), dict(vocab_size=50_265, max_length=514, segment_types=1)),
-    (355_359_744, 'bert_large', ('nsp',), dict(vocab_size=50_265, max_length=514, segment_types=1)),
+    (124_645_632, 'families.roberta_base', ('nsp',), {}),
+    (355_359_744, 'families.roberta_large', ('nsp',), {}),
     (66_362_880, BASE, (), dict(layers=6, segment_types=0)),
-    (11_683_584, BASE, ('nsp',), ALBERT),
-    (17_683_968, 'bert_large', ('nsp',), ALBERT),
-    (58_724_864, BASE, ('nsp',), ALBERT | tiny(24, 2_048, 16)),
-    (222_595_584, BASE, ('nsp',), ALBERT | tiny(12, 4_096, 64)),
+    (11_683_584, 'families.albert_base', ('nsp',), {}),
+    (17_683_968, 'families.albert_large', ('nsp',), {}),
+    (58_724_864, 'families.albert_xlarge', ('nsp',), {}),
+    (222_595_584, 'families.albert_xxlarge', ('nsp',), {}),
     (
       116_534_784,
       GPT,
@@ -81,10 +79,14 @@ def test_parameters_are_counted_as_published(published, config, heads, changes):
   assert count(config, heads, changes) == published
 
 
+def docstring_of(name: str) -> str:
+  return ast.get_docstring(ast.parse((FOLDER / f'{name.replace(".", "/")}.py').read_text()))
+
+
 @pytest.mark.parametrize('name', NAMES)
 def test_a_config_says_where_it_is_from_what_to_expect_and_how_to_run_it(name):
-  docstring = ast.get_docstring(ast.parse((FOLDER / f'{name}.py').read_text()))
-  for word in ('Source:', 'Parameters:', 'Expected:', 'Time:', 'Command:', f'configs/{name}.py'):
+  docstring, file = docstring_of(name), f'configs/{name.replace(".", "/")}.py'
+  for word in ('Source:', 'Parameters:', 'Expected:', 'Time:', 'Command:', file):
     assert word in docstring, word
 
 
@@ -92,13 +94,27 @@ def test_a_config_says_where_it_is_from_what_to_expect_and_how_to_run_it(name):
 def test_a_config_is_valid_and_states_its_own_parameter_count(name):
   config = importlib.import_module(f'configs.{name}').get_config()
   check.check(config)
-  heads = tuple(sorted(config.objectives))
-  docstring = ast.get_docstring(ast.parse((FOLDER / f'{name}.py').read_text()))
+  heads = trained_heads(config)
   net = make_network(
     ModelConfig(**config.model.to_dict()), mask=config.mask, packed=False, heads=heads
   )
   params = jax.eval_shape(net.init, jax.random.key(0), example_batch(1, 8, 2))
-  assert f'{sum(leaf.size for leaf in jax.tree.leaves(params)):,}' in docstring
+  assert f'{sum(leaf.size for leaf in jax.tree.leaves(params)):,}' in docstring_of(name)
+
+
+STOCK = dict(roberta='RobertaForMaskedLM', albert='AlbertForPreTraining')
+OF_STOCK = [name for name in FAMILIES if name.split('.')[1].split('_')[0] in STOCK]
+
+
+@pytest.mark.parametrize('name', OF_STOCK)
+def test_a_family_states_its_published_count_and_exports_to_its_stock_class(name):
+  config = importlib.import_module(f'configs.{name}').get_config()
+  experiment = build(budget.settle(config), Vocabulary.any_of(config.model.vocab_size))
+  family = STOCK[name.split('.')[1].split('_')[0]]
+  expected = 'GPT2LMHeadModel' if config.mask == 'causal' else family
+  assert describe.stock_class(experiment) == expected
+  if 'tiny' not in name:
+    assert f'{count(name, ("nsp",), {}):,} with a pooler' in docstring_of(name)
 
 
 @pytest.mark.parametrize(

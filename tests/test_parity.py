@@ -1,5 +1,7 @@
 """The one network computes what transformers computes, for random models of each family."""
 
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 import small
 from test_convert import CASES, random_weights
 
+from data.tokens import vocabulary
 from inference.decode import Decoder
 from inference.sampling import Sampling
 from interop import families, huggingface
@@ -397,6 +400,50 @@ def test_an_exported_model_is_theirs_with_its_tokenizer(tmp_path):
     found = model(input_ids=torch.tensor(ids).long())
     head = next(head for head in mine.heads if head in ('mlm', 'clm'))
     close(logits(outputs[head]), found.prediction_logits if 'nsp' in mine.heads else found.logits)
+
+
+@pytest.mark.parametrize(
+  'config, heads, train',
+  [
+    ('families.roberta_base', ('mlm',), vocabulary.train_roberta_bpe),
+    ('families.albert_base', ('mlm', 'nsp'), lambda *asked: vocabulary.train_unigram(*asked, True)),
+  ],
+)
+def test_a_vocabulary_trained_here_is_read_alike_with_its_stock_class(
+  config, heads, train, tmp_path
+):
+  tokenizer = train([text for text in TEXTS if '[' not in text] * 3, 320)
+  changes = dict(embedding_width=16) if 'nsp' in heads else {}
+  changes |= dict(vocab_size=tokenizer.size)
+  network, params = small.network(config, heads=heads, packed=False, **changes)
+  mine = random_weights('bert')._replace(
+    tokenizer=tokenizer,
+    network=network,
+    params=params,
+    heads=heads,
+    config=small.model(config, **dict(init_scale=0.3) | changes),
+  )
+  export(mine, tmp_path, tmp_path / 'out')
+  architecture = json.loads((tmp_path / 'out/config.json').read_text())['architectures'][0]
+  model = getattr(transformers, architecture).from_pretrained(tmp_path / 'out').eval()
+  theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / 'out')
+  assert architecture in ('RobertaForMaskedLM', 'AlbertForPreTraining')
+  for text in TEXTS:
+    if '[' in text:
+      continue
+    ids = [tokenizer.bos, *tokenizer.encode([text])[0].tolist(), tokenizer.eos]
+    assert theirs(text)['input_ids'] == ids, text
+    if len(ids) > 40:
+      continue
+    # padding, which RoBERTa's positions leave out
+    padded = np.array([[*ids, *[tokenizer.pad] * 3]], np.int32)
+    valid = np.arange(padded.shape[1])[None] < len(ids)
+    place = dict(mlm_position=np.arange(padded.shape[1])[None])
+    outputs = mine.network.apply(params, small.batch(padded, valid.astype(np.int32)) | place)
+    asked = dict(input_ids=torch.tensor(padded).long(), attention_mask=torch.tensor(valid).long())
+    found = model(**asked)
+    scores = found.prediction_logits if 'nsp' in heads else found.logits
+    close(logits(outputs['mlm']), scores, valid)
 
 
 def test_greedy_writing_is_theirs(tmp_path):

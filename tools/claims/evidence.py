@@ -51,9 +51,13 @@ def config_of(claim: Claim):
   """
   where = f'{claim.name}: field measure'
   file, _, argument = claim.measure['config'].partition(':')
-  if not re.fullmatch(r'\w+', file) or not (Path(base.__file__).parent / f'{file}.py').is_file():
+  if (
+    not re.fullmatch(r'\w+(/\w+)?', file)
+    or not (Path(base.__file__).parent / f'{file}.py').is_file()
+  ):
     raise ClaimError(f'{where}.config: there is no configs/{file}.py')
-  config = importlib.import_module(f'configs.{file}').get_config(argument)
+  module = importlib.import_module('configs.' + file.replace('/', '.'))
+  config = module.get_config(argument)
   if claim.kind in ('validation', 'task') and 'changes' in claim.measure:
     try:
       config.update_from_flattened_dict(claim.measure['changes'])
