@@ -98,7 +98,12 @@ WAISTS = {
   # writing an object only if there is none, which epath has no word for
   'fsspec': {'runtime/storage.py'},
   'rich': {'runtime/console.py'},
-  'matplotlib': {'training/label_figure.py', 'training/curves.py', 'runtime/figures.py'},
+  'matplotlib': {
+    'training/label_figure.py',
+    'training/learning_curve.py',
+    'training/curves.py',
+    'runtime/figures.py',
+  },
   'safetensors': {'training/warm_start.py'},
   'yaml': {'tools/claims/schema.py'},
   'submitit': {'tools/sweep/slurm.py'},

@@ -75,6 +75,12 @@ def test_the_result_has_every_seed_and_the_weights_are_those_of_the_best(several
       assert found['mean'] == pytest.approx(np.mean(found['values']))
       assert found['std'] == pytest.approx(np.std(found['values'], ddof=1))
       assert (found['min'], found['max']) == (min(found['values']), max(found['values']))
+  curve, shown = result['learning_curve'], runs.rows(several)
+  assert curve['steps'] == [row['step'] for row in shown if 'val/accuracy' in row] == [0, 3, 6]
+  assert curve['seeds']['5'] == [row['seed_5/val/accuracy'] for row in shown[::3]]
+  assert curve['mean'][-1] == seeds['validation']['accuracy']['mean']
+  for name in ('learning_curve.png', 'curves.png', 'labels.png'):
+    assert (several / name).exists(), name
   scored = call('eval', f'--workdir={several}', '--json')
   assert scored.code == 0, scored.err
   scored = json.loads(scored.out)

@@ -52,7 +52,11 @@ def _figure(
 
   # train/causal+clm/clm_loss -> causal+clm/clm
   names = sorted(
-    {name.partition('/')[2].removesuffix('_loss') for name in columns if name.endswith('_loss')}
+    {
+      name.partition('/')[2].removesuffix('_loss')
+      for name in columns
+      if name.endswith('_loss') and name.startswith(('train/', 'val/'))  # not of single seeds
+    }
   )
   tokens = [name for name in names if _chance(name) is None]
   others = [name for name in names if _chance(name) is not None]

@@ -11,7 +11,7 @@ from evaluation import examples, scores
 from evaluation.examples import Said
 from runtime import figures, storage
 
-_INK, _SOFT, _BAR = '#222222', '#777777', '#1f6fb4'
+_INK, _SOFT, _FAINT, _BAR = '#222222', '#777777', '#c4c4c4', '#1f6fb4'
 _MOST = 40  # classes of a matrix that can be read
 
 
@@ -51,7 +51,8 @@ def _confusion(task: Task, split: str, said: Said, shown: Callable) -> bytes:
   figure, axes = plt.subplots(figsize=(size + 0.6, size), layout='constrained')
   axes.imshow(share_CxC, cmap='Blues', vmin=0, vmax=1)
   for gold, guess in np.ndindex(C, C):
-    color = 'white' if share_CxC[gold, guess] > 0.55 else _INK
+    seen = _INK if count_CxC[gold, guess] else _FAINT
+    color = 'white' if share_CxC[gold, guess] > 0.55 else seen
     text = f'{count_CxC[gold, guess]:,}'
     axes.text(guess, gold, text, ha='center', va='center', color=color, fontsize=9)
   names = [shown(name) for name in task.classes]
@@ -59,7 +60,7 @@ def _confusion(task: Task, split: str, said: Said, shown: Callable) -> bytes:
   axes.set_yticks(range(C), names)
   axes.set_xlabel('predicted')
   axes.set_ylabel('gold')
-  axes.set_title(f'{shown(task.name)}, {split}: examples; shade: share of the class', fontsize=10)
+  axes.set_title(f'{shown(task.name)}, {split}\nexamples; shade: share of the class', fontsize=10)
   return _png(figure)
 
 
@@ -74,8 +75,9 @@ def _entities(task: Task, split: str, said: Said, shown: Callable) -> bytes:
   for place, name in enumerate(types):
     entry = found[name]
     text = f'{entry["f1"]:.3f}   P {entry["precision"]:.3f}   R {entry["recall"]:.3f}'
-    color = 'white' if values[place] > 0.35 else _INK
-    axes.text(0.01, place, text, va='center', color=color, fontsize=9)
+    within = values[place] > 0.35  # else there is no room in the bar
+    start, color = (0.01, 'white') if within else (values[place] + 0.01, _INK)
+    axes.text(start, place, text, va='center', color=color, fontsize=9)
   counts = [f'({found[name]["entities"]:,})' for name in types]
   names = [shown(name) if name else 'all' for name in types]
   labels = [f'{name} {count}' for name, count in zip(names, counts)]
@@ -91,6 +93,6 @@ def _png(figure) -> bytes:
   import matplotlib.pyplot as plt
 
   drawn = io.BytesIO()
-  figure.savefig(drawn, dpi=130, format='png')
+  figure.savefig(drawn, dpi=130, format='png', bbox_inches='tight')  # a name may be long
   plt.close(figure)
   return drawn.getvalue()

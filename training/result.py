@@ -10,7 +10,7 @@ import numpy as np
 from evaluation.validation import described_text
 from runtime import distributed, storage
 from runtime.errors import NumericalError
-from training import certificate, curves, metrics
+from training import certificate, curves, learning_curve, metrics, stacked
 from training.certificate import RunDigest
 from training.experiment import Experiment
 
@@ -54,16 +54,28 @@ def write_result(
     validation_rows=experiment.validation(1).rows,
     seconds=seconds,
   )
+  rows = metrics.read(directory)
+  if 'metric' in more:
+    more |= dict(learning_curve=_learning_curve(directory, rows, config, more))
   result |= more
   curves.draw(
     directory,
-    metrics.read(directory),
+    rows,
     title=config.name,
     unigram_entropy=report.get('unigram_entropy'),
     **_score_drawn(more),
   )
   storage.write_json(directory / 'result.json', result)
   return result
+
+
+def _learning_curve(directory: epath.Path, rows: list[dict], config, more: dict) -> dict:
+  """The learning curve of a labelled task; leaves its picture, too."""
+  metric = more['metric']
+  curve = learning_curve.of(rows, metric, stacked.numbers(config))
+  majority = more['majority']['validation'].get(metric)
+  learning_curve.draw(directory, curve, title=config.name, majority=majority)
+  return curve
 
 
 def _score_drawn(more: dict) -> dict:
