@@ -11,6 +11,7 @@ from data.errors import DataError
 from data.rows.batches import next_multiple
 from data.tasks import rows
 from data.tasks.files import Example
+from data.tokens.frames import Frame
 from data.tokens.tokenizer import Tokenizer
 from inference import framing
 from inference.labels import HEADS, Labels
@@ -20,6 +21,7 @@ from runtime import finite
 from runtime.errors import WeightsError
 
 _SHORT = 64  # tokens: below, lengths are rounded up to a quarter of it, above to the whole
+_RAW = ('number', 'span', 'choice')  # kinds of labels that are no shares of one row's output
 UNREAD = -1  # the class of a word that has no token
 
 
@@ -27,9 +29,10 @@ class Said(NamedTuple):
   """What a model says of one text.
 
   Attributes:
-    label: index of a class; a tuple of them, where a text may have several, or of words one each,
-      UNREAD of a word without a token; a number where labels are numbers.
-    probability: of each class; of words that of each word's label; () where labels are numbers.
+    label: index of a class, or of an answer; a tuple of them, where a text may have several, or of
+      words one each, UNREAD of a word without a token; a number where labels are numbers.
+    probability: of each class or answer; of words that of each word's label; () where labels are
+      numbers.
     cut: tokens that were not read, as there was no room for them.
   """
 
@@ -65,7 +68,7 @@ class Predictor:
     def say(params, batch):
       logits = network.apply(params, batch)[head]
       logits = logits[:, 0] if head == 'sequence' else logits
-      return logits if self.labels.labels in ('number', 'span') else squash(logits)
+      return logits if self.labels.labels in _RAW else squash(logits)
 
     self._say = say
 
@@ -87,6 +90,22 @@ class Predictor:
       self._of_text(said_C, lost) if all(map(len, part)) else None
       for said_C, lost, part in zip(found, cut, parts)
     ]
+
+  def choices(self, questions: Sequence[tuple[str, ...]]) -> list[Said | None]:
+    """Which answer the model chooses, of questions with their answers: (question, answer, ...).
+
+    Nothing is said where the tokenizer finds no token in the question or in an answer: None.
+
+    Raises:
+      as `texts`.
+    """
+    pairs = [(question, answer) for question, *answers in questions for answer in answers]
+    scores = iter(self.texts(pairs))
+    found: list[Said | None] = []
+    for _, *answers in questions:
+      own = [next(scores) for _ in answers]
+      found.append(None if None in own else _chosen(own))
+    return found
 
   def words(self, sentences: Sequence[tuple[str, ...]]) -> list[Said | None]:
     """What the model says of each word of sentences; None of those without any token.
@@ -120,6 +139,11 @@ class Predictor:
     return self._of_rows([self._frame.lay(part) for part in pairs])
 
   @property
+  def frame(self) -> Frame:
+    """What stands around the texts of a row."""
+    return self._frame
+
+  @property
   def tokenizer(self) -> Tokenizer:
     """The tokenizer of the model."""
     return self._tokenizer
@@ -132,7 +156,7 @@ class Predictor:
     return room
 
   def _of_text(self, said_C: np.ndarray, cut: int) -> Said:
-    if self.labels.labels == 'number':
+    if self.labels.labels in ('number', 'choice'):
       return Said(float(said_C[0]), (), cut)
     probability = tuple(said_C.tolist())
     if self.labels.labels == 'several':
@@ -198,12 +222,15 @@ def _labels(model: Model) -> Labels:
       f'{model.source} has the head {heads[0]!r}, and no names of its labels are known: import it '
       'again with tools.convert, or bring the labels.json of the run back.'
     )
-  if model.labels.kind == 'choices':
-    raise WeightsError(
-      f'{model.source} chooses among answers, which is not read here: what it says of a test file '
-      'is in predictions_test.jsonl of the run.'
-    )
   return model.labels
+
+
+def _chosen(scores: list[Said]) -> Said:
+  """The answer with the highest score among those to one question."""
+  score_A = np.array([each.label for each in scores], np.float64)
+  share_A = np.exp(score_A - score_A.max())
+  share_A /= share_A.sum()
+  return Said(int(score_A.argmax()), tuple(share_A.tolist()), sum(each.cut for each in scores))
 
 
 def _windows(length: int, room: int) -> list[int]:

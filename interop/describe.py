@@ -8,7 +8,7 @@ from typing import Any
 from inference.labels import Labels
 from interop import alternating, families, sentence_export
 from interop.families import FAMILIES, Family
-from interop.huggingface import CLASSIFIERS
+from interop.huggingface import CHOICES, CLASSIFIERS
 from interop.labels import write_labels
 from runtime.errors import WeightsError
 
@@ -99,6 +99,7 @@ def describe(
   ids: dict[str, int],
   labels: Labels | None = None,
   pooling: str = '',
+  choices: bool = False,
 ) -> tuple[Family, dict[str, Any]]:
   """Returns (family, config.json) of the transformers class that computes the same as this network.
 
@@ -109,6 +110,7 @@ def describe(
     ids: ids of special tokens under their names, as in pad_token_id.
     labels: names of the outputs of a head for labels, where they are known.
     pooling: which state such a head reads of a text; '' = that of the class.
+    choices: it scores the answers to a question.
 
   Raises:
     WeightsError: no class does; the message has the reason for each family.
@@ -118,13 +120,19 @@ def describe(
     classes = CLASSES[name]
     if mask != family.mask:
       reasons.append(f'{name}: its mask is {family.mask}')
+    elif choices and family.choices is None:
+      reasons.append(f'{name}: it has no class that chooses among answers')
     elif frozenset(heads) not in classes:
       reasons.append(f'{name}: no class has the heads {", ".join(heads) or "none"} alone')
     else:
-      theirs = _config(name, family, fields) | ids | dict(architectures=[classes[frozenset(heads)]])
+      architecture = classes[frozenset(heads)]
+      if choices:
+        family = family.of_choices()
+        architecture = architecture.replace('ForSequenceClassification', CHOICES)
+      theirs = _config(name, family, fields) | ids | dict(architectures=[architecture])
       if 'sequence' in heads and pooling in family.poolings:
         theirs |= dict(classifier_pooling=family.poolings[pooling])
-      if {*CLASSIFIERS.values()} & {*heads}:
+      if {*CLASSIFIERS.values()} & {*heads} and not choices:
         theirs |= write_labels(labels, fields['classes'])
       difference = _difference(theirs, fields, defaults, heads) or _pooled(family, heads, pooling)
       if not difference:
@@ -134,7 +142,7 @@ def describe(
     f'no class of transformers computes this network (mask={mask}, heads: '
     f'{", ".join(heads) or "none"}), so it is not exported:\n'
     + '\n'.join(f'  {reason}' for reason in reasons)
-    + _advice(mask, heads)
+    + ('' if choices and mask == 'causal' else _advice(mask, heads))
   )
 
 
@@ -157,8 +165,13 @@ def _advice(mask: str, heads: tuple[str, ...]) -> str:
 
 def labelled_alone(heads: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
   """Returns (heads of a class, heads that it has no place for): one for labels stands alone."""
-  tuned = tuple(head for head in heads if head in CLASSIFIERS.values())
-  return (tuned, tuple(head for head in heads if head not in tuned)) if tuned else (heads, ())
+  own = tuned(heads)
+  return (own, tuple(head for head in heads if head not in own)) if own else (heads, ())
+
+
+def tuned(heads: tuple[str, ...]) -> tuple[str, ...]:
+  """Those of the heads that are for labels."""
+  return tuple(head for head in heads if head in CLASSIFIERS.values())
 
 
 def stock_class(
@@ -168,11 +181,12 @@ def stock_class(
   heads: tuple[str, ...],
   ahead: bool,
   pooling: str = '',
+  choices: bool = False,
 ) -> str:
   """Returns, for people, which class of transformers a network exports to, or why there is none.
 
   Args:
-    fields, defaults, mask, heads, pooling: as `describe` takes them.
+    fields, defaults, mask, heads, pooling, choices: as `describe` takes them.
     ahead: it was trained with mntp, which no class fills blanks with.
   """
   if ahead:
@@ -183,7 +197,8 @@ def stock_class(
   heads, aside = labelled_alone(heads)
   computed = () if vectors else heads
   try:
-    family, theirs = describe(fields, defaults, mask, computed, {}, pooling=pooling)
+    read = dict(pooling=pooling, choices=choices)
+    family, theirs = describe(fields, defaults, mask, computed, {}, **read)
   except WeightsError as error:
     differs = [line.strip() for line in str(error).splitlines() if ' would be ' in line]
     nearest = min(differs, key=lambda line: line.count(' would be '), default='no class is near')

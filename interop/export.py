@@ -17,7 +17,7 @@ from inference import framing
 from inference.labels import Labels
 from inference.model import Model, Tokenizer
 from interop import card, files, generation, huggingface, sentence_export
-from interop.describe import OF_VECTORS, describe, labelled_alone
+from interop.describe import OF_VECTORS, describe, labelled_alone, tuned
 from models.network import by_path
 from runtime.errors import WeightsError
 
@@ -61,6 +61,11 @@ def export(
     params = {path: x for path, x in params.items() if path.partition('/')[0] in kept}
   heads, aside = labelled_alone(heads)
   labels = None if sentences else model.labels
+  if labels is None and not sentences and model.step is not None and tuned(heads):
+    raise WeightsError(
+      f'{workdir} has no labels.json, so the outputs of the head {heads[0]!r} have no names: bring '
+      'a copy back, from another copy of the run.'
+    )
   if labels:
     ids |= dict(pad_token_id=framing.padding(model))
   family, theirs = describe(
@@ -71,6 +76,7 @@ def export(
     ids,
     labels=labels,
     pooling=labels.pooling if labels else '',
+    choices=bool(labels) and labels.kind == 'choices',
   )
   lost = [*aside, *(head for head in heads if head in family.left_out)]
   lost += [] if sentences else over

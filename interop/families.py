@@ -64,6 +64,7 @@ FAMILIES: dict[str, Family] = dict(
     fixed=_ENCODER,
     must=_ABSOLUTE,
     table=names.BERT,
+    choices={},
     prefix='bert.',
     heads=dict(
       mlm='cls.predictions.bias', nsp='cls.seq_relationship.weight', pool='pooler.dense.weight'
@@ -73,6 +74,7 @@ FAMILIES: dict[str, Family] = dict(
     mask='bidirectional',
     fixed=_ENCODER | dict(position_offset=2),
     table=names.ROBERTA,
+    choices=names.ROBERTA_CHOICES,
     prefix='roberta.',
     read=_BERT | dict(vocab_size=('vocab_size', 50265), norm_epsilon=('layer_norm_eps', 1e-12)),
     must=_ABSOLUTE | _GELU_HEAD | dict(pad_token_id=(1,)),  # positions begin after it
@@ -103,6 +105,7 @@ FAMILIES: dict[str, Family] = dict(
     mask='bidirectional',
     fixed=_ENCODER | dict(segment_types=0, norm_epsilon=1e-12, classifier_activation='relu'),
     table=names.DISTILBERT,
+    choices={},
     prefix='distilbert.',
     must=dict(is_decoder=(False,)),
     aliases=dict(hidden_size='dim', num_attention_heads='n_heads', num_hidden_layers='n_layers'),
@@ -125,6 +128,7 @@ FAMILIES: dict[str, Family] = dict(
     mask='bidirectional',
     fixed=_ENCODER | dict(shared_layers=True),
     table=names.ALBERT,
+    choices={},
     prefix='albert.',
     read=_BERT
     | dict(

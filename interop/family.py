@@ -24,6 +24,8 @@ class Family:
     conv: kernels are stored input x output (GPT-2's Conv1D), not output x input (torch's Linear).
     alternating: some layers have a window (interop/alternating.py).
     poolings: how its classifier of texts may read them, ours -> their `classifier_pooling`.
+    choices: names in its class for multiple choice where they are not those of its classifier of
+      texts, as in `table`; None: it has no such class.
   """
 
   mask: str
@@ -39,3 +41,8 @@ class Family:
   conv: bool = False
   alternating: bool = False
   poolings: dict[str, str] = dataclasses.field(default_factory=dict)
+  choices: dict[str, str] | None = None
+
+  def of_choices(self) -> 'Family':
+    """The family as its class for multiple choice has it, if there is one."""
+    return dataclasses.replace(self, table=self.table | (self.choices or {}))

@@ -18,6 +18,7 @@ _HEADLESS = ('embeddings', 'trunk', 'pool')  # parameters of a model without a h
 CLASSIFIERS = dict(
   ForSequenceClassification='sequence', ForTokenClassification='tokens', ForQuestionAnswering='span'
 )
+CHOICES = 'ForMultipleChoice'  # scores each answer with the head of a text
 _SHOWN = 12  # names per list in a message
 
 
@@ -104,9 +105,10 @@ def heads_in(
     tie: the output is the token embedding; else a class without a head has no output at all.
   """
   bare = not tie and architecture.endswith('Model') and not architecture.endswith('LMHeadModel')
+  suffixes = CLASSIFIERS | ({} if family.choices is None else {CHOICES: 'sequence'})
   tuned = [
     head
-    for suffix, head in CLASSIFIERS.items()
+    for suffix, head in suffixes.items()
     if architecture.endswith(suffix) and f'{head}/classifier/*' in family.table
   ]
   # a causal model writes, unless its class is one for labels or has no output

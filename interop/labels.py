@@ -13,7 +13,9 @@ PROBLEMS = {
 }
 # `classifier_pooling`, which families.read has checked -> what a classifier of texts reads.
 _POOLINGS = {None: 'first', 'cls': 'first', 'mean': 'mean'}
-KINDS = dict(sequence='', tokens='words')  # head -> what has a label
+# Head -> what has a label. The head of a text that scores answers is `choices` here.
+KINDS = dict(sequence='', tokens='words', span='question', choices='choices')
+_NAMELESS = dict(span=('span', 2), choices=('choice', 1))  # head -> what its outputs are, how many
 
 
 def read_labels(theirs: dict[str, Any], head: str, outputs: int, mask: str, where: str) -> Labels:
@@ -31,6 +33,13 @@ def read_labels(theirs: dict[str, Any], head: str, outputs: int, mask: str, wher
   Raises:
     WeightsError: the names are not one for each output.
   """
+  pooling = 'last' if mask == 'causal' else _POOLINGS[theirs.get('classifier_pooling')]
+  frame = dict(pooling=pooling, max_length=0, framed=False)
+  if head in _NAMELESS:  # its outputs are no classes, whatever names a file has for them
+    kind, wanted = _NAMELESS[head]
+    if outputs != wanted:
+      raise WeightsError(f'{where}: the head has {outputs} outputs, and {wanted} are read here.')
+    return read(dict(kind=KINDS[head], labels=kind, classes=[]) | frame, where)
   names = theirs.get('id2label')
   if names is None:
     names = {str(index): f'LABEL_{index}' for index in range(outputs)}
@@ -54,16 +63,19 @@ def read_labels(theirs: dict[str, Any], head: str, outputs: int, mask: str, wher
       kind=KINDS[head],
       labels=kind,
       classes=[str(names[str(index)]) for index in range(outputs)],
-      pooling='last' if mask == 'causal' else _POOLINGS[theirs.get('classifier_pooling')],
-      max_length=0,
-      framed=False,
-    ),
+    )
+    | frame,
     where,
   )
 
 
 def write_labels(labels: Labels | None, outputs: int) -> dict[str, Any]:
-  """id2label, label2id and problem_type; names that are not known are LABEL_0, LABEL_1, ..."""
+  """id2label, label2id and problem_type; names that are not known are LABEL_0, LABEL_1, ...
+
+  Nothing of a head whose outputs are no classes.
+  """
+  if labels is not None and labels.labels in ('span', 'choice'):
+    return {}
   names = labels.classes if labels else ()
   if len(names) != outputs:
     names = tuple(f'LABEL_{index}' for index in range(outputs))

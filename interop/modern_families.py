@@ -57,6 +57,7 @@ FAMILIES: dict[str, Family] = {
     table=names.MODERNBERT,
     heads=dict(mlm='decoder.bias'),
     poolings=dict(first='cls', mean='mean'),
+    choices={},
     fixed=_MODERNBERT_FIXED,
     **_MODERNBERT,
   ),

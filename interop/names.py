@@ -43,6 +43,9 @@ ROBERTA = BERT | {
   'mlm/kernel': 'lm_head.decoder.weight',
 }
 
+# RobertaForMultipleChoice has BERT's pooler and classifier.
+ROBERTA_CHOICES = {path: name for path, name in BERT.items() if path.startswith('sequence/')}
+
 # RoBERTa with rotary positions. These are the names in its files, which transformers renames.
 _ROTARY_LAYER = 'encoder.layers.{}'
 ROTARY_ROBERTA = {

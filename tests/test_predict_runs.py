@@ -95,6 +95,47 @@ def test_words_are_tagged_as_the_run_tagged_them(tmp_path):
   }
 
 
+@pytest.mark.parametrize('ending', ['jsonl', pytest.param('csv', marks=pytest.mark.slow)])
+def test_answers_are_chosen_as_the_run_chose_them_and_exported(ending, tmp_path):
+  random = np.random.default_rng(0)
+  for split, count in dict(train=24, validation=7, test=6).items():
+    rows = []
+    for number in range(count):
+      answers = [' '.join(random.choice(runs.WORDS, random.integers(1, 6))) for _ in range(3)]
+      context = ' '.join(random.choice(runs.WORDS, random.integers(2, 9)))
+      numbered = {f'choice{place}': answer for place, answer in enumerate(answers)}
+      listed = dict(choices=answers) if ending == 'jsonl' else numbered
+      rows.append(dict(context=context, **listed, label=number % 3))
+    with (tmp_path / f'{split}.{ending}').open('w', newline='') as file:
+      if ending == 'jsonl':
+        file.write(''.join(json.dumps(row) + '\n' for row in rows))
+      else:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+  run = tune(tmp_path, 'choose', f'choices:{tmp_path}', **{'data.sequence_length': 16})
+  said = [json.loads(line) for line in (run / 'predictions_test.jsonl').open()]
+  answer = call('predict', f'--weights={run}', f'--input={tmp_path}/test.{ending}', '--json')
+  assert answer.code == 0, answer.err
+  for line, before in zip(map(json.loads, answer.out.splitlines()), said, strict=True):
+    assert (line['context'], line['choices']) == (before['context'], before['choices'])
+    assert line['label'] == before['prediction']
+    assert line['answer'] == line['choices'][line['label']]
+    assert sum(line['probabilities']) == pytest.approx(1)
+    assert line['probabilities'][line['label']] == pytest.approx(before['probability'], abs=1e-5)
+  exported = tmp_path / 'exported'
+  done = call('convert', '--export=hf', f'--workdir={run}', f'--to={exported}')
+  assert done.code == 0, done.err
+  config = json.loads((exported / 'config.json').read_text())
+  assert config['architectures'] == ['BertForMultipleChoice'] and 'id2label' not in config
+  again = call('predict', f'--weights={exported}', f'--input={tmp_path}/test.{ending}', '--json')
+  for line, before in zip(map(json.loads, again.out.splitlines()), said, strict=True):
+    assert line['label'] == before['prediction']
+  (run / 'labels.json').unlink()
+  lost = call('convert', '--export=hf', f'--workdir={run}', f'--to={tmp_path / "none"}')
+  assert lost.code == 3 and 'has no labels.json' in lost.err, lost.err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('null', [False, True])
 def test_questions_are_answered_as_the_run_answered_them(null, tmp_path):

@@ -47,6 +47,7 @@ A_RUN_LEAVES = (
   'tokenizer.json',
   'curves.png',
   'labels.png',
+  'learning_curve.png',
   'result.json',
   'vocab.txt',
   'evaluations.json',

@@ -102,6 +102,7 @@ def stock_class(experiment: Experiment) -> str:
     trained_heads(config),
     ahead=fills_ahead(config),
     pooling='' if config.finetune.pooling == 'auto' else config.finetune.pooling,
+    choices='choose' in config.objectives,
   )
 
 

@@ -7,6 +7,7 @@ from etils import epath
 
 from inference.labels import HEADS, Labels, read
 from interop import labels as their_labels
+from interop.huggingface import CHOICES
 from runtime import json_file, records
 from runtime.errors import StateError
 from training import stacked
@@ -28,7 +29,15 @@ def of_huggingface(
   head = next((head for head in heads if head in their_labels.KINDS), None)
   if head is None:
     return None
+  if architecture(theirs).endswith(CHOICES):
+    head = 'choices'
   return their_labels.read_labels(theirs, head, outputs, mask, str(directory / 'config.json'))
+
+
+def architecture(theirs: dict[str, Any]) -> str:
+  """The class of transformers that a config.json names; '' where it names none."""
+  classes = theirs.get('architectures')
+  return str(classes[0]) if isinstance(classes, list) and classes else ''
 
 
 def of_workdir(directory: Path, about: dict[str, Any]) -> Labels | None:

@@ -65,8 +65,9 @@ def describe_huggingface(directory: Path) -> Described:
   opened = files.open_tensors(storage.local(folder), theirs.get(files.NAMED))
   plain = huggingface.plain_names(family, opened, str(folder))
   tensors, tie, notes = ties.resolve(family, plain, fields['tie_embeddings'])
-  classes = theirs.get('architectures')
-  architecture = str(classes[0]) if isinstance(classes, list) and classes else ''
+  architecture = labels.architecture(theirs)
+  if architecture.endswith(huggingface.CHOICES):
+    family = family.of_choices()
   heads = huggingface.heads_in(family, tensors, architecture, tie)
   fields |= huggingface.classes_in(family, tensors, heads) | dict(tie_embeddings=tie)
   config = ModelConfig(**base.get_config().model.to_dict() | fields)

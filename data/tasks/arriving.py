@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from data.errors import DataError
 from data.lines import is_blank
-from data.tasks import tables
+from data.tasks import choices, tables
 
 FORMATS = ('text', 'csv', 'tsv', 'jsonl', 'conll')
 _ENDINGS = {'.csv': 'csv', '.tsv': 'tsv', '.jsonl': 'jsonl', '.json': 'jsonl', '.conll': 'conll'}
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
 
   Attributes:
     line: where it begins.
-    texts: one or two, or the words of a sentence.
+    texts: one or two, or a question and its answers, or the words of a sentence.
     words: whether it came as words.
   """
 
@@ -72,6 +72,27 @@ def read(kind: str, lines: Iterable[str], where: str, columns: str, usual: str) 
   if kind == 'conll':
     return _sentences(lines, where, columns)
   return _rows(kind, lines, where, columns, usual)
+
+
+def read_choices(kind: str, lines: Iterable[str], where: str) -> Iterator[Asked]:
+  """Questions with answers to choose from, as training reads them; a label is not needed.
+
+  Args:
+    kind: one of FORMATS.
+
+  Raises:
+    DataError: where, line, and what is wrong; or the format has no place for answers.
+  """
+  if kind not in ('csv', 'tsv', 'jsonl'):
+    raise DataError(
+      f'{where} is read as {kind}, which has no answers to choose from: give .jsonl, .csv or .tsv, '
+      'or say --format'
+    )
+  for line, cells in tables.records(kind, Path(where), lines):
+    try:
+      yield Asked(line, choices.example(cells).texts, False)
+    except DataError as error:
+      raise DataError(f'{where}, line {line}: {error}') from None
 
 
 def split_words(text: str) -> list[tuple[int, int]]:

@@ -48,7 +48,7 @@ def _read(path: Path) -> list[Example]:
   examples = []
   for line, cells in tables.records(kind, path, read_lines(path)):
     try:
-      examples.append(_example(cells))
+      examples.append(example(cells))
     except DataError as error:
       raise DataError(f'{path}, line {line}: {error}') from error
   if not examples:
@@ -56,7 +56,12 @@ def _read(path: Path) -> list[Example]:
   return examples
 
 
-def _example(cells: dict) -> Example:
+def example(cells: dict) -> Example:
+  """The question and the answers of a row, and which is right where that is known.
+
+  Raises:
+    DataError: what is wrong with the row.
+  """
   context = next((cells[name] for name in _CONTEXTS if name in cells), None)
   answers = next((cells[name] for name in _LISTS if name in cells), None)
   if answers is None:

@@ -1,11 +1,12 @@
 """Says what a fine-tuned model finds in texts: python -m tools.predict --weights=DIR
 --input=FILE|- --output=FILE --json
 
-DIR is a fine-tuned run, or an imported classifier or tagger, or its Hugging Face directory. The
-input is text, a line each, or by the ending of its name (or --format) CSV, TSV, JSON lines or
-CoNLL columns; pairs and words that are split already are columns or keys (docs/predict.md). Lines
-come out in the order in which they came in, as soon as their batch is done. --json prints a JSON
-object a line; else a line is the labels, a tab and the text.
+DIR is a fine-tuned run, or an import, or a Hugging Face directory, of a classifier, a tagger or a
+model that answers or chooses. The input is text, a line each, or by the ending of its name (or
+--format) CSV, TSV, JSON lines or CoNLL columns; pairs, answers to choose from and words that are
+split already are columns or keys (docs/predict.md). Lines come out in the order in which they came
+in, as soon as their batch is done. --json prints a JSON object a line; else a line is what is
+found, a tab and the text.
 """
 
 import contextlib
@@ -73,7 +74,12 @@ def main():
   if predictor.labels.kind == 'question':
     usual = 'text_a=question,text_b=context'
   counted = arriving.Counted(text)
-  asked = arriving.read(kind, counted, where, flags.columns, usual)
+  if predictor.labels.kind == 'choices':
+    if flags.columns:
+      raise ConfigError('--columns: a model that chooses finds context and choices by their names.')
+    asked = arriving.read_choices(kind, counted, where)
+  else:
+    asked = arriving.read(kind, counted, where, flags.columns, usual)
   teller = Teller(predictor, where, as_json=flags.json)
   try:
     with to.open('w', encoding='utf-8') if to else contextlib.nullcontext(sys.stdout) as file:

@@ -11,6 +11,8 @@ from evaluation import answers, scores
 from inference.predict import UNREAD, Predictor, Said
 from tools.predict import answering
 
+_SHOWN = 4  # texts of a row that an error names
+
 
 class Teller:
   """Asks a model about texts, and writes a line of each; counts what was cut off."""
@@ -34,6 +36,8 @@ class Teller:
     good, problem = self._suitable(chunk)
     if self._predictor.labels.kind == 'question':
       found = self._of_questions(good)
+    elif self._predictor.labels.kind == 'choices':
+      found = self._of_choices(good)
     elif self._predictor.labels.kind == 'words':
       found = self._of_sentences(good)
     else:
@@ -79,7 +83,7 @@ class Teller:
   def _unread(self, asked: Asked) -> DataError:
     return DataError(
       f'{self._where}, line {asked.line}: the tokenizer of the model finds no token in '
-      f'{asked.texts[0][:40]!r}'
+      f'{" or ".join(repr(text[:40]) for text in asked.texts[:_SHOWN])}'
     )
 
   def _of_texts(self, chunk: list[Asked]) -> Iterator[str]:
@@ -110,6 +114,20 @@ class Teller:
       line = dict(question=question, answer=text)
       line |= dict(start=best.start if best else None, end=best.stop if best else None)
       line |= dict(score=answers.probability(found, null=self._null))
+      yield json.dumps(line, ensure_ascii=False)
+
+  def _of_choices(self, chunk: list[Asked]) -> Iterator[str]:
+    for asked, said in zip(chunk, self._predictor.choices([each.texts for each in chunk])):
+      if said is None:
+        raise self._unread(asked)
+      self._cut += bool(said.cut)
+      context, *answers = asked.texts
+      answer, sure = answers[said.label], said.probability
+      if not self._as_json:
+        yield f'{said.label} {sure[said.label]:.4f}\t{_one_line(answer)}\t{_one_line(context)}'
+        continue
+      line = dict(context=context, choices=answers, label=said.label, answer=answer)
+      line |= dict(probabilities=[*sure]) | (dict(cut_tokens=said.cut) if said.cut else {})
       yield json.dumps(line, ensure_ascii=False)
 
   @property
