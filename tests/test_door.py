@@ -142,6 +142,8 @@ MISSING = [
   ('bench', ['--only=finetune'], 2),
   ('predict', ['--weights={}/no', '--input={}/there.txt'], 3),
   ('rank', ['--weights={}/no', '--query=a', '--input={}/there.txt'], 3),
+  ('poolings', ['{}/no', '--tasks=mean', '--task_data={}'], 3),
+  ('poolings', ['{}', '--tasks=mean', '--task_data={}/no'], 2),
   ('mine', ['--weights={}', '--groups={}/no.jsonl', '--output={}/new.jsonl'], 4),
 ]
 

@@ -61,6 +61,7 @@ PROGRAMS = {
   'embed': '-m tools.embed --weights={0} --input={2} --output={1}.npy',
   'attention': '-m tools.attention --weights={0} --text=a --out={1}.html',
   'finetune': '-m tools.finetune {0} --tasks=sst2 --task_data={3} --finetune_mask=same',
+  'poolings': '-m tools.poolings {0} --tasks=mean --task_data={3}',
 }
 
 
@@ -69,12 +70,13 @@ PROGRAMS = {
 def test_every_program_ends_with_5_and_leaves_nothing(program, before, tmp_path):
   folder = poisoned(before / 'export', tmp_path / 'model', math.nan)
   (tmp_path / 'lines.txt').write_text('one\n')
-  for task in ('sst2', 'likelihood'):
+  for task in ('sst2', 'likelihood', 'sts'):
     (tmp_path / 'tasks' / task).mkdir(parents=True)
   for split in ('train', 'dev', 'test'):
     rows = ''.join(f'{n % 2} a {"good" if n % 2 else "bad"} film\n' for n in range(8))
     (tmp_path / f'tasks/sst2/{split}.txt').write_text(rows)
   (tmp_path / 'tasks/likelihood/text.txt').write_text('one\n')
+  (tmp_path / 'tasks/sts/2013.a.test.tsv').write_text('1\tone\ttwo\n0\tone\tfilm\n')
   places = [folder, tmp_path / 'out', tmp_path / 'lines.txt', tmp_path / 'tasks']
   done = subprocess.run(
     [sys.executable, *PROGRAMS[program].format(*places).split()],

@@ -232,6 +232,28 @@ def test_every_objective_learns_and_its_model_embeds(made, config, changes):
 
 
 @pytest.mark.slow
+def test_poolings_are_scored_before_and_after_a_training(made):
+  (tasks := made / 'poolings').mkdir()
+  cells = [line.split('\t') for line in (made / 'pairs.tsv').read_text().splitlines()]
+  rows = ['score\tsentence1\tsentence2', *('\t'.join([row[2], *row[:2]]) for row in cells[1:])]
+  (tasks / 'train.tsv').write_text('\n'.join(rows) + '\n')
+  (tasks / 'stsb.test.tsv').write_text('\n'.join(rows[1:]) + '\n')
+  trained = ['--groups=train.tsv', '--steps=40', '--max_length=16', '--learning_rate=0.003']
+  for flags in ([], trained):
+    asked = ['tools.poolings', str(made / 'trunk'), '--tasks=mean,first', f'--task_data={tasks}']
+    said = runs.run([sys.executable, '-m', *asked, *flags, '--json'])
+    assert said.returncode == 0, said.stderr
+  kept = json.loads((made / 'trunk/evaluations.json').read_text())
+  assert {*kept} == {'sts_mean', 'sts_first', 'sts_mean_cosent', 'sts_first_cosent'}
+  assert {**kept, **json.loads(said.stdout)} == kept
+  for pooling in ('mean', 'first'):
+    before, after = kept[f'sts_{pooling}'], kept[f'sts_{pooling}_cosent']
+    assert before['pooling'] == after['pooling'] == pooling and after['value'] != before['value']
+  assert kept['sts_mean']['value'] < kept['sts_mean_cosent']['value']
+  assert kept['sts_mean']['value'] != kept['sts_first']['value']
+
+
+@pytest.mark.slow
 def test_a_run_is_scored_on_pairs_that_it_has_not_seen(made):
   workdir, said = train(made, 'sts', 'scored')
   assert said.returncode == 0, said.stderr

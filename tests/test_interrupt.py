@@ -37,6 +37,7 @@ ARGUMENTS = dict(
   bench=['--only=no'],
   predict=['--weights={}/no', '--input={}/file'],
   rank=['--weights={}/no', '--query=a', '--input={}/file'],
+  poolings=['{}/no', '--tasks=mean', '--task_data={}'],
   mine=['--weights={}/no', '--groups={}/no.jsonl', '--output={}/new.jsonl'],
 )
 

@@ -85,6 +85,11 @@ CASES = {
 EVALUATIONS = {
   'probes': Case('eval', (MODEL, '--tasks=probe_sst2,probe_mrpc,probe_conll2000', TASKS), always),
   'likelihoods': Case('eval', (MODEL, '--tasks=blimp,likelihood', TASKS, '--json'), scores),
+  'poolings': Case(
+    'poolings',
+    (MODEL, '--tasks=mean,last', TASKS, '--groups=pairs.tsv', '--steps=2', '--batch_size=4'),
+    always,
+  ),
   'finetune': Case(
     'finetune',
     (
@@ -143,6 +148,9 @@ def folder(tmp_path_factory) -> Path:
     'sst2/dev.txt': '0 no fish\n',
     'sst2/test.txt': '1 fine boat\n0 fish\n',
     **{f'mrpc/{split}.tsv': mrpc for split in ('train', 'val', 'test')},
+    'sts/2013.boats.test.tsv': '4\tthe old boat\ta boat\n1\tfish\the paid cash\n',
+    'pairs.tsv': 'score\tsentence1\tsentence2\n'
+    + ''.join(f'{n % 5}\tthe boat {n}\tfish {n}\n' for n in range(12)),
     'likelihood/text.txt': 'the old boat near the bank\nhe paid cash\n',
   }
   for name, text in texts.items():

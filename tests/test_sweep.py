@@ -40,7 +40,9 @@ def test_every_shipped_sweep_is_a_table_of_runs_that_can_be(path, tmp_path):
     assert {axis} <= names if isinstance(axis, str) else {*axis} <= names
   answers = {one.name(task) for one in sweep.evaluations for task in one.tasks}
   asked = {sweep.table['value'], *sweep.table.get('also', ())}
-  assert {name for name in asked if name.startswith(('blimp', 'probe_', 'finetune_'))} <= answers
+  assert {
+    name for name in asked if name.startswith(('blimp', 'probe_', 'finetune_', 'sts_'))
+  } <= answers
 
 
 @pytest.mark.parametrize(
@@ -195,6 +197,30 @@ def test_one_task_may_be_fine_tuned_under_several_masks():
   ]
   names = [one.name('mrpc') for one in evaluations.parse(asked, 'here')]
   assert names == ['finetune_mrpc', 'finetune_mrpc_causal']
+
+
+def test_an_evaluation_may_be_of_some_runs_alone(tmp_path):
+  (file := tmp_path / 'sweep.py').write_text(
+    "BASE = 'configs/gpt_tiny.py'\nTABLE = dict(rows='mask', value='loss')\n"
+    "RUNS = [{'mask': mask} for mask in ('causal', 'prefix')]\n"
+    "EVALUATE = dict(program='poolings', tasks=('first',), groups='a.tsv', objective='angle',\n"
+    "                only={'mask': ['prefix']})\n"
+  )
+  sweep = sweeping.load(file, tmp_path)
+  found = {run.changes['mask']: sweeping.unanswered(sweep, run) for run in sweep.runs}
+  assert found == dict(causal=[], prefix=['sts_first_angle'])
+  causal = sweep.runs[0]
+  causal.folder.mkdir()
+  (causal.folder / 'config.json').write_text(json.dumps(causal.resolved))
+  (causal.folder / 'result.json').write_text(
+    json.dumps(dict(step=causal.config.steps, validation=dict(loss=2.5)))
+  )
+  assert list(executing.execute(sweep, [causal], [None], 'DATA', print)) == [(causal, [])]
+  for wrong in ("'causal'", "{'mask': 'causal'}"):
+    text = file.read_text().replace("{'mask': ['prefix']}", wrong)
+    (tmp_path / 'wrong.py').write_text(text)
+    with pytest.raises(ConfigError, match='only must be'):
+      sweeping.load(tmp_path / 'wrong.py', tmp_path)
 
 
 def test_each_of_several_runs_at_a_time_sees_its_own_devices(tmp_path, monkeypatch):

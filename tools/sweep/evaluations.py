@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
   'eval': ((str(ROOT / 'eval.py'),), '--workdir={}'),
   'finetune': (('-m', 'tools.finetune'), '{}'),
+  'poolings': (('-m', 'tools.poolings'), '{}'),
 }
 
 
@@ -26,6 +27,11 @@ def finetuned(task: str, mask: str) -> str:
   return f'finetune_{task}' + (f'_{mask}' if mask != 'same' else '')
 
 
+def pooled(pooling: str, objective: str | None) -> str:
+  """The name in evaluations.json of STS under a pooling, after a training with an objective."""
+  return '_'.join(filter(None, ('sts', pooling, objective)))
+
+
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
   """One process after each run.
@@ -34,16 +40,24 @@ class Evaluation:
     program: a key of `PROGRAMS`.
     tasks: as the program knows them.
     flags: {flag: value}, the same for every run.
+    only: {config field: values}: the runs that are asked; {} is all.
   """
 
   program: str
   tasks: tuple[str, ...]
   flags: dict[str, Any]
+  only: dict[str, tuple] = dataclasses.field(default_factory=dict)
+
+  def asks(self, changes: dict[str, Any]) -> bool:
+    """Whether a run with these changes is asked."""
+    return all(changes.get(field) in values for field, values in self.only.items())
 
   def name(self, task: str) -> str:
     """The name of a task's entry in evaluations.json."""
     if self.program == 'finetune':
       return finetuned(task, self.flags.get('finetune_mask', 'same'))
+    if self.program == 'poolings':
+      return pooled(task, self.flags.get('objective') if 'groups' in self.flags else None)
     return task
 
   def tasks_left(self, folder: Path) -> tuple[str, ...]:
@@ -77,6 +91,8 @@ class Evaluation:
 def parse(entries: Sequence[dict[str, Any]], where: str) -> tuple[Evaluation, ...]:
   """The EVALUATE of a sweep: dict(program=..., tasks=(...), and flags of that program), or several.
 
+  `only={field: values}` asks only the runs whose changes have one of these values.
+
   Args:
     where: the file, for error messages.
 
@@ -103,9 +119,11 @@ def _parse_entry(entry: Any, here: str) -> Evaluation:
       f"{here}: must be dict(program='eval', tasks=('blimp',), and flags of that program)."
     )
   flags = dict(entry)
-  program, tasks = flags.pop('program'), flags.pop('tasks')
+  program, tasks, only = flags.pop('program'), flags.pop('tasks'), flags.pop('only', {})
   if program not in PROGRAMS:
     raise ConfigError(f'{here}: {program!r} is none of {", ".join(PROGRAMS)}.')
   if isinstance(tasks, str) or not tasks:
     raise ConfigError(f"{here}: tasks must be a tuple of names, as in ('blimp',).")
-  return Evaluation(program, tuple(tasks), flags)
+  if not isinstance(only, dict) or not all(isinstance(one, tuple | list) for one in only.values()):
+    raise ConfigError(f"{here}: only must be like {{'mask': ('causal', 'prefix')}}.")
+  return Evaluation(program, tuple(tasks), flags, {field: tuple(of) for field, of in only.items()})

@@ -44,7 +44,7 @@ def execute(
       if failed:
         return run, failed
     failed = []
-    for evaluation in following:
+    for evaluation in [one for one in following if one.asks(run.changes)]:
       failed += _evaluate(processes, run, evaluation, task_data)
     return run, failed
 

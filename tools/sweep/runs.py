@@ -196,7 +196,8 @@ def predicted_seconds(runs: Sequence[Run]) -> list[float]:
 
 def unanswered(sweep: Sweep, run: Run) -> list[str]:
   """The names of the evaluations that a run has no answer for."""
-  return [one.name(task) for one in sweep.evaluations for task in one.tasks_left(run.folder)]
+  asked = [one for one in sweep.evaluations if one.asks(run.changes)]
+  return [one.name(task) for one in asked for task in one.tasks_left(run.folder)]
 
 
 def _changed(config, changes: dict[str, Any], where: str):
