@@ -28,7 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
   config.mask = 'bidirectional'
   # of mlm, mntp, clm, nsp, sop; beside mlm, mntp or clm distill, distill_row, distill_hidden, which
   # learn from distill.teacher: then a weight may be 0, of what is measured and not learned. With
-  # data.task one of classify, tag, answer, choose, and beside it mlm, mntp or clm.
+  # data.task one of classify, tag, answer, choose, rank, and beside it mlm, mntp or clm.
   config.objectives = dict(mlm=1.0)
   # Trains other cells than that one: in stages, as shares of the steps ('1 causal+clm, 3
   # bidirectional+mlm'), or side by side, as shares of every batch ('1 causal+clm & 7
@@ -115,9 +115,9 @@ def get_config() -> ml_collections.ConfigDict:
     split='hash',
     validation_share=0.05,  # of the documents, or of the characters of the one text
     max_unknown_share=0.05,  # [UNK] above this share is an error: a tokenizer of another script
-    # Labelled texts, in place of the corpus: csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH, squad:PATH
-    # or choices:PATH, where PATH is a file, a folder with a file a split, or train=FILE,test=FILE;
-    # or a set of data/tasks/.
+    # Labelled texts, in place of the corpus: csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH,
+    # squad:PATH, choices:PATH or ranked:PATH, where PATH is a file, a folder with a file a split,
+    # or train=FILE,test=FILE; or a set of data/tasks/.
     task='',
     task_files='',  # the folder with the files of a set of data/tasks/, or tfds
     columns='',  # text=NAME,label=NAME or text_a=NAME,text_b=NAME,label=NAME; '' = by their names

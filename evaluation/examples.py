@@ -13,6 +13,7 @@ from data.tasks.prepared import PreparedTask
 from evaluation import questions, scores
 from evaluation.answers import Found
 from evaluation.questions import Questions
+from evaluation.vectors import ranking
 from objectives.mix import Objective
 
 
@@ -68,7 +69,7 @@ def make_examiner(
     if prepared.labels.span:
       collect = Questions(prepared, split, count=n_best, longest=longest_answer)
     else:
-      kinds = dict(words=_Words, choices=_Choices)
+      kinds = dict(words=_Words, choices=_Choices, ranked=_Ranked)
       collect = kinds.get(prepared.task.kind, _Texts)(prepared, split)
     for batch in batches:
       terms, said = to_host(examine(params, shard(batch)))
@@ -124,6 +125,20 @@ class _Choices:
     return [int(np.argmax(each)) for each in self._said], [max(each) for each in self._said], None
 
 
+class _Ranked:
+  """Puts what is said of the texts of each query together."""
+
+  def __init__(self, prepared: PreparedTask, split: str):
+    self._said: list[list[float]] = [[] for _ in prepared.splits[split].examples]
+
+  def add(self, said: dict[str, np.ndarray]):
+    for row, slot in np.argwhere(said['example'] >= 0):  # in the order of the texts
+      self._said[said['example'][row, slot]].append(float(said['value'][row, slot]))
+
+  def found(self) -> tuple[list, list, None]:
+    return list(map(tuple, self._said)), [], None
+
+
 class _Words:
   """Puts what is said of tokens together as words."""
 
@@ -162,6 +177,8 @@ def score(
     return {}
   if task.kind == 'words':
     return _score_words(task, gold, predicted)
+  if task.kind == 'ranked':
+    return ranking.lists(gold, predicted)
   if task.kind == 'choices':
     return dict(accuracy=float(np.mean(np.asarray(gold) == np.asarray(predicted))))
   if task.labels == 'number':
@@ -177,6 +194,8 @@ def headline(task: Task) -> str:
     return task.metric
   if task.kind == 'words':
     return 'f1' if has_entities(task) else 'accuracy'
+  if task.kind == 'ranked':
+    return 'accuracy'
   return dict(number='pearson', several='f1', span='f1').get(task.labels, 'accuracy')
 
 
@@ -203,6 +222,8 @@ def baseline(task: Task, split: str) -> dict[str, float]:
     return questions.score(task, split, none, 0.0)
   train = [example.label for example in task.splits['train'] if example.label is not None]
   examples = task.splits[split]
+  if task.kind == 'ranked':
+    return score(task, split, [(0.0,) * len(example.label) for example in examples])
   if task.labels == 'number':
     return score(task, split, [float(np.mean(train))] * len(examples))
   if task.kind == 'choices':
@@ -238,10 +259,14 @@ def _texts_of(task: Task, texts: tuple[str, ...]) -> dict:
     return dict(words=list(texts))
   if task.kind == 'choices':
     return dict(context=texts[0], choices=list(texts[1:]))
+  if task.kind == 'ranked':
+    return dict(query=texts[0], docs=list(texts[1:]))
   return dict(text=texts[0]) if task.kind == 'text' else dict(text_a=texts[0], text_b=texts[1])
 
 
 def _named(task: Task, label):
+  if isinstance(label, tuple) and task.kind == 'ranked':
+    return list(label)
   if isinstance(label, tuple):
     return [task.classes[index] if index >= 0 else None for index in label]
   return label if label is None or not task.classes else task.classes[label]

@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 from runtime.errors import WeightsError
 
 # Kind -> head.
-HEADS = dict(text='sequence', pair='sequence', words='tokens', question='span', choices='sequence')
+HEADS = dict(
+  text='sequence',
+  pair='sequence',
+  words='tokens',
+  question='span',
+  choices='sequence',
+  ranked='sequence',
+)
 _CHOICES = dict(
   kind=('', *HEADS),
   labels=('class', 'several', 'number', 'span', 'choice'),
@@ -18,8 +25,8 @@ class Labels(NamedTuple):
   """The labels of a model.
 
   Attributes:
-    kind: text | pair | words | question | choices, what has a label; '' of published classifiers,
-      which may read one text or two.
+    kind: text | pair | words | question | choices | ranked, what has a label; '' of published
+      classifiers, which may read one text or two.
     labels: class | several | number | span | choice, as `data.tasks.labelled.Task` has them.
     classes: their names, by index; one name where labels are numbers.
     pooling: which token states stand for a text.

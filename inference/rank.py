@@ -19,9 +19,9 @@ class Ranked(NamedTuple):
 class Ranker:
   """Scores of pairs of a query and a text.
 
-  Of a published model with one label the score is the sigmoid of its output, as `CrossEncoder` of
-  sentence-transformers has it; of a run here that was trained on numbers it is the number; of two
-  classes the probability of the second.
+  Of a published model with one label, and of a run that learned to rank, the score is the sigmoid
+  of the output, as `CrossEncoder` of sentence-transformers has it; of a run that was trained on
+  numbers it is the number; of two classes the probability of the second.
 
   Raises:
     WeightsError: the model has other labels.
@@ -31,8 +31,9 @@ class Ranker:
     self._predictor = Predictor(model, max_length=max_length, batch_size=batch_size)
     labels = self._predictor.labels
     self._number = labels.labels == 'number'
-    self._squash = self._number and not labels.kind  # published: no kind is known
-    if labels.kind not in ('', 'pair') or not (
+    # of what is published no kind is known
+    self._squash = self._number and labels.kind in ('', 'ranked')
+    if labels.kind not in ('', 'pair', 'ranked') or not (
       self._number or labels.labels == 'class' and len(labels.classes) == 2
     ):
       raise WeightsError(

@@ -176,3 +176,34 @@ def test_words_are_tagged_and_a_generator_reads_them_with_its_own_loss_beside(tr
   assert loss['train/loss'] == pytest.approx(
     loss['train/tag_loss'] + 0.5 * loss['train/clm_loss'], rel=1e-4
   )
+
+
+def test_lists_are_ranked_and_tools_rank_uses_the_model(trunk, tmp_path):
+  random = np.random.default_rng(0)
+  rows = []
+  for _ in range(60):
+    docs = [' '.join([*random.choice(WORDS, 3), word]) for word in ('fish', 'boat', 'mud')]
+    order = random.permutation(3)
+    rows.append(
+      dict(
+        query='who swims', docs=[docs[at] for at in order], labels=[[2, 1, 0][at] for at in order]
+      )
+    )
+  for split, part in dict(train=rows[:48], test=rows[48:]).items():
+    (tmp_path / f'{split}.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in part))
+  done = runs.run(
+    command(trunk, f'ranked:{tmp_path}', tmp_path / 'run', 'rank', steps=60, **{'mask': 'same'})
+  )
+  assert done.returncode == 0, done.stderr
+  result = json.loads((tmp_path / 'run/result.json').read_text())
+  said = [json.loads(line) for line in (tmp_path / 'run/predictions_test.jsonl').open()]
+  assert len(said) == 12 and all(len(one['prediction']) == 3 for one in said)
+  hits = [np.argmax(one['prediction']) == np.argmax(one['gold']) for one in said]
+  test = result['test'] if 'test' in result else result['scores']['test']
+  assert test['accuracy'] == np.mean(hits) and test['accuracy'] > 0.6 and test['ndcg@10'] > 0.8
+  (tmp_path / 'lines.txt').write_text('the old mud\nthe old boat\nthe old fish\n')
+  asked = [f'--weights={tmp_path / "run"}', '--query=who swims', f'--input={tmp_path}/lines.txt']
+  done = runs.run([runs.sys.executable, '-m', 'tools.rank', *asked, '--json'])
+  assert done.returncode == 0, done.stderr
+  found = json.loads(done.stdout)['results']
+  assert found[0]['text'] == 'the old fish' and all(0 < one['score'] < 1 for one in found)

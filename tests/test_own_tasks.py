@@ -2,12 +2,15 @@
 
 import gzip
 import json
+import math
 
 import ml_collections
 import pytest
 
 from data.errors import DataError
 from data.tasks import open_task, own
+from data.tasks.files import Example
+from evaluation.vectors import ranking
 
 
 def data(task: str, **changes):
@@ -263,3 +266,54 @@ def test_what_is_wrong_with_choices_is_said(row, message, tmp_path):
   path.write_text(json.dumps(row) + '\n')
   with pytest.raises(DataError, match=f'line 1: .*{message}'):
     open_task.load(data(f'choices:{path}'))
+
+
+def test_lists_to_rank_are_docs_or_groups(tmp_path):
+  (tmp_path / 'train.jsonl').write_text(
+    '{"query": "q", "docs": ["a", "b", "c"], "labels": [0, 2.5, 1]}\n' * 2
+    + '{"query": "r", "docs": ["a", "b"], "scores": [-1, 1]}\n' * 2
+  )
+  task = open_task.load(data(f'ranked:{tmp_path}'))
+  every = {example for split in task.splits.values() for example in split}
+  assert every == {
+    Example(('q', 'a', 'b', 'c'), (0.0, 2.5, 1.0)),
+    Example(('r', 'a', 'b'), (-1.0, 1.0)),
+  }
+  (tmp_path / 'mined.jsonl').write_text(
+    ''.join(
+      f'{{"anchor": "q {n}", "positive": "a", "negative": "b", "negative_2": "c"}}\n'
+      for n in range(12)
+    )
+  )
+  task = open_task.load(data(f'ranked:{tmp_path / "mined.jsonl"}'))
+  assert task.kind == 'ranked' and task.classes == ()
+  first = task.splits['train'][0]
+  assert first.texts[1:] == ('a', 'b', 'c') and first.label == (1.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+  'row, message',
+  [
+    (dict(query='q', docs='a', labels=[1]), "docs must be a list of texts, and is 'a'"),
+    (dict(query='q', docs=['a', ''], labels=[1, 0]), "must be texts, and one is ''"),
+    (dict(docs=['a', 'b'], labels=[1, 0]), 'must be texts, and one is None'),
+    (dict(query='q', docs=['a', 'b'], labels=[1]), '1 scores for 2 texts'),
+    (dict(query='q', docs=['a', 'b'], labels=[1, 'x']), 'must be a list of numbers'),
+    (dict(query='q', docs=['a', 'b']), 'must be a list of numbers, and are None'),
+    (dict(query='q', docs=['a', 'b'], labels=[2, 2]), 'all texts have one score'),
+    (dict(query='q', positive='a'), 'all texts have one score'),
+    (dict(query='q', positive='a', negative='b', scores=[1]), '1 scores for 2 texts'),
+  ],
+)
+def test_what_is_wrong_with_lists_is_said(row, message, tmp_path):
+  path = tmp_path / 'a.jsonl'
+  path.write_text(json.dumps(row) + '\n')
+  with pytest.raises(DataError, match=f'line 1: .*{message}'):
+    open_task.load(data(f'ranked:{path}'))
+
+
+def test_a_constant_ranks_nothing_and_the_worse_of_equals_come_first():
+  found = ranking.lists([(1.0, 0.0), (0.0, 3.0, 1.0)], [(0.0, 0.0), (0.1, 0.9, 0.5)])
+  assert found['accuracy'] == 0.5
+  assert found['ndcg@10'] == pytest.approx((1 / math.log2(3) + 1) / 2)
+  assert 'ndcg@10' not in ranking.lists([(-1.0, 0.0)], [(0.0, 1.0)])

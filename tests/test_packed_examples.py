@@ -10,6 +10,7 @@ import small
 
 from data.tasks import packing, rows
 from data.tasks.files import Example
+from data.tasks.labelled import LISTS
 from data.tasks.packing import LabelArray, PackedBatches, Split, StackedBatches
 from data.tokens import tokenizer as tokenizers
 from objectives.mix import make_objective
@@ -27,6 +28,12 @@ KINDS = {
     'classify',
   ),
   'choices': ('choices', LabelArray(False, 0, False, choice=True), Labels(), 'choose'),
+  'ranked': (
+    'ranked',
+    LabelArray(False, 0, True, ranked=True),
+    Labels(kind='number', pooling='mean'),
+    'rank',
+  ),
   'words': ('words', LabelArray(True, 0, False), Labels(), 'tag'),
   'weighted': (
     'text',
@@ -52,14 +59,17 @@ def examples(kind: str, labels: LabelArray, count: int = 23) -> list[Example]:
     label = number % 3
     if kind == 'pair':
       texts += (' '.join(words[::-1][:4]),)
-    if kind == 'choices':
+    if kind in LISTS:
       texts = tuple(' '.join(words[:place]) for place in (1, 2, 1 + number % 2))
       label = number % 2
+    if kind == 'ranked':
+      texts += texts[1:2] * (number % 2)  # lists of two and of three
+      label = tuple(float(place * number % 5) for place in range(len(texts) - 1))
     if labels.words:
       label = tuple(int(each) for each in random.integers(0, 3, len(words)))
     elif labels.several:
       label = tuple(range(number % 4))
-    elif labels.number:
+    elif labels.number and not labels.ranked:
       label = number / 7
     found.append(Example(texts, None if number == 5 and not labels.words else label))
   return found
@@ -115,7 +125,7 @@ def test_orders_side_by_side_are_the_same_orders_alone(name, multiple):
 def test_texts_side_by_side_are_the_same_texts_alone(name):
   kind, label_array, labels, objective_name = KINDS[name]
   mask = 'causal' if labels.pooling == 'last' else 'bidirectional'
-  classes = 1 if kind == 'choices' else 3
+  classes = 1 if kind in LISTS else 3
   objective = make_objective({objective_name: 1.0}, Setup(None, None, 0, labels=labels))
   network, params = small.network(
     'bert_base', mask=mask, packed=True, heads=objective.heads, classes=classes, layers=1
@@ -171,7 +181,7 @@ def test_the_answers_to_a_question_stand_side_by_side_and_one_is_right():
       assert label_S.tolist() == [place == example.label for place in range(len(slots))]
 
 
-@pytest.mark.parametrize('name', [name for name in KINDS if name != 'choices'])
+@pytest.mark.parametrize('name', [name for name in KINDS if name not in LISTS])
 def test_each_text_is_read_once_an_epoch_with_its_own_label(name):
   kind, labels, *_ = KINDS[name]
   chosen = split(kind, labels)

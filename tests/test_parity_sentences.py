@@ -4,6 +4,8 @@ from collections import Counter
 import sys
 import types
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_convert import WORDS
@@ -12,11 +14,13 @@ from test_embed import clustered, texts
 from inference.mining import Rules, mine
 from inference.precision import PRECISIONS, RANGED, convert, restore
 from inference.rank import Ranker
+from objectives import rank
 from training import load
 
 needs = "needs the extra parity: pip install -e '.[parity]'"
 pytest.importorskip('sentence_transformers', reason=needs)
 from sentence_transformers import CrossEncoder, util  # noqa: E402
+from sentence_transformers.cross_encoder import losses  # noqa: E402
 from sentence_transformers.util import hard_negatives, quantization  # noqa: E402
 
 
@@ -109,6 +113,41 @@ def test_negatives_are_those_of_mine_hard_negatives(number, monkeypatch):
     for row, anchor in enumerate(theirs['anchor'])
   }
   assert ours == wanted and wanted
+
+
+@pytest.mark.parametrize('seed', range(20))
+def test_lists_have_the_value_and_gradient_of_list_net(seed):
+  torch = pytest.importorskip('torch', reason=needs)
+  rng = np.random.default_rng(seed)
+  counts = rng.integers(2, 6, 5)
+  logit_N = rng.normal(0, 4, counts.sum()).astype(np.float32)
+  score_N = rng.integers(0, 4, counts.sum()).astype(np.float32)
+  logits = torch.tensor(logit_N, requires_grad=True)
+
+  class Given(torch.nn.Module):  # their loss reads logits from a model, in the order of the texts
+    num_labels, device = 1, 'cpu'
+
+    def preprocess(self, pairs, **_):
+      return {}
+
+    def forward(self, features):
+      return dict(scores=logits)
+
+  loss = losses.ListNetLoss(Given(), mini_batch_size=-1)
+  parts = np.split(score_N, np.cumsum(counts)[:-1])
+  queries, docs = ['q'] * len(counts), [['d'] * count for count in counts]
+  theirs = loss([queries, docs], [torch.tensor(part) for part in parts])
+  theirs.backward()
+  query_1xS = np.repeat(np.arange(len(counts)), counts)[None]
+  first_1xS = (np.diff(query_1xS, prepend=-1) != 0).astype(np.float32)
+
+  def ours(logit_N):
+    term = rank.list_net(logit_N[None], score_N[None], query_1xS, first_1xS)['loss']
+    return term.total / term.weight
+
+  value, gradient_N = jax.value_and_grad(ours)(jnp.asarray(logit_N))
+  np.testing.assert_allclose(value, theirs.item(), rtol=1e-6)
+  np.testing.assert_allclose(gradient_N, logits.grad, atol=1e-6)
 
 
 def test_a_cross_encoder_ranks_as_theirs(tmp_path):

@@ -23,13 +23,15 @@ LINES = ['the old boat', 'he paid cash', 'fish into the river', 'the bank of a r
 
 
 @pytest.mark.parametrize(
-  'asked', [('', 'number', 1), ('pair', 'number', 1), ('pair', 'class', 2)], ids=str
+  'asked',
+  [('', 'number', 1), ('ranked', 'number', 1), ('pair', 'number', 1), ('pair', 'class', 2)],
+  ids=str,
 )
 def test_lines_are_ordered_by_what_the_model_says(asked):
   model = encoder(*asked)
   said = Predictor(model).texts([('a river', line) for line in LINES])
   raw = [one.probability[1] if asked[1] == 'class' else one.label for one in said]
-  wanted = 1 / (1 + np.exp(-np.array(raw))) if asked[0] == '' else np.array(raw)
+  wanted = 1 / (1 + np.exp(-np.array(raw))) if asked[0] in ('', 'ranked') else np.array(raw)
   ranked = Ranker(model)('a river', LINES)
   assert [one.index for one in ranked] == np.argsort(-wanted, kind='stable').tolist()
   np.testing.assert_allclose([one.score for one in ranked], np.sort(wanted)[::-1], rtol=1e-6)

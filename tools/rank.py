@@ -1,9 +1,9 @@
 """Ranks lines by a model that reads each together with the query: python -m tools.rank
 --weights=DIR --query="..." --input=FILE
 
-The model is a cross-encoder: fine-tuned here on pairs with a number or two classes, or a Hugging
-Face directory of ...ForSequenceClassification with one label. Its score of one label is a sigmoid,
-as in sentence-transformers. A blank line is never found.
+The model is a cross-encoder: fine-tuned here on lists (configs/finetune/rank.py), or on pairs with
+a number or two classes, or a Hugging Face directory of ...ForSequenceClassification with one label.
+Its score of one label is a sigmoid, as in sentence-transformers. A blank line is never found.
 """
 
 import json

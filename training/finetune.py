@@ -12,7 +12,7 @@ import time
 
 from configs.schema.check import ConfigError
 from data.tasks import prepared as tasks
-from data.tasks.labelled import Task
+from data.tasks.labelled import LISTS, Task
 from data.tokens.tokenizer import Tokenizer
 from evaluation import examples, labels
 from models.config import ModelConfig
@@ -94,7 +94,7 @@ def finetune(
 
 def _pools(task: Task) -> bool:
   """Whether a state stands for a whole text."""
-  return task.kind in ('text', 'pair', 'choices')
+  return task.kind in ('text', 'pair', *LISTS)
 
 
 def _plain(task: Task) -> bool:

@@ -31,6 +31,8 @@ from data.tasks.files import Example
 
 # every so many training examples, one is for validation where there is no file for it
 _SET_ASIDE = 10
+# Kinds whose examples are a text with several others, each of which is read with it.
+LISTS = ('choices', 'ranked')
 _SPLITS = ('train', 'validation', 'mismatched', 'test')
 
 

@@ -4,7 +4,7 @@ import functools
 from pathlib import Path
 
 from data.errors import DataError
-from data.tasks import choices, labelled, own, own_words, squad
+from data.tasks import choices, labelled, own, own_words, ranked, squad
 from data.tasks.labelled import Task
 
 
@@ -33,7 +33,9 @@ def load_named(
     return squad.load(where, share=share)
   if kind == choices.KIND:
     return choices.load(where, share=share)
-  known = ', '.join((*own.KINDS, own_words.KIND, squad.KIND, choices.KIND))
+  if kind == ranked.KIND:
+    return ranked.load(where, share=share)
+  known = ', '.join((*own.KINDS, own_words.KIND, squad.KIND, choices.KIND, ranked.KIND))
   raise DataError(f'data.task={name!r}: {kind!r} is none of {known}')
 
 
@@ -41,7 +43,7 @@ def _published(name: str, folder: str) -> Task:
   if name.partition(':')[0] not in labelled.TASKS:
     raise DataError(
       f'task {name!r} is not known; these are: {", ".join(labelled.TASKS)}; own files are named as '
-      'csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH, squad:PATH or choices:PATH'
+      'csv:PATH, tsv:PATH, jsonl:PATH, conll:PATH, squad:PATH, choices:PATH or ranked:PATH'
     )
   if not folder:
     raise DataError(

@@ -40,6 +40,7 @@ class LabelArray(NamedTuple):
     several: classes C of which an example may have several: BxSxC, 1 where it has one. 0: one.
     number: labels are numbers.
     choice: a slot is an answer, BxS: 1 where it is the right one.
+    ranked: labels are numbers, of each slot of an example.
     span: a label is the first and the last token of an answer: BxSx2.
   """
 
@@ -48,6 +49,7 @@ class LabelArray(NamedTuple):
   number: bool
   span: bool = False
   choice: bool = False
+  ranked: bool = False
 
   def empty(self, R: int, T: int, S: int) -> np.ndarray:
     """Labels of R rows without examples: NOT_SCORED, or where labels are numbers NaN."""
@@ -165,6 +167,8 @@ class PackedBatches:
       start = self._split.framed.word_start[number]
       there = start > 0
       batch['label'][row, position + start[there]] = np.array(label, np.int32)[there]
+    elif self._labels.ranked:
+      batch['label'][row, slot : slot + len(label)] = label
     elif self._labels.choice:
       answers = len(self._split.framed.parts_of(number))
       batch['label'][row, slot : slot + answers] = np.arange(answers) == label

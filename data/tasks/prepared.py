@@ -7,7 +7,7 @@ from data import cache, checks, stages
 from data.rows.batches import next_multiple
 from data.stages import Progress, silent
 from data.tasks import open_task, packing, question_rows, rows
-from data.tasks.labelled import Task
+from data.tasks.labelled import LISTS, Task
 from data.tasks.packing import LabelArray, PackedBatches, Split, StackedBatches
 from data.tokens import pretrained
 from data.tokens.tokenizer import Tokenizer
@@ -47,6 +47,7 @@ class PreparedTask:
       number=task.labels == 'number',
       span=task.labels == 'span',
       choice=task.labels == 'choice',
+      ranked=task.kind == 'ranked',
     )
 
   def batches(
@@ -117,7 +118,7 @@ def of(
     splits[split] = _framed(task, examples, tokenizer, max_length, stride)
   lengths = [split.framed.lengths() for split in splits.values()]
   T = max(_SHORTEST_ROW, next_multiple(int(max(each.max() for each in lengths)), _ROUND))
-  if task.kind != 'choices':  # whose answers are segments of one row
+  if task.kind not in LISTS:  # whose texts are segments of one row
     T = min(max_length, T)
   digests = {split: _digest(each) for split, each in splits.items()}
   fingerprint = cache.key(
@@ -221,6 +222,7 @@ _KINDS = dict(
   words='sentences of labelled words',
   question='questions about a text',
   choices='questions with answers to choose from',
+  ranked='queries with texts to rank',
 )
 
 

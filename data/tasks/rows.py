@@ -12,7 +12,7 @@ import numpy as np
 from data.errors import DataError
 from data.rows import packed
 from data.rows.batches import next_multiple
-from data.tasks.labelled import Example
+from data.tasks.labelled import LISTS, Example
 from data.tokens.tokenizer import Tokenizer
 
 NOT_SCORED = -1
@@ -26,7 +26,7 @@ class Framed:
   Attributes:
     parts: of each example its one or two texts (ids), without the frame.
     cut: examples that lost tokens to `max_length`.
-    counts: of choices, how many parts each example has; None: one.
+    counts: of kinds in LISTS, how many parts each example has; None: one.
     word_start: for words: where the first token of each word of each example is, counted from its
       bos; 0 where it has none, or was cut off.
   """
@@ -78,20 +78,20 @@ def frame(kind: str, examples: list[Example], tokenizer: Tokenizer, *, max_lengt
   Of a pair, the longer text loses tokens first, at its end. A word that is cut off is not scored.
 
   Args:
-    kind: 'text', 'pair', 'words' or 'choices', as a task's; of choices each answer is a pair with
-      the question.
+    kind: 'text', 'pair', 'words', 'choices' or 'ranked', as a task's; of the last two each text is
+      a pair with the first, the question.
 
   Raises:
     DataError: `max_length` has no room for a token of each text.
   """
-  texts = 2 if kind in ('pair', 'choices') else 1
+  texts = 2 if kind in ('pair', *LISTS) else 1
   room = max_length - (1 + texts)  # bos, and an eos after each text
   if room < texts:
     raise DataError(
       f'rows of {max_length} tokens have no room for {"a pair" if texts == 2 else "a text"}'
     )
   counts = None
-  if kind == 'choices':
+  if kind in LISTS:
     counts = np.array([len(example.texts) - 1 for example in examples])
     examples = [
       Example((example.texts[0], answer), None)

@@ -47,6 +47,27 @@ class Nearest:
     return [[id_ for _, id_ in found] for found in self._found]
 
 
+def lists(gold: Sequence[Sequence[float]], said: Sequence[Sequence[float]]) -> dict[str, float]:
+  """Means over queries whose texts have scores: is the first text one of the best, and nDCG@10.
+
+  Of texts that are equally high, the worse ones come first, so that a constant ranks nothing. There
+  is no nDCG where a score is negative.
+
+  Args:
+    gold: of each query the scores of its texts.
+    said: what orders them, the greatest first.
+  """
+  ranked = []
+  for scores, values in zip(gold, said):
+    order = sorted(range(len(scores)), key=lambda place: (-values[place], scores[place]))
+    ranked.append([scores[place] for place in order])
+  hits = sum(gains[0] == max(gains) for gains in ranked)
+  found = dict(accuracy=hits / len(ranked))
+  if all(gain >= 0 for gains in ranked for gain in gains):
+    found['ndcg@10'] = math.fsum(ndcg(gains, gains, 10) for gains in ranked) / len(ranked)
+  return found
+
+
 def dcg(gains: Sequence[float], k: int) -> float:
   """Discounted cumulative gain of the first k."""
   return math.fsum(gain / math.log2(rank + 1) for rank, gain in enumerate(gains[:k], 1))

@@ -74,7 +74,7 @@ class Teller:
         wrong = 'two texts, and this model reads one: name it with --columns=text=NAME'
       elif kind == 'question' and len(asked.texts) == 1:
         wrong = 'one text, and this model answers: give a question and its context'
-      elif kind == 'pair' and len(asked.texts) == 1:
+      elif kind in ('pair', 'ranked') and len(asked.texts) == 1:
         wrong = 'one text, and this model reads pairs: give text_a and text_b'
       if wrong:
         return chunk[:place], f'{self._where}, line {asked.line}: {wrong}'
