@@ -123,6 +123,40 @@ class Finetune(Case):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Groups(Case):
+  """Training steps on pairs of sentences: batches laid out, forward, backward, clipping and AdamW.
+
+  Attributes:
+    config: a file of configs/, whose trunk it is.
+    objective: of those on groups of texts.
+    rows: groups of a batch.
+    micro: groups that are read at once.
+    T: tokens of a text at most.
+    steps: in a round.
+    changes: {config field: value}, by full names.
+  """
+
+  config: str
+  objective: str
+  rows: int
+  micro: int
+  T: int = 32
+  steps: int = 1
+  changes: dict = dataclasses.field(default_factory=dict)
+  unit: str = 'groups/s'
+  peer: str = 'sentence-transformers'
+  modules = dict(ours='tools.bench.groups', peer='tools.bench.peer_groups')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LargeBatch(Groups):
+  """The same against a batch that is one micro-batch: what a larger batch costs in memory."""
+
+  peer: str = 'a batch of one micro-batch'
+  modules = dict(ours='tools.bench.groups', peer='tools.bench.groups')
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Start(Case):
   """Seconds from the start of train.py to its first finished step, the data prepared.
 
@@ -179,6 +213,10 @@ class Tokenise(Case):
 # its caches.
 _CPU = {'model.scan': False, 'loss_chunk': 256}
 _NO_DROPOUT = {'model.dropout': 0.0, 'model.attention_dropout': 0.0}
+# Positions that a published BERT has, so that the peer reads the same weights.
+_LEARNED = {'model.positions': 'learned', 'model.dropout': 0.1, 'model.attention_dropout': 0.1}
+_CONSTANT = (Target(of='memory_ratio', most=1.1),)
+_TWICE = (Target(of='ratio', least=2.0),)
 _GPU = {'model.dtype': 'bfloat16', **_NO_DROPOUT}
 _MFU = Target(of='flops_fraction_of_peak', least=0.55), Target(of='ratio', least=1.3)
 
@@ -254,6 +292,62 @@ CPU = {
     says='the same on pairs of sentences',
     task='mrpc',
     targets=(Target(of='ratio', least=2.0),),
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+  'groups-nli': Groups(
+    says="SBERT's classifier of u, v and |u - v|, bert_tiny, 32 pairs",
+    config='bert_tiny',
+    objective='nli',
+    rows=32,
+    micro=32,
+    T=64,
+    steps=20,
+    changes=_LEARNED,
+    targets=_TWICE,
+  ),
+  'groups-cosent': Groups(
+    says='CoSENT, bert_tiny, 32 pairs',
+    config='bert_tiny',
+    objective='cosent',
+    rows=32,
+    micro=32,
+    T=64,
+    steps=20,
+    changes=_LEARNED,
+    targets=_TWICE,
+  ),
+  'groups-contrast': Groups(
+    says='contrast of 256 pairs in micro-batches of 64, BERT of 4 layers, width 256',
+    config='bert_mini',
+    objective='contrast',
+    rows=256,
+    micro=64,
+    targets=_TWICE,
+  ),
+  'batch-256': LargeBatch(
+    says='contrast, BERT of 4 layers, width 256: 256 pairs in micro-batches of 64',
+    config='bert_mini',
+    objective='contrast',
+    rows=256,
+    micro=64,
+    targets=_CONSTANT,
+  ),
+  'batch-1024': LargeBatch(
+    says='the same with 1,024 pairs',
+    config='bert_mini',
+    objective='contrast',
+    rows=1_024,
+    micro=64,
+    targets=_CONSTANT,
+  ),
+  'batch-4096': LargeBatch(
+    says='the same with 4,096 pairs',
+    config='bert_mini',
+    objective='contrast',
+    rows=4_096,
+    micro=64,
+    targets=_CONSTANT,
   ),
   'start-bert_tiny-cold': Start(
     says='to the first step of bert_tiny, nothing compiled', targets=(Target(of='ours', most=12.0),)
