@@ -118,6 +118,12 @@ RULES['tools/bench/peer_embed.py'] = {'tools', 'sentence_transformers'}
 RULES['tools/bench/peer_finetune.py'] = {
   *('tools', 'data', 'evaluation', 'runtime.allocator', 'numpy', 'transformers'),
 }
+RULES['tools/bench/peer_groups.py'] = {
+  'tools',
+  'runtime.allocator',
+  'sentence_transformers',
+  'torch',
+}
 NEVER = {'torch', 'tensorflow', 'transformers', 'pickle', 'cloudpickle', 'dill'}
 
 

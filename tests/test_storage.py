@@ -86,6 +86,8 @@ ALLOWED = {
       'pairs',
       'peer',
       'peer_embed',
+      'groups',
+      'peer_groups',
       'start',
       'train',
       'worker',

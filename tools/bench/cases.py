@@ -293,8 +293,6 @@ CPU = {
     task='mrpc',
     targets=(Target(of='ratio', least=2.0),),
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
   'groups-nli': Groups(
     says="SBERT's classifier of u, v and |u - v|, bert_tiny, 32 pairs",
     config='bert_tiny',
