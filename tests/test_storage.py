@@ -61,6 +61,8 @@ ALLOWED = {
   'tools/bench/__main__.py: Path(flags.weights)': 'a benchmark is of this machine',
   'evaluation/vectors/common.py: Path(path.stem)': 'the name of a file, cut short',
   'tools/generate.py: Path(flags.prompts)': 'prompts of a person',
+  'tools/poolings.py: Path(run)': 'a scratch folder',
+  'tools/poolings.py: Path(flags.task_data)': 'data of tasks, not a workdir',
   'tools/prepare.py: shutil': 'rows are on a disk of the machine that trains, never in a workdir',
   'tools/prepare.py: Path(flags.config.data.cache)': 'the same',
   'tools/sweep/__main__.py: Path(flags.sweep)': 'a file of configs/sweeps',
