@@ -292,7 +292,7 @@ CPU = {
     says='the same on pairs of sentences',
     task='mrpc',
     targets=(Target(of='ratio', least=2.0),),
-
+  ),
   'groups-nli': Groups(
     says="SBERT's classifier of u, v and |u - v|, bert_tiny, 32 pairs",
     config='bert_tiny',
