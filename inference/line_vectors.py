@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -63,6 +64,19 @@ class LineVectors:
     """Writes the matrix; goes on where a process before this one was stopped."""
     about = dict(rows=len(self._lines), width=self.width) | self._identity | self._asked._asdict()
     saved_vectors.write(path, about, self._part, self._console.say)
+
+  def write_groups(self, path: Path, blanks: list[bool]):
+    """Writes text and vector of each line that is not blank, as JSON lines."""
+    part = path.with_name(f'{path.name}.part')
+    with part.open('w', encoding='utf-8') as file:
+      for start in range(0, len(self._lines), saved_vectors.CHUNK):
+        stop = min(start + saved_vectors.CHUNK, len(self._lines))
+        for number, vector_D in enumerate(self._part(start, stop), start):
+          if not blanks[number]:
+            vector = [float(f'{x:.9g}') for x in vector_D]  # so many digits give float32 back
+            row = dict(text=self._lines[number], vector=vector)
+            file.write(json.dumps(row, ensure_ascii=False) + '\n')
+    part.replace(path)
 
   def search(
     self, queries: list[str], prompt: str, top: int, path: Path | None, blanks: list[bool]

@@ -79,10 +79,28 @@ def test_scores_are_numbers_and_a_teacher_scores_every_text():
     files.score_lists('x', [group._replace(label=[1, 2, 3])])
 
 
-def test_an_objective_whose_labels_no_file_holds_is_refused_by_name():
-  group = files.Group(2, ('a', 'b'), 'x')
-  with pytest.raises(DataError, match='distill_vectors learns the vectors of a teacher'):
-    prepared._labels('train', [group], 'vectors', (), 1.0, 2)
+def test_a_teacher_has_a_vector_for_each_text_or_one_for_all():
+  group = files.Group(3, ('a', 'b'), [[1, 2.0], [3, 4]])
+  assert files.vectors('x', [group]) == [[[1, 2.0], [3, 4]]]
+  assert files.vectors('x', [group._replace(label=[5, 6])]) == [[[5, 6], [5, 6]]]
+  for label, said in (
+    (None, 'and is None'),
+    ('[1, 2]', 'a vector must be a list of numbers'),
+    ([], 'a vector must be a list of numbers, and is \\[\\]'),
+    ([1, 'x'], 'a vector must be a list of numbers'),
+    ([1, float('nan')], 'a vector must be a list of numbers'),
+    ([[1, 2]], '1 vectors for 2 texts'),
+    ([[1, 2], [1]], 'of different lengths: 1, 2'),
+  ):
+    with pytest.raises(DataError, match=f'line 3: .*{said}'):
+      files.vectors('x', [group._replace(label=label)])
+  with pytest.raises(DataError, match='of different lengths: 2, 3'):
+    files.vectors('x', [group, group._replace(label=[1, 2, 3])])
+
+
+def test_vectors_of_another_width_are_refused_with_what_makes_them_fit():
+  with pytest.raises(DataError, match='3 dimensions, .* 8: config.model.projection=3'):
+    prepared._labels('train', [files.Group(2, ('a',), [1, 2, 3])], 'vectors', (), 1.0, 2, 8)
 
 
 TEXTS = [(number % 37, 100 + number) for number in range(200)]  # texts 0 to 36 stand in several
@@ -229,6 +247,37 @@ def test_every_objective_learns_and_its_model_embeds(made, config, changes):
   said = runs.run([sys.executable, *embed, f'--output={out}'])
   assert said.returncode == 0, said.stderr
   assert np.load(out).shape == (2, 16 if 'model.projection' in changes else 32)
+
+
+@pytest.mark.slow
+def test_vectors_of_a_teacher_are_learned_and_known_by_the_certificate(made):
+  """The teacher is another model, of another width; its vectors come from tools.embed."""
+  lines = [' '.join(words) for words in np.random.default_rng(1).choice(runs.WORDS, (60, 5))]
+  (made / 'lines.txt').write_text('\n'.join(dict.fromkeys(lines)) + '\n')
+  path = made / 'vectors.jsonl'
+  embed = ['tools.embed', f'--weights={made}/trunk', f'--input={made}/lines.txt']
+  said = runs.run([sys.executable, '-m', *embed, f'--output={path}', '--truncate_dim=12'])
+  assert said.returncode == 0, said.stderr
+  rows = [json.loads(line) for line in path.open()]
+  assert [row['text'] for row in rows] == [*dict.fromkeys(lines)]
+  assert {len(row['vector']) for row in rows} == {12}
+  student = {
+    'objectives': '{"distill_vectors": 1.0}',
+    'data.groups': path,
+    'model.projection': 12,
+    'model.projection_activation': 'identity',
+    'optimizer.learning_rate': 1e-2,
+    'model.dropout': 0.0,
+  }
+  workdir, said = train(made, 'contrast', 'student', steps=60, accumulate=1, **student)
+  assert said.returncode == 0, said.stderr
+  losses = [row['train/loss'] for row in runs.rows(workdir) if 'train/loss' in row]
+  assert np.mean(losses[-10:]) < 0.3 * losses[0]
+  found = json.loads((workdir / 'certificate.json').read_text())['data']
+  path.write_text(''.join(json.dumps(row | dict(vector=[1.0] * 12)) + '\n' for row in rows))
+  other, said = train(made, 'contrast', 'other', steps=1, accumulate=1, **student)
+  assert said.returncode == 0, said.stderr
+  assert json.loads((other / 'certificate.json').read_text())['data'] != found
 
 
 @pytest.mark.slow

@@ -78,6 +78,9 @@ LOSSES = [
   ('triplet', 3, dict(distance='cosine', margin=0.5), 'TripletLoss', dict(triplet_margin=0.5)),
   ('triplet', 3, dict(distance='manhattan'), 'TripletLoss', {}),
   ('margin', 3, {}, 'MarginMSELoss', {}),
+  ('distill_vectors', 1, {}, 'MSELoss', {}),
+  ('distill_vectors', 2, {}, 'MSELoss', {}),
+  ('distill_vectors', 3, {}, 'MSELoss', {}),
 ]
 
 
@@ -96,6 +99,8 @@ def theirs(texts, name, options, distance, target):
     torch.tensor(np.asarray(vectors(texts)[:, k]), requires_grad=True) for k in range(texts)
   ]
   said = torch.tensor(np.array(target))
+  if name == 'MSELoss':  # a teacher's vectors, by column
+    said = list(said.unbind(dim=1))
   value = loss.compute_loss_from_embeddings(columns, said)
   value.backward()
   return value.item(), np.stack([column.grad.numpy() for column in columns], axis=1)
@@ -107,7 +112,11 @@ def test_value_and_gradient_are_those_of_sentence_transformers(
 ):
   loss = VectorLoss(**ours_with)
   scores = labels()['scores']
-  target = scores[:, :1] - scores[:, 1:] if name == 'margin' else labels()['score']
+  target = labels()['score']
+  if name == 'margin':
+    target = scores[:, :1] - scores[:, 1:]
+  elif name == 'distill_vectors':
+    target = vectors(texts, seed=3)
   value, gradient = jax.value_and_grad(ours(name, loss, texts))(vectors(texts))
   their_value, their_gradient = theirs(texts, theirs_name, options, loss.distance, target)
   np.testing.assert_allclose(value, their_value, rtol=1e-6)  # float32 sums in another order

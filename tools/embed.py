@@ -3,7 +3,8 @@
 
 A row of the matrix is a line of the input: of length 1 (--normalize), the last layer pooled as the
 model says of itself, or as --pooling says. A blank line has a row, so that rows are lines, but is
-never found. The same command goes on where it was stopped.
+never found. The same command goes on where it was stopped. --output=FILE.jsonl has text and vector
+of each line that is not blank: a file of groups for distill_vectors.
 
   --search="query" ranks the lines by cosine instead, and may be given several times; every line is
   compared. --matrix=FILE.npy ranks the rows that an earlier run wrote. Rows in few bits
@@ -23,7 +24,7 @@ cli.define_weights()
 cli.define_step()
 cli.group('Input and output')
 cli.flags.DEFINE_string('input', None, 'Text, a line a row.')
-cli.flags.DEFINE_string('output', None, 'The .npy file to write.')
+cli.flags.DEFINE_string('output', None, 'The .npy or .jsonl file to write.')
 cli.flags.DEFINE_string('matrix', None, 'A .npy file that --output wrote, to search in.')
 cli.flags.DEFINE_multi_string('search', [], 'Rank the lines by their cosine with this text')
 cli.flags.DEFINE_integer('top', 10, 'Lines that --search shows.', lower_bound=1)
@@ -99,7 +100,10 @@ def main():
   vectors = line_vectors.LineVectors(model, lines, asked, flags.batch_size, console, flags.input)
   result: dict = dict(lines=len(lines), blank=blank, width=vectors.width)
   if output:
-    vectors.save(output)
+    if output.suffix == '.jsonl':
+      vectors.write_groups(output, blanks)
+    else:
+      vectors.save(output)
     result['output'] = flags.output
     console.say(f'{len(lines):,} rows of {vectors.width} in {flags.output}')
   if flags.search:
@@ -127,7 +131,15 @@ def _check(flags) -> Path | None:
     raise ConfigError('--input=FILE and either --output=FILE.npy or --search="query" are needed.')
   if flags.matrix and (flags.output or not flags.search):
     raise ConfigError('--matrix=FILE.npy is there to --search in, and nothing is written.')
-  return storage.output_path(flags.output, '--output', '.npy') if flags.output else None
+  if not flags.output:
+    return None
+  if not flags.output.endswith('.jsonl'):
+    return storage.output_path(flags.output, '--output', '.npy')
+  if flags.search or flags.precision != 'float32':
+    raise ConfigError(
+      '--output=FILE.jsonl has whole vectors for training: --search in a .npy file.'
+    )
+  return storage.output_path(flags.output, '--output', '.jsonl')
 
 
 if __name__ == '__main__':

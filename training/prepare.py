@@ -20,6 +20,7 @@ def prepare_data(
       vocab_size=config.model.vocab_size,
       labels=grid.group_labels(config),
       causal=config.mask == 'causal',
+      width=config.model.projection or config.model.width,
       progress=progress,
     )
   if config.data.task:

@@ -2,7 +2,8 @@
 
 Columns are found by their names: anchor (or query, question), positive (or answer, passage),
 negative, negative_1, ...; or sentence1, sentence2 (or text_a, text_b; premise, hypothesis); and
-score or label. A file with one column of texts has each text twice, which dropout tells apart.
+score or label, or a teacher's vector. A file with one column of texts has each text twice, which
+dropout tells apart.
 """
 
 import math
@@ -28,7 +29,7 @@ _PAIRS = (
 )
 _SINGLES = ('text', 'sentence', 'anchor')
 _NEGATIVE = re.compile(r'(negative|neg)s?(_?\d+)?')
-_LABELS = ('score', 'scores', 'label', 'labels')
+_LABELS = ('score', 'scores', 'label', 'labels', 'vector', 'vectors')
 
 
 class Group(NamedTuple):
@@ -96,6 +97,33 @@ def score_lists(path: str, groups: list[Group]) -> list[list[float]]:
       )
     found.append(numbers)
   return found
+
+
+def vectors(path: str, groups: list[Group]) -> list[list[list[float]]]:
+  """The vectors of a teacher, one for each text; one alone is that of every text.
+
+  Raises:
+    DataError: there are not as many as texts, they are no lists of numbers, or of several lengths.
+  """
+  found = []
+  for group in groups:
+    where, asked = f'{path}, line {group.line}', group.label
+    listed = isinstance(asked, list) and asked and all(isinstance(one, list) for one in asked)
+    each = asked if listed else [asked] * len(group.texts)
+    for vector in each:
+      if not isinstance(vector, list) or not vector or not all(map(_is_finite, vector)):
+        raise DataError(f'{where}: a vector must be a list of numbers, and is {vector!r:.40}')
+    if len(each) != len(group.texts):
+      raise DataError(f'{where}: {len(each)} vectors for {len(group.texts)} texts')
+    found.append(each)
+    lengths = sorted({len(found[0][0]), *map(len, each)})
+    if len(lengths) > 1:
+      raise DataError(f'{where}: vectors of different lengths: {", ".join(map(str, lengths))}')
+  return found
+
+
+def _is_finite(value) -> bool:
+  return type(value) in (int, float) and math.isfinite(value)
 
 
 def read(path: Path) -> list[Group]:

@@ -6,11 +6,13 @@ A row of the batch is a group. Its texts stand one after the other, each a segme
   present               BxK   1 where the group has a text of that number
   score (float32), label B    what the objectives read of a pair
   scores (float32)      BxK-1 a teacher's, of each text but the anchor
+  target (float32)      BxKxD a teacher's vectors
   id, epoch             B
 """
 
 from collections.abc import Callable, Sequence
 import dataclasses
+import hashlib
 import math
 
 import numpy as np
@@ -19,6 +21,7 @@ from data import cache, checks
 from data.errors import DataError
 from data.groups import files
 from data.groups.distinct import DistinctOrder
+from data.groups.files import Group
 from data.rows import packed
 from data.rows.batches import next_multiple
 from data.stages import Progress, silent
@@ -143,13 +146,20 @@ class GroupBatches:
 
 
 def prepare(
-  data, *, vocab_size: int, labels: str, causal: bool, progress: Progress = silent
+  data,
+  *,
+  vocab_size: int,
+  labels: str,
+  causal: bool,
+  width: int,
+  progress: Progress = silent,
 ) -> PreparedGroups:
   """Reads and tokenises the groups of `config.data`.
 
   Args:
-    labels: what the objectives read of a group: '', score, scores or class.
+    labels: what the objectives read of a group: '', score, scores, class or vectors.
     causal: texts have no eos, as `inference.embed` has it.
+    width: D of the network's vectors, which a teacher's must have.
 
   Raises:
     DataError: the files or the tokenizer cannot be used as asked.
@@ -161,12 +171,14 @@ def prepare(
   if 'validation' not in found:
     found['train'], found['validation'] = own.set_aside(found['train'], data.validation_share)
     notes.append(own.said_aside(found, data.validation_share))
+  if labels == 'vectors':
+    found = {split: [_once(group) for group in groups] for split, groups in found.items()}
   K = max(len(group.texts) for groups in found.values() for group in groups)
   classes = files.classes(found) if labels == 'class' else ()
   splits = {}
   for split, groups in found.items():
     progress(f'tokenising {split}', 0, len(groups))
-    read = _labels(split, groups, labels, classes, data.score_scale, K)
+    read = _labels(split, groups, labels, classes, data.score_scale, K, width)
     splits[split] = _framed(groups, tokenizer, data.sequence_length, causal, read)
   T = max(int(split.lengths().max()) for split in splits.values())
   digests = {name: _digest(split) for name, split in splits.items()}
@@ -200,15 +212,18 @@ def _framed(groups, tokenizer: Tokenizer, length: int, causal: bool, labels: dic
   return Split(texts, labels, cut)
 
 
-def _labels(split: str, groups, labels: str, classes: tuple[str, ...], scale: float, K: int):
+def _once(group: Group) -> Group:
+  """A text alone counts once, where no dropout is to tell two copies apart."""
+  alone = len(group.columns) == 1 + (group.label is not None)
+  return group._replace(texts=group.texts[:1]) if alone else group
+
+
+def _labels(
+  split: str, groups, labels: str, classes: tuple[str, ...], scale: float, K: int, width: int
+):
   """{name in a batch: array with a row a group} of what the objectives read."""
   if not labels:
     return {}
-  if labels == 'vectors':
-    raise DataError(
-      'distill_vectors learns the vectors of a teacher, and no file of groups holds them yet: use '
-      "margin, with a teacher's scores"
-    )
   if any(group.label is None for group in groups):
     raise DataError(f'data.groups, {split}: the objective reads a {labels}, and there is no column')
   if labels == 'score':
@@ -218,8 +233,26 @@ def _labels(split: str, groups, labels: str, classes: tuple[str, ...], scale: fl
     for row, values in enumerate(files.score_lists(split, groups)):
       score_NxM[row, : len(values)] = values
     return dict(scores=score_NxM)
+  if labels == 'vectors':
+    return dict(target=_targets(split, groups, K, width))
   index = {name: number for number, name in enumerate(classes)}
   return dict(label=np.array([index[str(group.label).strip()] for group in groups], np.int32))
+
+
+def _targets(split: str, groups, K: int, width: int) -> np.ndarray:
+  """A teacher's vectors, NxKxD."""
+  found = files.vectors(split, groups)
+  D = len(found[0][0])
+  if D != width:
+    raise DataError(
+      f'data.groups, {split}: the vectors have {D} dimensions, and those of this network {width}: '
+      f'config.model.projection={D} with config.model.projection_activation=identity makes them '
+      'alike'
+    )
+  target_NxKxD = np.zeros((len(groups), K, D), np.float32)
+  for row, vectors in enumerate(found):
+    target_NxKxD[row, : len(vectors)] = vectors
+  return target_NxKxD
 
 
 def _numbered(texts: list[list[np.ndarray]]) -> list[tuple[int, ...]]:
@@ -233,7 +266,12 @@ def _numbered(texts: list[list[np.ndarray]]) -> list[tuple[int, ...]]:
 def _digest(split: Split) -> str:
   """What a split holds, for comparing."""
   ids = [[token.tolist() for token in texts] for texts in split.texts]
-  return cache.key(ids=ids, labels={name: x.tolist() for name, x in split.labels.items()})
+  return cache.key(ids=ids, labels={name: _content(x) for name, x in split.labels.items()})
+
+
+def _content(x: np.ndarray) -> list | str:
+  """Labels as JSON; of vectors, which are many numbers, a hash."""
+  return hashlib.sha256(x.tobytes()).hexdigest() if x.ndim > 2 else x.tolist()
 
 
 def format_report(report: dict) -> str:
