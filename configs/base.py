@@ -127,6 +127,10 @@ def get_config() -> ml_collections.ConfigDict:
     # file a split, or train=FILE,test=FILE. '' = none.
     groups='',
     score_scale=1.0,  # scores of pairs are divided by it: 5 makes 0 to 5 a 0 to 1
+    # Put before the first text of a group, and before every other: kept with the model as its
+    # prompts `query` and `document`.
+    query_prompt='',
+    document_prompt='',
   )
 
   config.model = dict(

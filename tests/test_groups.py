@@ -13,8 +13,10 @@ import runs
 from configs.embed import contrast, nli, sts
 from configs.schema import check
 from data.errors import DataError
-from data.groups import files, prepared
+from data.groups import files, labels, prepared
 from data.groups.distinct import DistinctOrder
+from data.tokens import tokenizer as tokenizers
+from training import load
 
 FILES = {
   'pairs.jsonl': ('{"anchor": "a b", "positive": "a c"}\n', ('a b', 'a c'), None),
@@ -100,7 +102,46 @@ def test_a_teacher_has_a_vector_for_each_text_or_one_for_all():
 
 def test_vectors_of_another_width_are_refused_with_what_makes_them_fit():
   with pytest.raises(DataError, match='3 dimensions, .* 8: config.model.projection=3'):
-    prepared._labels('train', [files.Group(2, ('a',), [1, 2, 3])], 'vectors', (), 1.0, 2, 8)
+    labels.read('train', [files.Group(2, ('a',), [1, 2, 3])], 'vectors', (), 1.0, 2, 8)
+
+
+@pytest.mark.parametrize('texts', ['pairs', 'single texts'])
+def test_prompts_stand_before_texts_as_when_they_are_embedded(tmp_path, texts):
+  words = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', *runs.WORDS, 'query', 'passage', ':']
+  tokenizer = tokenizers.from_vocabulary(list(dict.fromkeys(words)), lowercase=True)
+  tokenizer.save(tmp_path / 'tokenizer.json')
+  rows = [dict(anchor='the bank', positive='old man', negative='river')] * 20
+  if texts == 'single texts':
+    rows = [dict(text='the bank')] * 20
+  rows = [
+    row | {name: f'{text} {runs.WORDS[n]}' for name, text in row.items()}
+    for n, row in zip(range(len(runs.WORDS)), rows)
+  ]
+  (tmp_path / 'a.jsonl').write_text('\n'.join(map(json.dumps, rows)))
+  config = contrast.get_config()
+  config.data.update(
+    groups=str(tmp_path / 'a.jsonl'),
+    tokenizer=str(tmp_path / 'tokenizer.json'),
+    query_prompt='query: ',
+    document_prompt='passage: ',
+  )
+
+  def prepare():
+    return (
+      prepared.prepare(config.data, vocab_size=99, labels='', causal=False, width=8)
+      .splits['train']
+      .texts
+    )
+
+  first = prepare()[0]
+  said = [ids.tolist() for ids in first]
+  expected = [
+    tokenizer.encode([text])[0].tolist() for text in ('query:', *['passage:'] * (len(first) - 1))
+  ]
+  assert [ids[1:3] for ids in said] == expected
+  config.data.query_prompt = '[SEP] '
+  with pytest.raises(DataError, match='data.query_prompt=.*has .\\[SEP\\]'):
+    prepare()
 
 
 TEXTS = [(number % 37, 100 + number) for number in range(200)]  # texts 0 to 36 stand in several
@@ -278,6 +319,35 @@ def test_vectors_of_a_teacher_are_learned_and_known_by_the_certificate(made):
   other, said = train(made, 'contrast', 'other', steps=1, accumulate=1, **student)
   assert said.returncode == 0, said.stderr
   assert json.loads((other / 'certificate.json').read_text())['data'] != found
+
+
+@pytest.mark.slow
+def test_prompts_of_the_training_are_those_of_the_model_and_of_its_export(made):
+  prompts = {'data.query_prompt': 'old ', 'data.document_prompt': 'river '}
+  workdir, said = train(made, 'contrast', 'prompted', steps=2, accumulate=1, **prompts)
+  assert said.returncode == 0, said.stderr
+  model = load.load(workdir)
+  assert model.prompts == dict(query='old ', document='river ') and model.default_prompt == ''
+  out = made / 'prompted_out'
+  convert = ['tools.convert', '--export=sentence-transformers', f'--workdir={workdir}']
+  said = runs.run([sys.executable, '-m', *convert, f'--to={out}'])
+  assert said.returncode == 0, said.stderr
+  kept = json.loads((out / 'config_sentence_transformers.json').read_text())
+  assert kept['prompts'] == model.prompts and kept['default_prompt_name'] is None
+  (made / 'one.txt').write_text('the bank\n')
+  (made / 'two.txt').write_text('river the bank\n')
+  found = []
+  for file, flags in (('one', ['--prompt=document']), ('two', []), ('one', [])):
+    embed = ['tools.embed', f'--weights={workdir}', f'--input={made}/{file}.txt', *flags]
+    said = runs.run([sys.executable, '-m', *embed, f'--output={made}/prompted.npy'])
+    assert said.returncode == 0, said.stderr
+    found.append(np.load(made / 'prompted.npy'))
+  np.testing.assert_array_equal(found[0], found[1])
+  assert np.abs(found[0] - found[2]).max() > 1e-3
+  same, said = train(
+    made, 'contrast', 'same', steps=1, accumulate=1, **dict.fromkeys(prompts, 'old ')
+  )
+  assert said.returncode == 0 and load.load(same).default_prompt == 'old '
 
 
 @pytest.mark.slow

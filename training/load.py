@@ -122,7 +122,7 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     source = f'{directory}, step {step:,}'
     if config.finetune.seeds > 1:
       source += f', seed {labels.seed_of(directory, config)}'
-  return Model(
+  loaded = Model(
     model,
     mask,
     heads,
@@ -137,6 +137,20 @@ def _load_workdir(directory: Path, step: int | None, mask: str | None) -> Model:
     labels=labels.of_workdir(directory, about),
     sentences=Sentences.of_json(about['sentences']) if 'sentences' in about else None,
   )
+  return loaded if imported else loaded._replace(sentences=_prompts(config, loaded))
+
+
+def _prompts(config, model: Model) -> Sentences | None:
+  """How a run that learned texts behind prompts uses them; None of other runs.
+
+  Where both are one prompt, no text was seen without it, so it is the default one.
+  """
+  prompts = dict(query=config.data.query_prompt, document=config.data.document_prompt)
+  if not any(prompts.values()):
+    return None
+  begin, end = model.frame
+  default = 'query' if len({*prompts.values()}) == 1 else None
+  return Sentences(begin, end, model.context, prompts, default, None, 'cosine')
 
 
 def _read_about(directory: Path) -> dict:

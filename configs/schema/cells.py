@@ -171,6 +171,9 @@ def _problems_of_groups(config, every: tuple[Cell, ...]) -> Iterator[str]:
       f'config.data.groups={groups!r}: no objective reads groups of texts; use one of '
       f'{", ".join(known)}, as configs/embed/ do.'
     )
+  for name in ('query_prompt', 'document_prompt'):
+    if config.data[name] and not groups:
+      yield f'config.data.{name}={config.data[name]!r} stands before texts of config.data.groups.'
   if groups and config.data.task:
     yield 'config.data.groups and config.data.task: rows are of one of them.'
   wanted_labels = {facts[name].LABELS for name in read} - {''}

@@ -22,6 +22,8 @@ ADDED = {
   'data.groups': '',
   'data.score_scale': 1.0,
   'optimizer.decay': 'linear',
+  'data.query_prompt': '',
+  'data.document_prompt': '',
   'optimizer.skip_sigmas': 0.0,
   'optimizer.skip_window': 128,
   'optimizer.skip_limit': 8,

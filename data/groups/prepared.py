@@ -20,6 +20,7 @@ import numpy as np
 from data import cache, checks
 from data.errors import DataError
 from data.groups import files
+from data.groups import labels as group_labels
 from data.groups.distinct import DistinctOrder
 from data.groups.files import Group
 from data.rows import packed
@@ -172,13 +173,16 @@ def prepare(
     found['train'], found['validation'] = own.set_aside(found['train'], data.validation_share)
     notes.append(own.said_aside(found, data.validation_share))
   if labels == 'vectors':
-    found = {split: [_once(group) for group in groups] for split, groups in found.items()}
+    found = {
+      split: [group_labels.once(group) for group in groups] for split, groups in found.items()
+    }
+  found = _prompted(found, data, tokenizer)
   K = max(len(group.texts) for groups in found.values() for group in groups)
   classes = files.classes(found) if labels == 'class' else ()
   splits = {}
   for split, groups in found.items():
     progress(f'tokenising {split}', 0, len(groups))
-    read = _labels(split, groups, labels, classes, data.score_scale, K, width)
+    read = group_labels.read(split, groups, labels, classes, data.score_scale, K, width)
     splits[split] = _framed(groups, tokenizer, data.sequence_length, causal, read)
   T = max(int(split.lengths().max()) for split in splits.values())
   digests = {name: _digest(split) for name, split in splits.items()}
@@ -198,6 +202,29 @@ def prepare(
   return PreparedGroups(tokenizer, report, fingerprint, splits, T, K, classes)
 
 
+def _prompted(found: dict[str, list[Group]], data, tokenizer: Tokenizer) -> dict[str, list[Group]]:
+  """The groups with the prompts before their texts.
+
+  Raises:
+    DataError: a prompt has a special token, which text never becomes.
+  """
+  prompts = dict(query_prompt=data.query_prompt, document_prompt=data.document_prompt)
+  special = [tokenizer.token(index) for index in np.flatnonzero(tokenizer.special_V)]
+  for name, prompt in prompts.items():
+    if within := [token for token in special if token in prompt]:
+      raise DataError(f'data.{name}={prompt!r} has {within[0]!r}: text never becomes that token')
+  if not any(prompts.values()):
+    return found
+  query, document = prompts.values()
+  before = lambda group: (query, *[document] * (len(group.texts) - 1))
+  return {
+    split: [
+      group._replace(texts=tuple(map(str.__add__, before(group), group.texts))) for group in groups
+    ]
+    for split, groups in found.items()
+  }
+
+
 def _framed(groups, tokenizer: Tokenizer, length: int, causal: bool, labels: dict) -> Split:
   """Groups as token ids, each text cut to `length`: bos text eos, without eos if causal."""
   start = [tokenizer.bos]
@@ -210,49 +237,6 @@ def _framed(groups, tokenizer: Tokenizer, length: int, causal: bool, labels: dic
     cut += sum(len(each) > room for each in own_ids)
     texts.append([np.array([*start, *each[:room], *end], np.int32) for each in own_ids])
   return Split(texts, labels, cut)
-
-
-def _once(group: Group) -> Group:
-  """A text alone counts once, where no dropout is to tell two copies apart."""
-  alone = len(group.columns) == 1 + (group.label is not None)
-  return group._replace(texts=group.texts[:1]) if alone else group
-
-
-def _labels(
-  split: str, groups, labels: str, classes: tuple[str, ...], scale: float, K: int, width: int
-):
-  """{name in a batch: array with a row a group} of what the objectives read."""
-  if not labels:
-    return {}
-  if any(group.label is None for group in groups):
-    raise DataError(f'data.groups, {split}: the objective reads a {labels}, and there is no column')
-  if labels == 'score':
-    return dict(score=np.array(files.scores(split, groups, scale), np.float32))
-  if labels == 'scores':
-    score_NxM = np.zeros((len(groups), K - 1), np.float32)
-    for row, values in enumerate(files.score_lists(split, groups)):
-      score_NxM[row, : len(values)] = values
-    return dict(scores=score_NxM)
-  if labels == 'vectors':
-    return dict(target=_targets(split, groups, K, width))
-  index = {name: number for number, name in enumerate(classes)}
-  return dict(label=np.array([index[str(group.label).strip()] for group in groups], np.int32))
-
-
-def _targets(split: str, groups, K: int, width: int) -> np.ndarray:
-  """A teacher's vectors, NxKxD."""
-  found = files.vectors(split, groups)
-  D = len(found[0][0])
-  if D != width:
-    raise DataError(
-      f'data.groups, {split}: the vectors have {D} dimensions, and those of this network {width}: '
-      f'config.model.projection={D} with config.model.projection_activation=identity makes them '
-      'alike'
-    )
-  target_NxKxD = np.zeros((len(groups), K, D), np.float32)
-  for row, vectors in enumerate(found):
-    target_NxKxD[row, : len(vectors)] = vectors
-  return target_NxKxD
 
 
 def _numbered(texts: list[list[np.ndarray]]) -> list[tuple[int, ...]]:
