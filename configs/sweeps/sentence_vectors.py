@@ -1,9 +1,9 @@
-"""Which mask, which objective and which pooling make sentence vectors: half an hour on one core.
+"""Which mask, which objective and which pooling make sentence vectors: twelve trunks, half an hour.
 
 Each trunk is pre-trained from scratch, and scored on STS under every pooling that its mask allows:
 as it is, and after 60 updates of CoSENT on pairs of other years. FOLDER of --task_data holds the
 test files of the years that are scored in sts/, and sts_train.tsv with the columns score, sentence1
-and sentence2. docs/sentences.md has the result.
+and sentence2.
 """
 
 from configs.sweeps import axes
