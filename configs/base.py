@@ -163,6 +163,7 @@ def get_config() -> ml_collections.ConfigDict:
     norm_bias='same',  # biases in norms: same, as in linear layers | yes | no
     shared_layers=False,  # one set of layer parameters used L times (ALBERT)
     tie_embeddings=True,  # the output projection is the input embedding
+    plain_mlm=False,  # the head of mlm is the output projection alone (EuroBERT)
     shared_head=False,  # clm uses the head of mlm, one head for both (GPT-BERT)
     classes=2,  # classes of a head for sequences or tokens (fine-tuning)
     classifier_activation='tanh',  # before the classifier of sequences: tanh | relu (DistilBERT)

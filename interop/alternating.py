@@ -16,6 +16,11 @@ _BASES = {
   _SLIDING: ('window_rope_theta', 'local_rope_theta', 10_000.0),
 }
 _EVERY = 'global_attn_every_n_layers'
+# What is read here, beside num_hidden_layers.
+KEYS = frozenset(
+  {'layer_types', _EVERY, 'local_attention', 'sliding_window', 'rope_parameters', 'rope_scaling'}
+  | {old for _, old, _ in _BASES.values()}
+)
 
 
 def read(theirs: dict[str, Any], causal: bool, where: str) -> dict[str, Any]:
@@ -43,6 +48,8 @@ def read(theirs: dict[str, Any], causal: bool, where: str) -> dict[str, Any]:
       f'{where} has rope_parameters={groups!r:.200}; it has groups for {" and ".join(_BASES)} only.'
     )
   for kind, (ours, old, default) in _BASES.items():
+    if type(theirs.get(old, default)) not in (int, float):
+      raise WeightsError(f'{where} has {old}={theirs[old]!r}, which is no number.')
     group = dict(rope_parameters=groups.get(kind), rope_theta=theirs.get(old, default))
     asked[ours] = keys.rotary(group, default, f'{where}, {kind},')['rope_theta']
   if every == 1:
@@ -70,9 +77,7 @@ def _without(theirs: dict[str, Any], where: str) -> dict[str, Any]:
   for key in ('window', 'global_every', *(ours for ours, _, _ in _BASES.values())):
     if key in theirs:
       raise WeightsError(f'{where} has a key that is not known here: {key!r}.')
-  old = {name for _, name, _ in _BASES.values()}
-  read_here = {'layer_types', _EVERY, 'local_attention', 'sliding_window', 'rope_parameters'}
-  return {key: x for key, x in theirs.items() if key not in read_here | old | {'rope_scaling'}}
+  return {key: x for key, x in theirs.items() if key not in KEYS}
 
 
 def _every(theirs: dict[str, Any], where: str) -> int:

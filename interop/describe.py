@@ -47,6 +47,7 @@ _ARITHMETIC = (
   'plain_heads',
   'normed_heads',
   'shared_head',
+  'plain_mlm',
 )
 _OF_LAYERS = ('window', 'global_every', 'rotary_base', 'window_rotary_base')
 # Classes of transformers by the heads that they have; %s is the family's name.
@@ -87,6 +88,27 @@ CLASSES['modernbert-decoder'] = _named(
     frozenset({'sequence'}): '%sForSequenceClassification',
   },
 )
+CLASSES |= {
+  'xlm-roberta': _named('XLMRoberta', _ENCODERS),
+  'camembert': _named('Camembert', _ENCODERS),
+  'electra': _named('Electra', _WITHOUT_POOLER | {frozenset({'replaced'}): '%sForPreTraining'}),
+  'openai-gpt': _named(
+    'OpenAIGPT',
+    {
+      frozenset({'clm'}): '%sLMHeadModel',
+      frozenset(): '%sModel',
+      frozenset({'sequence'}): '%sForSequenceClassification',
+    },
+  ),
+  'eurobert': _named(
+    'EuroBert',
+    {
+      frozenset({'mlm'}): '%sForMaskedLM',
+      frozenset(): '%sModel',
+      frozenset({'tokens'}): '%sForTokenClassification',
+    },
+  ),
+}
 # Heads over the vector of a text, which sentence-transformers computes around a class.
 OF_VECTORS = ('vector', 'pair')
 
@@ -216,11 +238,13 @@ def _config(name: str, family: Family, fields: dict[str, Any]) -> dict[str, Any]
   for ours, (key, default) in family.read.items():
     value = fields[ours]
     if ours == 'activation':
-      value = next(known for known, mine in families.ACTIVATIONS.items() if mine == value)
+      value = next((known for known, mine in family.activations.items() if mine == value), value)
     elif family.alternating and ours in _OF_LAYERS:
       continue
     elif isinstance(default, float):
       value = float(value)
+    if ours == 'embedding_width' and not family.always_projects:
+      value = value or fields['width']
     theirs[key] = value or None if default is None else value
   if family.alternating:
     theirs |= alternating.write(fields, family.mask == 'causal')
@@ -251,6 +275,7 @@ def _unused(key: str, fields: dict[str, Any], heads: tuple[str, ...]) -> bool:
     classifier_activation='sequence' not in heads or fields['plain_heads'],
     normed_heads=not {*CLASSIFIERS.values()} & {*heads},
     shared_head='clm' not in heads,
+    plain_mlm='mlm' not in heads,
     plain_heads='sequence' not in heads and (fields['bias'] or not {'tokens', 'span'} & {*heads}),
   ).get(key, False)
 

@@ -7,62 +7,19 @@ matters would give wrong outputs without an error.
 
 from typing import Any
 
-from interop import alternating, keys, modern_families, names
-from interop.family import Family
+from interop import alternating, keys, modern_families, names, other_families
+from interop.family import ABSOLUTE, BERT, ENCODER, GELU_HEAD, Family
 from runtime.errors import WeightsError
 
-ACTIVATIONS = dict(
-  gelu='gelu',
-  gelu_python='gelu',
-  gelu_new='gelu_tanh',
-  gelu_pytorch_tanh='gelu_tanh',
-  gelu_fast='gelu_tanh',
-  gelu_accurate='gelu_tanh',
-  relu='relu',
-  relu2='relu_squared',
-  silu='silu',
-  swish='silu',
-)
 _LARGEST = 1 << 24  # upper limit of any size in a config.json, against nonsense; a choice
 
-
-_BERT = dict(
-  vocab_size=('vocab_size', 30522),
-  layers=('num_hidden_layers', 12),
-  width=('hidden_size', 768),
-  heads=('num_attention_heads', 12),
-  feed_forward=('intermediate_size', 3072),
-  max_length=('max_position_embeddings', 512),
-  segment_types=('type_vocab_size', 2),
-  activation=('hidden_act', 'gelu'),
-  norm_epsilon=('layer_norm_eps', 1e-12),
-  dropout=('hidden_dropout_prob', 0.1),
-  attention_dropout=('attention_probs_dropout_prob', 0.1),
-  init_scale=('initializer_range', 0.02),
-  tie_embeddings=('tie_word_embeddings', True),
-)
-_ENCODER = dict(
-  positions='learned',
-  norm='layer',
-  norm_position='post',
-  embedding_norm=True,
-  final_norm=False,
-  classifier_activation='tanh',
-  plain_heads=False,
-)
-_ABSOLUTE = dict(
-  position_embedding_type=('absolute',),
-  is_decoder=(False,),
-)
-# The head of MLM has this activation, whatever the layers have.
-_GELU_HEAD = dict(hidden_act=('gelu', 'gelu_python'))
 
 FAMILIES: dict[str, Family] = dict(
   bert=Family(
     mask='bidirectional',
-    read=_BERT,
-    fixed=_ENCODER,
-    must=_ABSOLUTE,
+    read=BERT,
+    fixed=ENCODER,
+    must=ABSOLUTE,
     table=names.BERT,
     choices={},
     prefix='bert.',
@@ -72,20 +29,20 @@ FAMILIES: dict[str, Family] = dict(
   ),
   roberta=Family(
     mask='bidirectional',
-    fixed=_ENCODER | dict(position_offset=2),
+    fixed=ENCODER | dict(position_offset=2),
     table=names.ROBERTA,
     choices=names.ROBERTA_CHOICES,
     prefix='roberta.',
-    read=_BERT | dict(vocab_size=('vocab_size', 50265), norm_epsilon=('layer_norm_eps', 1e-12)),
-    must=_ABSOLUTE | _GELU_HEAD | dict(pad_token_id=(1,)),  # positions begin after it
+    read=BERT | dict(vocab_size=('vocab_size', 50265), norm_epsilon=('layer_norm_eps', 1e-12)),
+    must=ABSOLUTE | GELU_HEAD | dict(pad_token_id=(1,)),  # positions begin after it
     heads=dict(mlm='lm_head.bias', pool='pooler.dense.weight'),
   ),
   jina_embeddings_v3=Family(
     mask='bidirectional',
-    fixed=_ENCODER | dict(positions='rotary'),
+    fixed=ENCODER | dict(positions='rotary'),
     table=names.ROTARY_ROBERTA,
     prefix='roberta.',
-    read=_BERT
+    read=BERT
     | dict(
       vocab_size=('vocab_size', 250002),
       layers=('num_hidden_layers', 24),
@@ -97,13 +54,13 @@ FAMILIES: dict[str, Family] = dict(
       norm_epsilon=('layer_norm_eps', 1e-5),
       rotary_base=('rope_theta', 2e4),
     ),
-    must=_GELU_HEAD,
+    must=GELU_HEAD,
     heads=dict(mlm='lm_head.bias', pool='pooler.dense.weight'),
     left_out=('nsp',),
   ),
   distilbert=Family(
     mask='bidirectional',
-    fixed=_ENCODER | dict(segment_types=0, norm_epsilon=1e-12, classifier_activation='relu'),
+    fixed=ENCODER | dict(segment_types=0, norm_epsilon=1e-12, classifier_activation='relu'),
     table=names.DISTILBERT,
     choices={},
     prefix='distilbert.',
@@ -126,11 +83,11 @@ FAMILIES: dict[str, Family] = dict(
   ),
   albert=Family(
     mask='bidirectional',
-    fixed=_ENCODER | dict(shared_layers=True),
+    fixed=ENCODER | dict(shared_layers=True),
     table=names.ALBERT,
     choices={},
     prefix='albert.',
-    read=_BERT
+    read=BERT
     | dict(
       vocab_size=('vocab_size', 30000),
       embedding_width=('embedding_size', 128),
@@ -141,7 +98,7 @@ FAMILIES: dict[str, Family] = dict(
       dropout=('hidden_dropout_prob', 0.0),
       attention_dropout=('attention_probs_dropout_prob', 0.0),
     ),
-    must=_ABSOLUTE | dict(num_hidden_groups=(1,), inner_group_num=(1,)),
+    must=ABSOLUTE | dict(num_hidden_groups=(1,), inner_group_num=(1,)),
     heads=dict(
       mlm='predictions.bias', nsp='sop_classifier.classifier.weight', pool='pooler.weight'
     ),
@@ -230,7 +187,8 @@ FAMILIES: dict[str, Family] = dict(
   ),
 )
 
-FAMILIES |= modern_families.FAMILIES
+FAMILIES |= modern_families.FAMILIES | other_families.of_roberta(FAMILIES['roberta'])
+FAMILIES |= other_families.FAMILIES
 
 
 def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
@@ -262,21 +220,24 @@ def read(theirs: dict[str, Any], where: str) -> tuple[Family, dict[str, Any]]:
   keys.check(theirs, must, read, where)
   fields = dict(family.fixed)
   for ours, (key, default) in family.read.items():
-    fields[ours] = _value(ours, key, theirs.get(key, default), default, where)
+    fields[ours] = _value(ours, key, theirs.get(key, default), default, where, family)
   fields['feed_forward'] = fields['feed_forward'] or 4 * fields['width']
+  if not family.always_projects and fields['embedding_width'] == fields['width']:
+    fields['embedding_width'] = 0
   return family, fields
 
 
-def _value(ours: str, key: str, value: Any, default: Any, where: str) -> Any:
+def _value(ours: str, key: str, value: Any, default: Any, where: str, family: Family) -> Any:
   """Returns a value of a config.json as our field has it; checks type and range: it is untrusted.
 
   Raises:
     WeightsError: the value is of another type or out of range.
   """
   if ours == 'activation':
-    if value not in list(ACTIVATIONS):  # a list: what cannot be hashed is refused, too
-      raise WeightsError(f'{where} has {key}={value!r}; these are known: {", ".join(ACTIVATIONS)}.')
-    return ACTIVATIONS[value]
+    known = family.activations
+    if value not in list(known):  # a list: what cannot be hashed is refused, too
+      raise WeightsError(f'{where} has {key}={value!r}; these are known: {", ".join(known)}.')
+    return known[value]
   if ours in ('window', 'window_rotary_base', 'global_every') and value == 0:
     return value  # no window; interop.alternating has seen to it
   if value is None and default is None:

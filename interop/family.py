@@ -3,6 +3,19 @@
 import dataclasses
 from typing import Any
 
+ACTIVATIONS = dict(
+  gelu='gelu',
+  gelu_python='gelu',
+  gelu_new='gelu_tanh',
+  gelu_pytorch_tanh='gelu_tanh',
+  gelu_fast='gelu_tanh',
+  gelu_accurate='gelu_tanh',
+  relu='relu',
+  relu2='relu_squared',
+  silu='silu',
+  swish='silu',
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Family:
@@ -23,6 +36,8 @@ class Family:
     left_out: heads without a place in the family's classes, which an export leaves out.
     conv: kernels are stored input x output (GPT-2's Conv1D), not output x input (torch's Linear).
     alternating: some layers have a window (interop/alternating.py).
+    activations: their name -> ours.
+    always_projects: embeddings as wide as the layers are projected, too (ALBERT).
     poolings: how its classifier of texts may read them, ours -> their `classifier_pooling`.
     choices: names in its class for multiple choice where they are not those of its classifier of
       texts, as in `table`; None: it has no such class.
@@ -40,9 +55,44 @@ class Family:
   left_out: tuple[str, ...] = ()
   conv: bool = False
   alternating: bool = False
+  activations: dict[str, str] = dataclasses.field(default_factory=lambda: ACTIVATIONS)
+  always_projects: bool = True
   poolings: dict[str, str] = dataclasses.field(default_factory=dict)
   choices: dict[str, str] | None = None
 
   def of_choices(self) -> 'Family':
     """The family as its class for multiple choice has it, if there is one."""
     return dataclasses.replace(self, table=self.table | (self.choices or {}))
+
+
+# What the relatives of BERT share.
+BERT = dict(
+  vocab_size=('vocab_size', 30522),
+  layers=('num_hidden_layers', 12),
+  width=('hidden_size', 768),
+  heads=('num_attention_heads', 12),
+  feed_forward=('intermediate_size', 3072),
+  max_length=('max_position_embeddings', 512),
+  segment_types=('type_vocab_size', 2),
+  activation=('hidden_act', 'gelu'),
+  norm_epsilon=('layer_norm_eps', 1e-12),
+  dropout=('hidden_dropout_prob', 0.1),
+  attention_dropout=('attention_probs_dropout_prob', 0.1),
+  init_scale=('initializer_range', 0.02),
+  tie_embeddings=('tie_word_embeddings', True),
+)
+ENCODER = dict(
+  positions='learned',
+  norm='layer',
+  norm_position='post',
+  embedding_norm=True,
+  final_norm=False,
+  classifier_activation='tanh',
+  plain_heads=False,
+)
+ABSOLUTE = dict(
+  position_embedding_type=('absolute',),
+  is_decoder=(False,),
+)
+# The head of MLM has this activation, whatever the layers have.
+GELU_HEAD = dict(hidden_act=('gelu', 'gelu_python'))

@@ -2,8 +2,8 @@
 
 `families.FAMILIES` has what is read, and what must have one value in one family. Here is the rest:
 the keys that the configuration classes of bert, roberta, distilbert, albert, gpt2 and llama have
-had in transformers 2.0 to 5.23, and those of well-known published models. A key that is in no table
-is refused by name.
+had in transformers 2.0 to 5.23, those of the other families in 5.23, and those of well-known
+published models. A key that is in no table is refused by name.
 """
 
 from typing import Any
@@ -58,7 +58,7 @@ INERT = {
   """,
   'dropout of parts that train here with one rate, or of heads; none when weights are used': """
     classifier_dropout classifier_dropout_prob seq_classif_dropout qa_dropout embd_pdrop
-    summary_first_dropout embedding_dropout mlp_dropout
+    summary_first_dropout summary_last_dropout embedding_dropout mlp_dropout
   """,
   'a second head, which is not read (GPT2DoubleHeadsModel): its weights are refused': """
     summary_type summary_use_proj summary_activation summary_proj_to_labels

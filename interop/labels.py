@@ -12,7 +12,7 @@ PROBLEMS = {
   'number': 'regression',
 }
 # `classifier_pooling`, which families.read has checked -> what a classifier of texts reads.
-_POOLINGS = {None: 'first', 'cls': 'first', 'mean': 'mean'}
+_POOLINGS = dict(cls='first', mean='mean')
 # Head -> what has a label. The head of a text that scores answers is `choices` here.
 KINDS = dict(sequence='', tokens='words', span='question', choices='choices')
 _NAMELESS = dict(span=('span', 2), choices=('choice', 1))  # head -> what its outputs are, how many
@@ -33,7 +33,7 @@ def read_labels(theirs: dict[str, Any], head: str, outputs: int, mask: str, wher
   Raises:
     WeightsError: the names are not one for each output.
   """
-  pooling = 'last' if mask == 'causal' else _POOLINGS[theirs.get('classifier_pooling')]
+  pooling = 'last' if mask == 'causal' else _POOLINGS.get(theirs.get('classifier_pooling'), 'first')
   frame = dict(pooling=pooling, max_length=0, framed=False)
   if head in _NAMELESS:  # its outputs are no classes, whatever names a file has for them
     kind, wanted = _NAMELESS[head]

@@ -186,3 +186,30 @@ MODERNBERT_DECODER = {
   'mlm/transform/*': 'lm_head.dense',
   'mlm/norm/*': 'lm_head.norm',
 }
+
+ELECTRA = {
+  path: name for path, name in BERT.items() if path.startswith(('embeddings/', 'trunk/'))
+} | {
+  'embeddings/projection/*': 'embeddings_project',
+  'mlm/transform/*': 'generator_predictions.dense',
+  'mlm/norm/*': 'generator_predictions.LayerNorm',
+  'mlm/bias': 'generator_lm_head.bias',
+  'mlm/kernel': 'generator_lm_head.weight',
+  'replaced/dense/*': 'discriminator_predictions.dense',
+  'replaced/classifier/*': 'discriminator_predictions.dense_prediction',
+  'sequence/pooler/*': 'classifier.dense',
+  'sequence/classifier/*': 'classifier.out_proj',
+  'tokens/classifier/*': 'classifier',
+  'span/classifier/*': 'qa_outputs',
+}
+
+GPT = {
+  'embeddings/token': 'tokens_embed.weight',
+  'embeddings/position': 'positions_embed.weight',
+  'clm/kernel': 'lm_head.weight',
+  'sequence/classifier/*': 'score',
+} | {path: name for path, name in GPT2.items() if path.startswith('trunk/blocks/')}
+
+EUROBERT = {
+  path: name for path, name in LLAMA.items() if path.startswith(('embeddings/', 'trunk/'))
+} | {'mlm/kernel': 'lm_head.weight', 'tokens/classifier/*': 'classifier'}

@@ -40,6 +40,7 @@ class ModelConfig:
   shared_layers: bool
   tie_embeddings: bool
   shared_head: bool
+  plain_mlm: bool
   classes: int
   classifier_activation: str
   plain_heads: bool

@@ -12,6 +12,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from models import head_costs
 from models.config import ModelConfig
 from models.layers import ACTIVATIONS, Linear, Norm, kernel_init
 from models.pooling import pool, unit
@@ -51,6 +52,21 @@ class CLMHead(nn.Module):
         hidden_BxTxD
       )
     return Projection(hidden_BxTxD, _output_table(self, config, token_VxE), None)
+
+
+class ReplacedHead(nn.Module):
+  """ELECTRA's: dense, activation and one number a token, whether it was replaced."""
+
+  config: ModelConfig
+
+  @nn.compact
+  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
+    """float32 logit_BxT."""
+    config, D = self.config, self.config.width
+    hidden_BxTxD = Linear(config, 'D', 'D', (D, D), name='dense')(hidden_BxTxD)
+    hidden_BxTxD = ACTIVATIONS[config.activation](hidden_BxTxD)
+    logit_BxTx1 = Linear(config, 'D', 'C', (D, 1), name='classifier')(hidden_BxTxD)
+    return logit_BxTx1[:, :, 0].astype(jnp.float32)
 
 
 class NSPHead(nn.Module):
@@ -216,34 +232,6 @@ def _pooled(batch) -> jax.Array | None:
   return batch['pool_at'] if 'pool_at' in batch else _first(batch)
 
 
-def _mlm_products(config: ModelConfig, positions: float) -> float:
-  D, E, V = config.width, config.E, config.vocab_size
-  return positions * (D * E + E * V)
-
-
-def _clm_products(config: ModelConfig, positions: float) -> float:
-  D, E, V = config.width, config.E, config.vocab_size
-  return positions * (E * V + (E * D if E != D else 0))
-
-
-def _row_products(config: ModelConfig, positions: float) -> float:
-  """Dense, then classes: two, or as many as the config has; the difference is nothing."""
-  return config.width * config.width + config.width * 2
-
-
-def _token_products(config: ModelConfig, positions: float) -> float:
-  return positions * config.width * config.classes
-
-
-def _vector_products(config: ModelConfig, positions: float) -> float:
-  """One text: pooling, and the projection where there is one."""
-  return config.width * (positions + config.projection)
-
-
-def _no_products(config: ModelConfig, positions: float) -> float:
-  return 0.0
-
-
 def _all(T: int, P: int) -> int:
   return T
 
@@ -275,22 +263,26 @@ class Head(NamedTuple):
 
 
 HEADS = dict(
-  mlm=Head(MLMHead, _predicted, _some, _mlm_products),
-  mlm_row=Head(MLMHead, _everywhere, _all, _mlm_products, owner='mlm'),
-  clm=Head(CLMHead, _everywhere, _all, _clm_products),
-  nsp=Head(NSPHead, _first, _one, _row_products),
-  pool=Head(PoolHead, _first, _one, _row_products),
-  sequence=Head(SequenceHead, _pooled, _all, _row_products),
-  tokens=Head(TokenHead, _everywhere, _all, _token_products),
-  span=Head(TokenHead, _everywhere, _all, _token_products),
-  vector=Head(VectorHead, _everywhere, _all, _vector_products),
-  hidden=Head(StatesHead, _everywhere, _all, _no_products),
-  pair=Head(PairHead, _everywhere, _all, _vector_products),
+  mlm=Head(MLMHead, _predicted, _some, head_costs.mlm_products),
+  mlm_row=Head(MLMHead, _everywhere, _all, head_costs.mlm_products, owner='mlm'),
+  clm=Head(CLMHead, _everywhere, _all, head_costs.clm_products),
+  nsp=Head(NSPHead, _first, _one, head_costs.row_products),
+  replaced=Head(ReplacedHead, _everywhere, _all, head_costs.replaced_products),
+  pool=Head(PoolHead, _first, _one, head_costs.row_products),
+  sequence=Head(SequenceHead, _pooled, _all, head_costs.row_products),
+  tokens=Head(TokenHead, _everywhere, _all, head_costs.token_products),
+  span=Head(TokenHead, _everywhere, _all, head_costs.token_products),
+  vector=Head(VectorHead, _everywhere, _all, head_costs.vector_products),
+  hidden=Head(StatesHead, _everywhere, _all, head_costs.no_products),
+  pair=Head(PairHead, _everywhere, _all, head_costs.vector_products),
 )
 
 
 def head_of(config: ModelConfig, name: str) -> Head:
   """The head that a network of this config has under a name."""
+  mlm = HEADS['mlm']
+  if config.plain_mlm:
+    mlm = Head(CLMHead, _predicted, _some, head_costs.clm_products)
   if name == 'clm' and config.shared_head:
-    return Head(MLMHead, _everywhere, _all, _mlm_products, owner='mlm')
-  return HEADS[name]
+    return Head(mlm.module, _everywhere, _all, mlm.products, owner='mlm')
+  return mlm if name == 'mlm' else HEADS[name]

@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 import small
 
-from interop import families, keys
+from interop import alternating, families, keys
 from models.network import make_network
 from runtime.errors import WeightsError
 from training import load
@@ -56,6 +56,17 @@ CLASSES = dict(
   ),
   llama=('LlamaForCausalLM', _BERT | dict(num_key_value_heads=1, hidden_act='silu')),
 )
+_EVERY_VARIANT = tuple(CLASSES)  # of tensors; what follows has a few
+_MODERN = _BERT | dict(num_hidden_layers=4, local_attention=6, pad_token_id=1)
+CLASSES |= {
+  'modernbert': ('ModernBertForMaskedLM', _MODERN),
+  'modernbert-decoder': ('ModernBertDecoderForCausalLM', _MODERN),
+  'xlm-roberta': ('XLMRobertaForMaskedLM', _BERT | dict(type_vocab_size=1)),
+  'camembert': ('CamembertForMaskedLM', _BERT | dict(type_vocab_size=1)),
+  'electra': ('ElectraForMaskedLM', _BERT | dict(embedding_size=16)),
+  'openai-gpt': ('OpenAIGPTLMHeadModel', CLASSES['gpt2'][1]),
+  'eurobert': ('EuroBertForMaskedLM', CLASSES['llama'][1] | dict(pad_token_id=1)),
+}
 # A value of each inert key that is not its default.
 INERT = dict(
   dict.fromkeys('_name_or_path name_or_path license language'.split(), 'somebody/somewhere'),
@@ -141,6 +152,15 @@ INERT = dict(
   is_llama_config=True,
   predict_special_tokens=True,
   n_special=0,
+  summary_last_dropout=0.3,
+  embedding_dropout=0.3,
+  mlp_dropout=0.3,
+  deterministic_flash_attn=True,
+  reference_compile=False,
+  repad_logits_with_grad=True,
+  sparse_prediction=True,
+  sparse_pred_ignore_index=-1,
+  initializer_cutoff_factor=3.0,
 )
 # Values that would change the numbers: each is refused by the name of its key.
 REFUSED = {
@@ -196,6 +216,47 @@ REFUSED = {
     dict(layer_types=['full_attention', 'sliding_attention']),
     dict(sliding_window=4),
   ],
+  'modernbert': [
+    dict(layer_types=['full_attention', 'sliding_attention'] * 2, global_attn_every_n_layers=3),
+    dict(layer_types=['sliding_attention', 'full_attention'] * 2),
+    dict(layer_types=['full_attention', 'chunked_attention'] * 2),
+    dict(layer_types=['full_attention']),
+    dict(layer_types=3),
+    dict(global_attn_every_n_layers=0),
+    dict(global_attn_every_n_layers=True),
+    dict(num_hidden_layers='4'),
+    dict(local_attention=1),
+    dict(local_attention=-1),
+    dict(local_attention=None),
+    dict(sliding_window=6),
+    dict(rope_scaling=dict(type='linear', factor=2.0)),
+    dict(rope_parameters=dict(rope_type='default', rope_theta=5.0)),
+    dict(rope_parameters=dict(full_attention=dict(rope_type='yarn', factor=4.0))),
+    dict(rope_parameters=dict(sliding_attention=dict(rope_type='default', factor=4.0))),
+    dict(rope_parameters=dict(full_attention=5)),
+    dict(local_rope_theta=None),
+    dict(rope_theta=10_000.0),
+    dict(window=3),
+    dict(hidden_activation='silu'),
+    dict(classifier_activation='silu'),
+    dict(classifier_pooling='late'),
+    *(dict.fromkeys((key,), True) for key in ('attention_bias', 'mlp_bias', 'norm_bias')),
+    dict(classifier_bias=True),
+    dict(decoder_bias=False),
+    dict(norm_eps='small'),
+  ],
+  'modernbert-decoder': [
+    dict(local_attention=3),
+    dict(local_attention=None),
+    dict(sliding_window=4),
+    dict(is_decoder=True),
+    dict(decoder_bias=False),
+  ],
+  'xlm-roberta': [dict(pad_token_id=0), dict(hidden_act='relu'), dict(is_decoder=True)],
+  'camembert': [dict(pad_token_id=0), dict(position_embedding_type='relative_key')],
+  'electra': [dict(hidden_act='relu'), dict(is_decoder=True), dict(num_hidden_groups=1)],
+  'openai-gpt': [dict(afn='gelu_new'), dict(n_inner=99), dict(scale_attn_weights=True)],
+  'eurobert': [dict(mlp_bias=True), dict(rope_parameters=dict(rope_type='yarn', factor=4.0))],
 }
 # Values that are read.
 READ = {
@@ -241,6 +302,24 @@ READ = {
     dict(head_dim=None, num_key_value_heads=1),
     dict(attention_bias=False, mlp_bias=False),
   ],
+  'modernbert': [
+    dict(layer_types=None, global_attn_every_n_layers=2),
+    dict(layer_types=['sliding_attention'] * 4),
+    dict(layer_types=['full_attention'] * 4),
+    dict(layer_types=None, global_attn_every_n_layers=9),
+    dict(local_attention=3),
+    dict(rope_parameters=None, global_rope_theta=50.0, local_rope_theta=20.0),
+    dict(rope_parameters=dict(full_attention=dict(rope_type='default', rope_theta=5.0))),
+    dict(norm_eps=0.01, classifier_pooling='mean'),
+  ],
+  'modernbert-decoder': [
+    dict(local_attention=4, sliding_window=2),
+    dict(layer_types=None, global_attn_every_n_layers=2),
+    dict(rope_parameters=None, global_rope_theta=50.0, local_rope_theta=20.0),
+  ],
+  'electra': [dict(layer_norm_eps=0.01)],
+  'openai-gpt': [dict(afn='relu'), dict(afn='swish', layer_norm_epsilon=0.01)],
+  'eurobert': [dict(rope_theta=500.0), dict(num_key_value_heads=1, hidden_act='gelu_new')],
 }
 
 
@@ -291,7 +370,7 @@ def test_each_key_is_sorted_once():
   for family in families.FAMILIES.values():
     read = {key for key, _ in family.read.values()}
     held = keys.MUST.keys() | family.must.keys()
-    assert not set(listed) & read and read & held <= {'hidden_act'}
+    assert not set(listed) & read and read & held <= {'hidden_act', 'hidden_activation'}
     assert not (set(listed) & held) - {'pad_token_id'}  # RoBERTa's positions begin after it
 
 
@@ -330,11 +409,11 @@ def _tied(folder: Folder) -> tuple[str, str]:
     albert='predictions.decoder.weight',
     gpt2='lm_head.weight',
     llama='lm_head.weight',
-  )[folder.config['model_type']]
+  ).get(folder.config['model_type'], 'decoder.weight')
   embedding = next(
     name
     for name in folder.tensors
-    if 'word_embeddings' in name or 'wte' in name or 'embed_' in name
+    if 'word_embeddings' in name or 'wte' in name or 'embed_' in name or 'tok_' in name
   )
   return output, embedding
 
@@ -512,20 +591,21 @@ def adapter(folder: Folder):
 
 
 _PT = dict(format='pt')
-_ALL = tuple(CLASSES)
+_ALL = _EVERY_VARIANT
+_MODERNS = ('modernbert', 'modernbert-decoder')
 _DECODER_BIAS = ('bert', 'roberta', 'albert')
 _COPIES = (*_DECODER_BIAS, 'jina_embeddings_v3')
 # What is done to a folder -> families, and the text of the refusal (None: the numbers are theirs).
 TENSORS = {
-  copied_output: (_ALL, None),
-  other_output: (_ALL, None),
+  copied_output: ((*_ALL, *_MODERNS), None),
+  other_output: ((*_ALL, *_MODERNS), None),
   output_alone: (_ALL, None),
-  untied: (_ALL, None),
+  untied: ((*_ALL, *_MODERNS), None),
   copied_bias: (_COPIES, None),
   other_bias: (_COPIES, None),
   other_bias_alone: (_COPIES, None),
   without_prefix: (_ALL, None),
-  prefix_everywhere: (_ALL, None),
+  prefix_everywhere: ((*_ALL, *_MODERNS), None),
   both_names: (_ALL, None),
   both_names_differ: (_ALL, 'under two names'),
   old_norms: (_DECODER_BIAS, None),
@@ -550,6 +630,10 @@ VARIANTS = (
     # each inert key goes to one family after the other
     pytest.param(_ALL[number % len(_ALL)], {key: value}, None, id=f'inert-{key}')
     for number, (key, value) in enumerate(INERT.items())
+  ]
+  + [
+    pytest.param('modernbert', {key: INERT[key]}, None, id=f'modernbert-{key}')
+    for key in ('mlp_dropout', 'sparse_prediction', 'deterministic_flash_attn')
   ]
   + [
     pytest.param(family, changes, None, id=f'{family}-{number}')
@@ -656,6 +740,8 @@ def test_every_key_of_the_installed_library_is_sorted():
       *keys.MUST,
       *family.must,
       *family.aliases,
+      *(alternating.KEYS if family.alternating else ()),
+      *(['classifier_pooling'] if family.poolings else ()),
       *(key for key, _ in family.read.values()),
       'rope_parameters',
     }

@@ -182,6 +182,62 @@ MODELS = {
     'ModernBertDecoderConfig',
     _MODERN | dict(num_labels=4),
   ),
+  'xlm-roberta': (
+    'XLMRobertaForMaskedLM',
+    'XLMRobertaConfig',
+    _BERT | dict(type_vocab_size=1, layer_norm_eps=1e-5),
+  ),
+  'xlm-roberta-sequence': (
+    'XLMRobertaForSequenceClassification',
+    'XLMRobertaConfig',
+    _BERT | dict(type_vocab_size=1, num_labels=3),
+  ),
+  'camembert': ('CamembertForMaskedLM', 'CamembertConfig', _BERT | dict(type_vocab_size=1)),
+  'camembert-tokens': ('CamembertForTokenClassification', 'CamembertConfig', _BERT),
+  'electra-generator': ('ElectraForMaskedLM', 'ElectraConfig', _BERT | dict(embedding_size=16)),
+  'electra-generator-one-width': (
+    'ElectraForMaskedLM',
+    'ElectraConfig',
+    _BERT | dict(embedding_size=36, tie_word_embeddings=False),
+  ),
+  'electra-discriminator': (
+    'ElectraForPreTraining',
+    'ElectraConfig',
+    _BERT | dict(embedding_size=16),
+  ),
+  'electra-sequence': (
+    'ElectraForSequenceClassification',
+    'ElectraConfig',
+    _BERT | dict(embedding_size=36, num_labels=3),
+  ),
+  'electra-tokens': (
+    'ElectraForTokenClassification',
+    'ElectraConfig',
+    _BERT | dict(embedding_size=16, num_labels=5),
+  ),
+  'electra-span': ('ElectraForQuestionAnswering', 'ElectraConfig', _BERT | dict(embedding_size=16)),
+  'gpt': ('OpenAIGPTLMHeadModel', 'OpenAIGPTConfig', _GPT2),
+  'gpt-untied-relu': (
+    'OpenAIGPTLMHeadModel',
+    'OpenAIGPTConfig',
+    _GPT2 | dict(tie_word_embeddings=False, afn='relu', n_layer=1),
+  ),
+  'gpt-sequence': (
+    'OpenAIGPTForSequenceClassification',
+    'OpenAIGPTConfig',
+    _GPT2 | dict(num_labels=4, pad_token_id=1),
+  ),
+  'eurobert': ('EuroBertForMaskedLM', 'EuroBertConfig', _LLAMA | dict(pad_token_id=1)),
+  'eurobert-tied': (
+    'EuroBertForMaskedLM',
+    'EuroBertConfig',
+    _LLAMA | dict(pad_token_id=1, tie_word_embeddings=True, head_dim=8, hidden_act='gelu'),
+  ),
+  'eurobert-tokens': (
+    'EuroBertForTokenClassification',
+    'EuroBertConfig',
+    _LLAMA | dict(pad_token_id=1, num_labels=5),
+  ),
   'gpt2': ('GPT2LMHeadModel', 'GPT2Config', _GPT2),
   'gpt2-wide-untied': (
     'GPT2LMHeadModel',
@@ -269,7 +325,9 @@ def test_hidden_states_attention_and_logits_are_theirs(both):
       close(seen['hidden'][layer], expected.hidden_states[layer + 1], valid)
   close(outputs['hidden'], expected.hidden_states[-1], valid)
   for head in ours.heads:
-    if head in ('mlm', 'clm'):
+    if head == 'replaced':
+      close(outputs[head], expected.logits, valid)
+    elif head in ('mlm', 'clm'):
       close(
         logits(outputs[head]),
         getattr(expected, 'prediction_logits', None) if 'nsp' in ours.heads else expected.logits,
@@ -312,6 +370,8 @@ def test_losses_and_gradients_are_theirs(both):
     asked = dict(labels=torch.tensor(kind))
   elif head == 'tokens':
     asked = dict(labels=torch.where(labels < 0, labels, labels % ours.config.classes))
+  elif head == 'replaced':
+    asked = dict(labels=torch.tensor(token % 2).float())
   elif (
     head == 'span'
   ):  # its softmax is over the row, padding included, where the two need not agree
@@ -331,6 +391,10 @@ def test_losses_and_gradients_are_theirs(both):
       return -picked(outputs[head][:, 0], kind).mean()
     if head == 'span':
       return -sum(picked(outputs[head][:, :, end], kind + 2 * end).mean() for end in (0, 1)) / 2
+    if head == 'replaced':
+      logit, wanted = outputs[head], token % 2
+      either = jax.nn.softplus(logit) - logit * wanted
+      return (either * valid).sum() / valid.sum()
     scores = outputs[head] if head == 'tokens' else logits(outputs[head])
     chosen = np.where(counted, token, 0) % scores.shape[2]
     if head == 'clm':
@@ -353,6 +417,8 @@ def test_losses_and_gradients_are_theirs(both):
     named = core_model_loading.revert_weight_conversion(model, named)
     if 'lm_head.decoder.weight' in named:  # tied; the module names it by its second place
       named['roberta.embeddings.word_embeddings.weight'] = named.pop('lm_head.decoder.weight')
+  if 'roberta.embeddings.word_embeddings.weight' in mine.keys() - named.keys():  # tied, as above
+    named['roberta.embeddings.word_embeddings.weight'] = named.pop('lm_head.decoder.weight')
   if 'cls.predictions.decoder.bias' in named:  # untied, this one is in use
     named['cls.predictions.bias'] = named['cls.predictions.decoder.bias']
   assert mine.keys() == named.keys()

@@ -29,6 +29,7 @@ ADDED = {
   'optimizer.skip_limit': 8,
   'model.plain_heads': False,
   'model.normed_heads': False,
+  'model.plain_mlm': False,
   'model.window': 0,
   'model.global_every': 1,
   'model.window_rotary_base': 0.0,
