@@ -32,7 +32,76 @@ _LLAMA = dict(
   rotary_base=500.0,
   tie_embeddings=False,
 )
+_MODERN = dict(
+  layers=4,
+  positions='rotary',
+  window=3,
+  global_every=2,
+  rotary_base=500.0,
+  window_rotary_base=30.0,
+  skip_first_norm=True,
+  segment_types=0,
+  norm_position='pre',
+  final_norm=True,
+  gated=True,
+  bias=False,
+  norm_epsilon=1e-5,
+)
+_MODERN_LABELS = _MODERN | dict(normed_heads=True, classifier_activation='gelu', classes=3)
 CASES = {
+  'modernbert': ('bert_base', 'bidirectional', ('mlm',), _MODERN, 'ModernBertForMaskedLM'),
+  'modernbert-sequence': (
+    'bert_base',
+    'bidirectional',
+    ('sequence',),
+    _MODERN_LABELS,
+    'ModernBertForSequenceClassification',
+  ),
+  'modernbert-decoder': (
+    'bert_base',
+    'causal',
+    ('clm',),
+    _MODERN | dict(shared_head=True, global_every=0),
+    'ModernBertDecoderForCausalLM',
+  ),
+  'modernbert-decoder-sequence': (
+    'bert_base',
+    'causal',
+    ('sequence',),
+    _MODERN_LABELS | dict(plain_heads=True),
+    'ModernBertDecoderForSequenceClassification',
+  ),
+  'electra': (
+    'bert_base',
+    'bidirectional',
+    ('mlm',),
+    dict(embedding_width=16),
+    'ElectraForMaskedLM',
+  ),
+  'electra-discriminator': (
+    'bert_base',
+    'bidirectional',
+    ('replaced',),
+    {},
+    'ElectraForPreTraining',
+  ),
+  'gpt': (
+    'gpt2_small',
+    'causal',
+    ('clm',),
+    dict(norm_position='post', final_norm=False, feed_forward=128),
+    'OpenAIGPTLMHeadModel',
+  ),
+  'eurobert': (
+    'bert_base',
+    'bidirectional',
+    ('mlm',),
+    _LLAMA
+    | dict(
+      plain_mlm=True, norm_position='pre', final_norm=True, embedding_norm=False, segment_types=0
+    ),
+    'EuroBertForMaskedLM',
+  ),
   'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}, 'BertForPreTraining'),
   'bert-mlm': (
     'bert_base',

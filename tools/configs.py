@@ -93,7 +93,28 @@ def markdown(rows: list[dict]) -> str:
   ]
   for row in rows:
     lines.append(f'| {" | ".join(_cell(row[name]) for name in _COLUMNS)} |')
-  return '\n'.join(lines) + '\n'
+  return '\n'.join([*lines, '', *classes()]) + '\n'
+
+
+def classes() -> list[str]:
+  """A table of the stock classes that there are, by family, as interop/describe.py has them."""
+  from interop.describe import CLASSES
+  from interop.families import FAMILIES
+
+  lines = [
+    '## Families of published weights',
+    '',
+    'Read by `tools.convert`, written by `--export=hf`: a network exports to the first family in',
+    'this order whose class computes the same. Heads in brackets.',
+    '',
+    '| model_type | mask | classes of transformers |',
+    '|---|---|---|',
+  ]
+  for name, family in FAMILIES.items():
+    known = CLASSES[name].items()
+    shown = [f'{kind} ({"+".join(sorted(heads)) or "none"})' for heads, kind in known]
+    lines.append(f'| {name} | {family.mask} | {", ".join(shown)} |')
+  return lines
 
 
 def _cell(value) -> str:

@@ -100,8 +100,8 @@ def count_flops(config, *, remat: str | None = None) -> float:
 
   XLA counts a loop once, so layers are unrolled, the vocabulary's logits are one chunk, and there
   is one micro-batch. Networks of one and of two layers are lowered, and the count is extrapolated
-  to the config's depth. Nothing is compiled. Attention is counted as plain products: XLA sees
-  nothing of a kernel.
+  to the config's depth, for global layers and for those with a window. Nothing is compiled.
+  Attention is counted as plain products: XLA sees nothing of a kernel.
 
   Args:
     remat: a policy in place of the config's.
@@ -118,7 +118,13 @@ def count_flops(config, *, remat: str | None = None) -> float:
   one_layer = _flops_at_depth(config, 1)
   if layers == 1:
     return one_layer
-  return one_layer + (layers - 1) * (_flops_at_depth(config, 2) - one_layer)
+  every = model.global_every
+  if not model.window or not every:  # all layers are alike
+    return one_layer + (layers - 1) * (_flops_at_depth(config, 2) - one_layer)
+  whole = sum(layer % every == 0 for layer in range(1, layers))
+  total = one_layer + (layers - 1 - whole) * (_flops_at_depth(config, 2) - one_layer)
+  model.window, model.global_every, model.window_rotary_base = 0, 1, 0.0
+  return total + whole * (_flops_at_depth(config, 2) - one_layer)
 
 
 def _flops_at_depth(config, layers: int) -> float:
