@@ -116,6 +116,13 @@ def test_seeds_side_by_side_are_the_same_seeds_alone(together):
   assert seen[-1][2] == pytest.approx(alone['final_losses'][0])
 
 
+def test_seeds_need_not_follow_each_other():
+  """Each has its own order of the examples, whichever the others are."""
+  apart = run(text_task(), seeds=(2, 7), steps=3)
+  alone = run(text_task(), seeds=(7,), steps=3)
+  assert apart['final_losses'][1] == pytest.approx(alone['final_losses'][0], rel=1e-4)
+
+
 def test_seeds_differ(together):
   assert len({round(loss, 5) for loss in together['final_losses']}) == 3
 

@@ -1,8 +1,7 @@
-"""Runs of several seeds on one labelled task, as one program.
+"""Runs of several seeds on one labelled task, measured and not kept: what an evaluation needs.
 
-Seeds differ in the initial head, the order of the examples and the dropout, in nothing else. Their
-states are stacked along a leading axis S, and `jax.vmap` turns the training step of
-training/step.py into one step of all seeds.
+The states and the step are those of training/stacked.py, as in a run with config.finetune.seeds.
+Here the trunk is given and nothing is saved.
 """
 
 import dataclasses
@@ -16,6 +15,7 @@ import numpy as np
 
 from configs import base
 from configs.schema import grid
+from data.tasks.packing import StackedBatches
 from data.tasks.prepared import PreparedTask
 from evaluation import examples
 from models.config import ModelConfig
@@ -86,71 +86,59 @@ class Runs:
     )
 
   def train(self, params, progress):
-    """(parameters stacked along S, [final loss of each seed, nats])."""
-    recipe = self._recipe
-    seeds = jnp.array(recipe.seeds, jnp.uint32)
+    """(parameters with the axis N of the seeds, [final loss of each seed, nats])."""
+    recipe, seeds = self._recipe, self._recipe.seeds
     steps = recipe.updates(len(self._prepared.task.splits['train']))
     tx, schedule = make_optimizer(_optimizer(recipe, steps), steps)
-    share = grid.BatchShare(
-      grid.Cell(recipe.mask, ((self._name, 1.0),)), first=0, share=1, period=1
-    )
-    cell = CellStep(share, self._network.apply, self._objective)
+    cell = grid.Cell(recipe.mask, ((self._name, 1.0),))
+    share = grid.BatchShare(cell, first=0, share=1, period=1)
+    cells = [CellStep(share, self._network.apply, self._objective)]
+
+    def step_of(seed):
+      return make_train_step(cells, tx, schedule, seed=seed, steps=steps)
+
+    update = jax.jit(stacked.make_step(step_of, seeds), donate_argnums=0)
+    state = self._start(params, tx)
+    orders = [
+      self._prepared.batches('train', batch_size=recipe.batch_size, seed=seed) for seed in seeds
+    ]
+    batches = StackedBatches(orders)
+    report = self._prepared.report['train']
+    tokens = report['tokens'] / report['rows'] * recipe.batch_size * len(seeds)
+    started, measured = time.monotonic(), None
+    for step in range(steps):
+      before = measured
+      state, measured = update(state, batches[step])
+      # The loss of the previous step, so that the device always has the next one queued.
+      if progress is not None and before is not None:
+        seconds = time.monotonic() - started
+        progress(step, steps, float(before['train/loss']), seconds, tokens)
+    losses = [float(measured[f'{stacked.name_of(seed)}train/loss']) for seed in seeds]
+    if progress is not None:
+      seconds = time.monotonic() - started
+      progress(steps, steps, statistics.fmean(losses), seconds, tokens)
+    return state.params, losses
+
+  def _start(self, params, tx) -> State:
+    """The states of all seeds at step 0: the trunk that is given, and a head of each seed."""
     trunk = {part: jax.tree.map(np.asarray, params[part]) for part in params if part not in HEADS}
 
     def start(seed, trunk) -> State:
-      key = jax.random.fold_in(jax.random.key(seed), 0)
-      made = make_params(self._network, key)
+      made = make_params(self._network, jax.random.fold_in(jax.random.key(seed), 0))
       initial = trunk | {head: made[head] for head in self._objective.heads}
       return State(jnp.zeros((), jnp.int32), initial, tx.init(initial))
 
-    def update(seed, state: State, batch):
-      state, metrics = make_train_step([cell], tx, schedule, seed=seed, steps=steps)(state, batch)
-      return state, metrics['train/loss']
-
-    state = jax.jit(jax.vmap(start, in_axes=(0, None)))(seeds, trunk)
-    update_all = jax.jit(jax.vmap(update), donate_argnums=1)
-    batches = _Stacked(self._prepared, recipe)
-    started, loss_S = time.monotonic(), None
-    for step in range(steps):
-      previous_loss_S = loss_S
-      state, loss_S = update_all(seeds, state, batches[step])
-      # The loss of the previous step, so that the device always has the next one queued.
-      if progress is not None and previous_loss_S is not None:
-        loss, seconds = float(previous_loss_S.mean()), time.monotonic() - started
-        progress(step, steps, loss, seconds, batches.tokens)
-    losses = [float(loss) for loss in loss_S]
-    if progress is not None:
-      seconds = time.monotonic() - started
-      progress(steps, steps, statistics.fmean(losses), seconds, batches.tokens)
-    return state.params, losses
+    seed_N = jnp.array(self._recipe.seeds, jnp.uint32)
+    return jax.jit(jax.vmap(start, in_axes=(0, None)))(seed_N, trunk)
 
   def said(self, params, index: int, split: str) -> examples.Said:
     """What the parameters of a seed say of a split."""
     batches = self._prepared.batches(
       split, batch_size=self._recipe.predict_batch, seed=0, shuffled=False
     )
-    own = jax.tree.map(lambda x: x[index], params)
+    own = stacked.one_of(params, index)
     each = (batches[step] for step in range(len(batches)))
     return self._examine(own, each, self._prepared, split)
-
-
-class _Stacked:
-  """Batches of all seeds by step, stacked along S; each seed has its own order of the examples.
-
-  Attributes:
-    tokens: a step, over all seeds, without padding; a mean.
-  """
-
-  def __init__(self, prepared: PreparedTask, recipe: Recipe):
-    self._seeds = len(recipe.seeds)
-    self._batches = prepared.batches(
-      'train', batch_size=recipe.batch_size, seed=recipe.seeds[0], seeds=self._seeds
-    )
-    train = prepared.report['train']
-    self.tokens = train['tokens'] / train['rows'] * recipe.batch_size * self._seeds
-
-  def __getitem__(self, step: int) -> dict[str, np.ndarray]:
-    return stacked.apart(self._batches[step], self._seeds)
 
 
 def _optimizer(recipe: Recipe, steps: int):
