@@ -3,6 +3,7 @@ checkpoint, and a clear end when one of them is gone.
 """
 
 import ast
+import json
 from pathlib import Path
 import re
 import signal
@@ -215,6 +216,31 @@ def test_other_devices_and_another_mesh_resume_with_the_same_batches_and_losses(
     assert code == (-signal.SIGKILL if fault else 0), err
     assert ('topology changed: bit-identity not promised' in out) == (devices < 8)
   same_numbers(workdir, whole)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('seeds', [1, 3])
+def test_two_processes_fine_tune_as_one_does(seeds, by_two, tmp_path):
+  """The trunk is the one that two processes made; dropout is on."""
+  task = f'csv:{runs.table(tmp_path)}'
+  changes = {'finetune.seeds': seeds, 'steps': 8}
+  args = lambda name: runs.finetune('finetune/classify', by_two, task, tmp_path / name, **changes)
+  code, _, err = alone(args('one'), devices=1)
+  assert code == 0, err
+  (first, _, said), (second, _, more) = ends(pair(args('two')))
+  assert first == second == 0, said + more
+  same_numbers(tmp_path / 'two', tmp_path / 'one')
+  one, two = (
+    json.loads((tmp_path / name / 'certificate.json').read_text()) for name in ('one', 'two')
+  )
+  assert one == two
+  for name in ('labels.json', 'data.json'):
+    assert (tmp_path / 'one' / name).read_text() == (tmp_path / 'two' / name).read_text(), name
+  texts = [(tmp_path / name / 'predictions_test.jsonl').open() for name in ('one', 'two')]
+  for line, other in zip(*texts, strict=True):
+    line, other = json.loads(line), json.loads(other)
+    assert line['text'] == other['text'] and line['prediction'] == other['prediction']
+    assert line['probability'] == pytest.approx(other['probability'], rel=1e-4)
 
 
 @pytest.mark.slow
