@@ -98,7 +98,7 @@ def get_config() -> ml_collections.ConfigDict:
     mix_exponent=0.7,
     cache='~/.cache/onemask',  # downloads and tokenised rows, keyed by content
     # train one: wordpiece | bpe | roberta_bpe | unigram | words | characters; or load a file:
-    # vocab.txt | tokenizer.json
+    # vocab.txt | tokenizer.json; or extend:FILE+N, WordPiece with N new entries behind its own
     tokenizer='wordpiece',
     lowercase=True,  # wordpiece, unigram: lower-case and strip accents
     # Rows of a corpus. packed: documents side by side that do not see each other | full_sentences:

@@ -11,7 +11,7 @@ from data.errors import DataError
 from data.groups import files as groups
 from data.rows.documents import SPLITS
 from data.tasks import own_files
-from data.tokens import reading
+from data.tokens import extension, reading
 from data.tokens.tokenizer import Tokenizer
 
 LEAST_LENGTH = {False: 2, True: 5}  # one framed token; [CLS] a [SEP] b [SEP]
@@ -23,7 +23,9 @@ def check_inputs(data):
     own_files.find('groups', data.groups, tuple(groups.KINDS))
   else:
     sources.check_name(data.corpus)
-  if data.tokenizer not in stages.TRAINERS:
+  if asked := extension.parse(data.tokenizer):
+    reading.check_path(asked.path)
+  elif data.tokenizer not in stages.TRAINERS:
     reading.check_path(data.tokenizer)
 
 

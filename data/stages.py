@@ -15,7 +15,7 @@ from data import cache
 from data.corpora.sources import Corpus
 from data.errors import DataError
 from data.rows import documents, packed, records, sentence_pairs, whole_sentences, windows
-from data.tokens import pretrained, reading
+from data.tokens import extension, pretrained, reading
 from data.tokens import tokenizer as tokenizer_lib
 from data.tokens import vocabulary as vocabulary_lib
 
@@ -78,16 +78,24 @@ def vocabulary(
     DataError: no such file, no document to train on, or `size` is too small for the corpus.
   """
   kind = data.tokenizer
-  if kind not in TRAINERS:
+  asked = extension.parse(kind)
+  if kind not in TRAINERS and not asked:
     return pretrained.load(kind, data.lowercase)
   options = dict(lowercase=data.lowercase) if kind in LOWERCASED else {}
+  if asked:
+    old = pretrained.load(asked.path, data.lowercase)
+    extension.check_extendable(old, asked.path)
+    kind, size, options = 'extend', asked.count, dict(old=old.sha256)
   if shares and kind == 'wordpiece':
     options['alphabet'] = vocabulary_lib.mixed_alphabet(len(corpora), size)
 
   def make(folder: Path) -> dict:
     texts = _training_texts(corpora, shares, data, progress)
     progress(f'training the {kind} vocabulary', 0, None)
-    tokenizer = TRAINERS[kind](texts, size, **options)
+    if asked:
+      tokenizer = extension.extend(old, texts, size)
+    else:
+      tokenizer = TRAINERS[kind](texts, size, **options)
     tokenizer.save(folder / 'tokenizer.json')
     return dict(size=tokenizer.size, sha256=tokenizer.sha256)
 

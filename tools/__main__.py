@@ -14,7 +14,7 @@ from runtime import interrupt
 _ROOT = Path(__file__).resolve().parents[1]
 GROUPS = {
   'Train': ('prepare', 'train', 'finetune', 'sweep'),
-  'Evaluate': ('eval', 'poolings', 'report', 'bounds', 'claims'),
+  'Evaluate': ('eval', 'transfer', 'poolings', 'report', 'bounds', 'claims'),
   'Use a model': ('predict', 'generate', 'fill_mask', 'embed', 'mine', 'rank', 'convert'),
   'Look inside': ('attention', 'batch', 'grid', 'architecture', 'configs'),
   'Plan and measure': ('plan', 'memory', 'bench'),

@@ -14,13 +14,15 @@ from safetensors import numpy as safetensors
 
 from configs.schema.check import ConfigError
 from configs.schema.shapes import layer_numbers
-from data.tokens import pretrained
+from data.tokens import extension, pretrained
+from data.tokens.tokenizer import Tokenizer
 from data.tokens.vocabulary_files import NAMES
 from interop import sentence_folders
 from models.network import by_path, from_paths, make_network
+from parallel import sharding
 from runtime import json_file, records, storage, workdir
 from runtime.errors import StateError
-from training import stacked
+from training import new_entries, stacked
 from training.experiment import Experiment
 from training.frozen import model_config, trained_heads
 from training.load import load_params
@@ -45,10 +47,15 @@ def begin_with(source: str, experiment: Experiment, params, mesh, say):
   """
   workdir.check_origin(source)
   folder = epath.Path(storage.resolve_path(source, 'config.init_from'))
-  check_tokenizer(folder, experiment, 'config.init_from')
+  old = _extended_vocabulary(folder, experiment)
+  if old is None:
+    check_tokenizer(folder, experiment, 'config.init_from')
   theirs, origin = _parameters(folder, experiment, mesh)
   ours = by_path(params)
   theirs = _with_chosen_layers(theirs, experiment.config)
+  if old is not None:
+    new = experiment.prepared.tokenizer
+    theirs = new_entries.grown(theirs, ours, old, new, sharding.to_host)
   theirs, renewed = _with_a_fitting_head(theirs, ours, folder, experiment)
   several = experiment.config.finetune.seeds > 1
   shapes = {path: x.shape[1:] if several else x.shape for path, x in ours.items()}
@@ -172,6 +179,28 @@ def _part(path: str) -> str:
 def _common(path: str) -> bool:
   """Whether every network has this parameter, whatever its objectives."""
   return path.startswith(('embeddings/', 'trunk/'))
+
+
+def _extended_vocabulary(folder: epath.Path, experiment: Experiment) -> Tokenizer | None:
+  """The vocabulary of `folder`, if this run's is that one with new entries.
+
+  Raises:
+    StateError: the run extends another vocabulary.
+  """
+  asked = extension.parse(experiment.config.data.tokenizer)
+  if asked is None:
+    return None
+  within = sentence_folders.trunk(folder)
+  found = [name for name in NAMES if (within / name).exists()]
+  lowercase = experiment.config.data.lowercase
+  old = pretrained.load(within / found[0], lowercase=lowercase) if found else None
+  if old is None or not extension.extends(experiment.prepared.tokenizer, old):
+    raise StateError(
+      f'config.init_from={folder} was not trained with the vocabulary that '
+      f'config.data.tokenizer=extend:{asked.path}+{asked.count} extends. Extend '
+      f'{within / "tokenizer.json"}.'
+    )
+  return old
 
 
 def check_tokenizer(folder: epath.Path, experiment: Experiment, knob: str):

@@ -6,6 +6,10 @@
   read     (path) -> examples of one file; raises DataError with file and line
   VARIANTS what may stand behind a colon, as conll2002:ned; the first is what the name alone means.
            `degree` makes the examples' scores the labels.
+  LANGUAGES  whether variants are languages of one set of classes: wikiann:en+fr+de is trained and
+           validated in the first, and the test splits of the others are test_fr and test_de
+  splits   (cache, variant) -> {split: examples}, in place of FILES and `read`, where the examples
+           come from the package registry
   LABELS   class | number, what a label is; class unless it says so
   METRIC   the score that stands for the task, where it is not that of its kind
   TFDS_SPLITS  {split: its name in TensorFlow Datasets}, where they differ
@@ -96,7 +100,8 @@ def load(name: str, source: str | Path) -> Task:
 
   Args:
     name: a key of TASKS, and behind a colon a variant of it.
-    source: a folder that holds `<name>/...` as published, or 'tfds'.
+    source: a folder that holds `<name>/...` as published, or 'tfds'; of a task with `splits` a
+      folder for downloads.
 
   Raises:
     DataError: an unknown task, a file that is missing or that is not what was published (file and
@@ -107,17 +112,16 @@ def load(name: str, source: str | Path) -> Task:
     raise DataError(f'task {name!r} is not known; these are: {", ".join(TASKS)}')
   task = TASKS[name]
   variants = getattr(task, 'VARIANTS', ('',))
-  variant = variant or variants[0]
-  if variant not in variants:
-    raise DataError(f'{name} has no variant {variant!r}, only {", ".join(filter(None, variants))}')
-  if str(source) == 'tfds':
-    splits = _from_tfds(name, task)
-  else:
-    folder = Path(source).expanduser() / name
-    files = {
-      split: tuple(file.format(variant) for file in files) for split, files in task.FILES.items()
-    }
-    splits = {split: _read_split(name, files, split, folder) for split in files}
+  languages = (variant or variants[0]).split('+') if hasattr(task, 'LANGUAGES') else ()
+  variant, *others = languages or (variant or variants[0],)
+  for each in (variant, *others):
+    if each not in variants:
+      raise DataError(f'{name} has no variant {each!r}, only {", ".join(filter(None, variants))}')
+  if len(set(languages)) < len(languages):
+    raise DataError(f'{name}:{"+".join(languages)} has a language twice')
+  splits = _from_tfds(name, task) if str(source) == 'tfds' else _of_variant(name, source, variant)
+  for other in others:
+    splits[f'test_{other}'] = _of_variant(name, source, other)['test']
   for split, examples in splits.items():
     if not examples:
       raise DataError(f'{name}: the {split} split has no examples')
@@ -125,7 +129,8 @@ def load(name: str, source: str | Path) -> Task:
     train = splits['train']
     splits['validation'] = train[::_SET_ASIDE]
     splits['train'] = [example for index, example in enumerate(train) if index % _SET_ASIDE]
-  ordered = {split: splits[split] for split in _SPLITS if split in splits}
+  known = [*_SPLITS, *(f'test_{other}' for other in others)]
+  ordered = {split: splits[split] for split in known if split in splits}
   labels, classes = getattr(task, 'LABELS', 'class'), task.CLASSES
   if variant == 'degree':
     labels, classes = 'number', ()
@@ -134,6 +139,16 @@ def load(name: str, source: str | Path) -> Task:
       for split, examples in ordered.items()
     }
   return Task(name, task.KIND, classes, ordered, labels, getattr(task, 'METRIC', ''))
+
+
+def _of_variant(name: str, source: str | Path, variant: str) -> dict[str, list[Example]]:
+  task, root = TASKS[name], Path(source).expanduser()
+  if hasattr(task, 'splits'):
+    return task.splits(root, variant)
+  files = {
+    split: tuple(file.format(variant) for file in files) for split, files in task.FILES.items()
+  }
+  return {split: _read_split(name, files, split, root / name) for split in files}
 
 
 def _read_split(name: str, files: dict, split: str, folder: Path) -> list[Example]:

@@ -14,7 +14,9 @@ def load(data) -> Task:
   Raises:
     DataError: there is no such task, or its files cannot be read.
   """
-  return load_named(data.task, data.task_files, data.columns, data.labels, data.validation_share)
+  module = labelled.TASKS.get(data.task.partition(':')[0])
+  folder = data.task_files or (data.cache if hasattr(module, 'splits') else '')
+  return load_named(data.task, folder, data.columns, data.labels, data.validation_share)
 
 
 @functools.lru_cache(2)  # the number of classes is asked for before the examples are

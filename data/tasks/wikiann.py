@@ -11,6 +11,7 @@ _TYPES = ('LOC', 'ORG', 'PER')
 KIND = 'words'
 CLASSES = ('O', *(f'{position}-{kind}' for kind in _TYPES for position in 'BI'))
 VARIANTS = ('en', 'de', 'nl', 'fr')
+LANGUAGES = True
 FILES = dict(train=('{}/train.txt.gz',), validation=('{}/dev.txt.gz',), test=('{}/test.txt.gz',))
 
 

@@ -1,0 +1,28 @@
+"""A multilingual BERT for a laptop: 2 layers, width 128; MLM on leads in three languages.
+
+English, Spanish and French, each read by its size to the power of 0.7, under one cased vocabulary
+of 8,192. Size and recipe are those of configs/bert_tiny.py, without NSP, which does not learn at
+this size. docs/families/mbert.md has what crosses from one language to another.
+
+Source:     recipe of configs/families/mbert_base.py; the size is ours
+Parameters: 1,470,592
+Expected:   not measured yet
+Time:       not measured yet
+Command:    python train.py --config=configs/families/mbert_tiny.py
+"""
+
+from configs import base, bert_tiny
+from configs.families import mbert_base
+
+
+def get_config(arg: str = ''):
+  config = bert_tiny.get_config()
+  config.name = 'mbert_tiny'
+  config.steps = 2_000
+  config.objectives = base.objectives('mlm')
+  config.data.corpus = mbert_base.LEADS
+  config.data.mix_exponent = 0.7
+  config.data.lowercase = False
+  config.model.vocab_size = 8_192
+  config.validation.every = 1_000
+  return base.with_arguments(config, arg)
