@@ -54,6 +54,7 @@ class ModelConfig:
   init_depth_scaled: bool
   init_residual_zero: bool
   dropout: float
+  head_dropout: bool
   attention_dropout: float
   attention: str
   dtype: str

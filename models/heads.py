@@ -5,7 +5,6 @@ head that predicts tokens returns a `Projection` and not logits, which would be 
 """
 
 from collections.abc import Callable
-import dataclasses
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -14,6 +13,7 @@ import jax.numpy as jnp
 
 from models import head_costs
 from models.config import ModelConfig
+from models.label_heads import SequenceHead, SpanHead, TokenHead
 from models.layers import ACTIVATIONS, Linear, Norm, kernel_init
 from models.pooling import pool, unit
 from models.projection import Projection
@@ -96,54 +96,6 @@ class PoolHead(nn.Module):
     return jnp.tanh(Linear(self.config, 'D', 'D', (D, D), name='dense')(hidden_Bx1xD))[:, 0]
 
 
-class SequenceHead(nn.Module):
-  """A classifier of texts: dense and activation on one vector, then C classes.
-
-  With `plain_heads` it is one kernel, as in GPT2ForSequenceClassification; with `normed_heads` the
-  activation is followed by a norm.
-
-  Each of the S texts of a row has a vector: the state at `pool_at` (BxS), or, where the batch has
-  `pool` (BxSxT, shares that add up to 1 a text), that mean over the tokens. Without either, a row
-  is one text and its first token is read.
-  """
-
-  config: ModelConfig
-
-  @nn.compact
-  def __call__(self, hidden_BxPxD, batch, token_VxE) -> jax.Array:
-    """float32 logits_BxSxC."""
-    config = self.config
-    D, C = config.width, config.classes
-    read_BxSxD = hidden_BxPxD  # P is S
-    if 'pool' in batch:
-      share_BxSxT = batch['pool'].astype(hidden_BxPxD.dtype)
-      read_BxSxD = jnp.einsum('BST,BTD->BSD', share_BxSxT, hidden_BxPxD)
-    if config.normed_heads or not config.plain_heads:
-      read_BxSxD = _pooled_through(config, read_BxSxD)
-    biased = not config.plain_heads and (config.bias or config.normed_heads)
-    config = dataclasses.replace(config, bias=biased)
-    logits_BxSxC = Linear(config, 'D', 'C', (D, C), name='classifier')(read_BxSxD)
-    return logits_BxSxC.astype(jnp.float32)
-
-
-class TokenHead(nn.Module):
-  """A classifier of each token (named entities; the two ends of an answer)."""
-
-  config: ModelConfig
-
-  @nn.compact
-  def __call__(self, hidden_BxTxD, batch, token_VxE) -> jax.Array:
-    """float32 logits_BxTxC."""
-    config = self.config
-    if config.normed_heads:
-      hidden_BxTxD = _pooled_through(config, hidden_BxTxD)
-    biased = config.bias or config.plain_heads or config.normed_heads
-    config = dataclasses.replace(config, bias=biased)
-    shape = (config.width, config.classes)
-    logits_BxTxC = Linear(config, 'D', 'C', shape, name='classifier')(hidden_BxTxD)
-    return logits_BxTxC.astype(jnp.float32)
-
-
 class VectorHead(nn.Module):
   """A vector for each text of a row: pooled, projected where the config has it, at length 1.
 
@@ -182,14 +134,6 @@ class PairHead(nn.Module):
     read_Bx1xF = jnp.concatenate([u_BxD, v_BxD, jnp.abs(u_BxD - v_BxD)], axis=1)[:, None]
     shape = (read_Bx1xF.shape[-1], config.classes)
     return Linear(config, 'D', 'C', shape, name='classifier')(read_Bx1xF)[:, 0]
-
-
-def _pooled_through(config: ModelConfig, x_BxPxD: jax.Array) -> jax.Array:
-  """What a head for labels computes before its classifier; modules of the head that calls it."""
-  D = config.width
-  x_BxPxD = Linear(config, 'D', 'D', (D, D), name='pooler')(x_BxPxD)
-  x_BxPxD = ACTIVATIONS[config.classifier_activation](x_BxPxD)
-  return Norm(config, name='norm')(x_BxPxD) if config.normed_heads else x_BxPxD
 
 
 class StatesHead(nn.Module):
@@ -271,7 +215,7 @@ HEADS = dict(
   pool=Head(PoolHead, _first, _one, head_costs.row_products),
   sequence=Head(SequenceHead, _pooled, _all, head_costs.row_products),
   tokens=Head(TokenHead, _everywhere, _all, head_costs.token_products),
-  span=Head(TokenHead, _everywhere, _all, head_costs.token_products),
+  span=Head(SpanHead, _everywhere, _all, head_costs.token_products),
   vector=Head(VectorHead, _everywhere, _all, head_costs.vector_products),
   hidden=Head(StatesHead, _everywhere, _all, head_costs.no_products),
   pair=Head(PairHead, _everywhere, _all, head_costs.vector_products),

@@ -5,6 +5,7 @@ import math
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 import small
 
 from models.layers import Linear
@@ -50,3 +51,19 @@ def test_a_shared_head_is_one_set_of_parameters_under_two_names():
   np.testing.assert_array_equal(every.bias_V, few.bias_V)
   own = np.stack([every.hidden_BxPxE[0, [1, 4]], every.hidden_BxPxE[1, [0, 5]]])
   np.testing.assert_allclose(own, few.hidden_BxPxE, atol=1e-6)
+
+
+@pytest.mark.parametrize('head', ['sequence', 'tokens', 'span'])
+def test_classifiers_of_texts_and_words_drop_what_they_read_and_answers_do_not(head):
+  """As BERT's run_classifier.py, and run_squad.py."""
+  batch = small.batch(small.tokens(4, 8)) | dict(row=jnp.arange(4))
+  found = {}
+  for drops in (True, False):
+    network, params = small.network('bert_base', heads=(head,), dropout=0.3, head_dropout=drops)
+    found[drops] = network.apply(params, batch)[head]
+    found[drops, 'key'] = network.apply(params, batch, jax.random.key(1))[head]
+    last = {name: x_BxT[2:] for name, x_BxT in batch.items()}
+    alone = network.apply(params, last, jax.random.key(1))[head]
+    np.testing.assert_allclose(alone, found[drops, 'key'][2:], atol=1e-5)  # rows draw by number
+  np.testing.assert_array_equal(found[True], found[False])
+  assert np.array_equal(found[True, 'key'], found[False, 'key']) == (head == 'span')

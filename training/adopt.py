@@ -19,6 +19,7 @@ from training import published
 _OWN = {
   'dropout',
   'attention_dropout',
+  'head_dropout',
   'attention',
   'dtype',
   'scan',

@@ -28,6 +28,7 @@ ADDED = {
   'optimizer.skip_window': 128,
   'optimizer.skip_limit': 8,
   'model.plain_heads': False,
+  'model.head_dropout': False,
   'model.normed_heads': False,
   'model.plain_mlm': False,
   'model.window': 0,
