@@ -63,6 +63,11 @@ def test_the_table_marks_what_is_apart_and_waits_for_all_seeds(tmp_path):
   assert lines[1].endswith('| 40 / 10 | 4.0 |')
 
 
+def test_the_time_of_a_step_is_that_of_its_own_tokens():
+  rows = [dict(tokens=n, tokens_per_second=r) for n, r in ((100, 50.0), (300, 100.0), (350, 25.0))]
+  assert beside.seconds_of(rows) == [2.0, 2.0, 2.0]
+
+
 def weights(folder) -> str:
   """A small random BERT with a tokenizer, as transformers keeps them."""
   transformers = pytest.importorskip('transformers', reason=PARITY)

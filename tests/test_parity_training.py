@@ -97,12 +97,13 @@ def without_padding(model):
   """
   forward = model.forward
 
-  def masked(start_positions=None, end_positions=None, **fed):
-    said = forward(**fed)
+  # The Trainer hands over what the signature names.
+  def masked(input_ids, attention_mask, token_type_ids, start_positions=None, end_positions=None):
+    said = forward(input_ids, attention_mask, token_type_ids)
     if start_positions is not None:
       ends = (said.start_logits, start_positions), (said.end_logits, end_positions)
       nats = [
-        torch.nn.functional.cross_entropy(logits.masked_fill(fed['attention_mask'] == 0, -1e9), at)
+        torch.nn.functional.cross_entropy(logits.masked_fill(attention_mask == 0, -1e9), at)
         for logits, at in ends
       ]
       said['loss'] = sum(nats) / 2

@@ -75,9 +75,15 @@ def _ours(task: str, weights: str, seed: int, folder: Path) -> dict:
     subprocess.run(command, cwd=ROOT, check=True, stdout=log, stderr=log)
   result = json.loads((folder / 'result.json').read_text())
   rows = [json.loads(line) for line in (folder / 'metrics.jsonl').read_text().splitlines()]
-  seconds = median(row['tokens'] / row['tokens_per_second'] for row in rows[:STEPS])
+  seconds = median(seconds_of(rows[:STEPS]))
   metric = result['metric']
   return dict(metric=metric, score=result['test'][metric], rate=ROWS / seconds)
+
+
+def seconds_of(rows: list[dict]) -> list[float]:
+  """Seconds of each step of metrics.jsonl, whose `tokens` are those of the run so far."""
+  before = [0, *(row['tokens'] for row in rows)]
+  return [(row['tokens'] - tokens) / row['tokens_per_second'] for row, tokens in zip(rows, before)]
 
 
 def _peer(task: str, weights: str, seed: int, folder: Path) -> dict:
