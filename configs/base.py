@@ -183,7 +183,7 @@ def get_config() -> ml_collections.ConfigDict:
     init_depth_scaled=False,  # residual projections / sqrt(2 L) (GPT-2)
     init_residual_zero=False,  # residual projections start at 0: each block starts as the identity
     dropout=0.1,  # on embeddings and residual branches
-    head_dropout=True,  # dropout before the classifier of texts or words too, as BERT has it
+    head_dropout=False,  # dropout before the classifier of texts or words too, as BERT has it
     attention_dropout=0.1,  # on attention probabilities; fused kernels need 0, `reference` does not
     attention='auto',  # auto | reference | xla | cudnn (GPU) | splash (TPU); names never fall back
     dtype='float32',  # of activations: float32 | bfloat16; parameters and softmax stay float32

@@ -22,6 +22,7 @@ def get_config(arg: str = ''):
     config.objectives = dict(classify=1.0)
   config.data.sequence_length = 128
   config.data.validation_share = 0.1
+  config.model.head_dropout = True
 
   config.optimizer.learning_rate = 5e-5
   config.optimizer.warmup_steps = 0
