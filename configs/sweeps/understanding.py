@@ -3,7 +3,7 @@
 bert_tiny and gpt_tiny as they are, each with its own tokenizer and recipe, on the same text. Each
 is fine-tuned on every task bidirectionally and causally, because otherwise one cannot tell the
 pre-training from the mask. The recipe of fine-tuning is the same, and the mean of all tokens is
-read, which works under both masks. docs/understanding.md has the result.
+read, which works under both masks. claims/understanding.yaml asks.
 """
 
 from configs import bert_tiny, gpt_tiny
