@@ -309,3 +309,22 @@ def test_a_run_on_a_mix_tells_the_loss_of_each_corpus_and_eval_the_same(folder, 
     assert again[name] == (value if isinstance(value, str) else pytest.approx(value, rel=1e-5))
   own = [found[f'{name}/mlm_loss'] for name in LETTERS]
   assert min(own) < found['mlm_loss'] < max(own)
+
+
+def test_rows_that_are_prepared_in_shards_are_those_of_a_mix(folder, tmp_path):
+  asked = settings(folder)
+  fields = {
+    'data.corpus': asked.corpus,
+    'data.cache': str(tmp_path / 'cache'),
+    'data.validation_share': asked.validation_share,
+    'data.sequence_length': T,
+    'model.vocab_size': 400,
+    'objectives': 'mlm',
+  }
+  command = [sys.executable, '-m', 'tools.prepare', f'--config={runs.ROOT}/configs/bert_tiny.py']
+  flags = [f'--config.{name}={value}' for name, value in fields.items()]
+  done = runs.run([*command, *flags, '--workers=1', '--shards=2', '--json'])
+  assert done.returncode == 0, done.stderr
+  made = json.loads(done.stdout)
+  assert made['fingerprint'] == prepare(folder).fingerprint
+  assert all(Path(made['folders'][name][str(T)]).is_dir() for name in LETTERS)
