@@ -6,8 +6,10 @@ configs/families/modern_tiny_decoder.py.
 
 Source:     configs/families/modernbert_base.py; the size is ours
 Parameters: 1,201,408 with its head
-Expected:   not measured yet
-Time:       not measured yet
+Expected:   mlm_loss 4.4697 on wiki_leads, where the unigram entropy is 6.8256 (MLM accuracy
+            0.2646); training losses of steps 1, 25, 50, 75 and 100 are 8.7367,
+            7.7558, 6.9229, 6.9693 and 6.4074
+Time:       177 s on one core of an AMD EPYC (Zen 5) that seven people shared
 Command:    python train.py --config=configs/families/modern_tiny_encoder.py
 """
 
