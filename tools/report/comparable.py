@@ -23,7 +23,7 @@ EQUAL = {
     'objectives',
     'schedule',
   ),
-  'initial_sha256': ('model.',),
+  'initial_sha256': ('model.', 'init_from', 'init_layers'),
 }
 # Digests over all steps: runs of different lengths cannot agree in them.
 _OVER_STEPS = ('rows_sha256', 'masks_sha256')
