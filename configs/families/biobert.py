@@ -9,7 +9,7 @@ Source:     Lee et al. 2020; dmis-lab/biobert README: 1,000,000 more steps, batc
             tokens, for v1.0; the rate is BERT's
 Parameters: 108,932,934 with the MLM and NSP heads; 108,310,272 with a pooler in their place
 Expected:   NER +0.62 F1, relations +2.80 F1, questions +12.24 MRR over BERT (abstract)
-Time:       not trained here; 23 days on eight V100 in the paper
+Time:       not trained here
 Command:    python train.py --config=configs/families/biobert.py --config.init_from=INIT \
               --config.data.tokenizer=INIT --config.data.corpus=text:PUBMED
 

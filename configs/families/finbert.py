@@ -1,12 +1,12 @@
 """FinBERT (Araci 2019): BERT-base, uncased, goes on with financial news, vocabulary kept.
 
-Corpus: Reuters TRC2 (46,143 documents on finance), which NIST lends to those who sign for it
+Corpus: Reuters TRC2 (its news on finance), which NIST lends to those who sign for it
 (https://trec.nist.gov/data/reuters/reuters.html): write the news a document a line as
 {"text": ...}. INIT is the uncased BERT-base. Another FinBERT (Yang et al. 2020) trains from scratch
 with a vocabulary of 30,873 entries, beside a twin with BERT's.
 
 Source:     Araci 2019; ProsusAI/finBERT README. The rate, batches and 64 tokens are those that it
-            states for fine-tuning; here they are used for the corpus, too
+            states for fine-tuning; here they are used for the corpus, too. Steps are our choice
 Parameters: 110,106,428 with the MLM and NSP heads; 109,482,240 with a pooler in their place
 Expected:   Financial PhraseBank accuracy 0.86, F1 0.84, after fine-tuning (paper)
 Time:       not trained here

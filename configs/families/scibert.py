@@ -7,9 +7,8 @@ vocabulary: --config.data.tokenizer=VOCAB and the 30,522 rows of it.
 
 Source:     Beltagy et al. 2019; allenai/scibert README
 Parameters: 110,474,010 with the MLM and NSP heads; 109,849,344 with a pooler in their place
-Expected:   2.11 F1 above fine-tuned BERT-base on average; the vocabulary alone is worth -0.4 to
-            +2.3 F1 a task (paper)
-Time:       not trained here; a week on a TPU v3-8 in the paper
+Expected:   the vocabulary alone is worth -0.4 to +2.3 F1 a task (paper)
+Time:       not trained here
 Command:    python train.py --config=configs/families/scibert.py --config.data.corpus=text:S2ORC
 
 Without S2ORC it trains on the small default corpus, which cannot reach the paper's numbers.
