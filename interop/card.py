@@ -102,6 +102,8 @@ def task(architecture: str, sentences: bool) -> str | None:
   """Returns the `pipeline_tag` of a class of transformers; None where the hub has none."""
   if sentences:
     return 'sentence-similarity'
+  if architecture == 'ElectraForPreTraining':  # which tokens were replaced: no task of the hub
+    return None
   ends = [end for end in _TASKS if architecture.endswith(end)]
   return _TASKS[ends[0]] if ends else None
 

@@ -74,6 +74,24 @@ _LLAMA = dict(
   kv_heads=2,
   tie_embeddings=False,
 )
+_MODERN = dict(
+  layers=4,
+  positions='rotary',
+  window=3,
+  global_every=2,
+  rotary_base=500.0,
+  window_rotary_base=30.0,
+  skip_first_norm=True,
+  segment_types=0,
+  norm_position='pre',
+  final_norm=True,
+  gated=True,
+  bias=False,
+  norm_epsilon=1e-5,
+)
+_EUROBERT = _LLAMA | dict(
+  plain_mlm=True, norm_position='pre', final_norm=True, embedding_norm=False, segment_types=0
+)
 # (config, mask, heads, what differs) of an import, by its family and, after a space, its head.
 IMPORTS = {
   'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}),
@@ -101,6 +119,21 @@ IMPORTS = {
   ),
   'gpt2': ('gpt2_small', 'causal', ('clm',), {}),
   'llama': ('gpt2_small', 'causal', ('clm',), _LLAMA),
+  'modernbert': ('bert_base', 'bidirectional', ('mlm',), _MODERN),
+  'modernbert-decoder': (
+    'bert_base',
+    'causal',
+    ('clm',),
+    _MODERN | dict(shared_head=True, global_every=0),
+  ),
+  'electra': ('bert_base', 'bidirectional', ('mlm',), dict(embedding_width=16)),
+  'openai-gpt': (
+    'gpt2_small',
+    'causal',
+    ('clm',),
+    dict(norm_position='post', final_norm=False, feed_forward=128),
+  ),
+  'eurobert': ('bert_base', 'bidirectional', ('mlm',), _EUROBERT),
 }
 
 

@@ -74,7 +74,7 @@ EDITS = {
 
 
 HEADS = dict(
-  length=Head(LengthHead, _first, _one, _row_products),
+  length=Head(LengthHead, _first, _one, head_costs.row_products),
 ''',
   ),
   'models/layers.py': (

@@ -127,6 +127,7 @@ def test_a_run_goes_on_with_a_larger_vocabulary_and_with_no_other(tmp_path):
   count = len(json.loads((tmp_path / 'second/tokenizer.json').read_text())['model']['vocab'])
   before = len(json.loads((first / 'tokenizer.json').read_text())['model']['vocab'])
   assert count == before + 20
-  other = changes | {'init_from': str(tmp_path / 'second')}
+  shorter = f'extend:{first / "tokenizer.json"}+10'
+  other = changes | {'init_from': str(tmp_path / 'second'), 'data.tokenizer': shorter}
   refused = runs.run(runs.command('bert_tiny', tmp_path / 'third', domain, **other))
   assert refused.returncode == 3 and 'was not trained with the vocabulary' in refused.stderr

@@ -302,7 +302,7 @@ REFUSED = {
   'a model without a head': ('headless', 'in.txt', [], 3, 'no head for labels'),
   'labels without names': ('nameless', 'in.txt', [], 3, 'no names of its labels'),
   'no input': ('text', None, [], 2, '--input=FILE is missing'),
-  'no such file': ('text', 'none.txt', [], 6, 'No such file'),
+  'no such file': ('text', 'none.txt', [], 4, 'no such file'),
   'a text without a token': ('text', 'zero.txt', [], 4, 'line 2: the tokenizer'),
   'words for a classifier': ('text', 'zero.jsonl', [], 4, 'line 1: words'),
   'one text for pairs': ('pair', 'in.txt', [], 4, 'line 1: one text'),

@@ -87,7 +87,7 @@ EVALUATIONS = {
   'likelihoods': Case('eval', (MODEL, '--tasks=blimp,likelihood', TASKS, '--json'), scores),
   'poolings': Case(
     'poolings',
-    (MODEL, '--tasks=mean,last', TASKS, '--groups=pairs.tsv', '--steps=2', '--batch_size=4'),
+    (MODEL, '--tasks=mean,last', TASKS, '--groups=pairs.tsv', '--steps=2', '--batch_size=8'),
     always,
   ),
   'finetune': Case(
@@ -236,5 +236,6 @@ def test_every_evaluation_answers_or_says_why_not(kind, model_of, folder, tmp_pa
 def test_every_config_is_a_kind_and_every_family_too():
   configs = {name for group in kinds.alike() for name in group}
   assert configs == set(kinds.CONFIGS)
-  assert {name.split()[0] for name in kinds.IMPORTS} == set(FAMILIES)
+  named = {'xlm-roberta', 'camembert'}  # RoBERTa by other names
+  assert {name.split()[0] for name in kinds.IMPORTS} == set(FAMILIES) - named
   assert {*COMMON, *COMMON_EVALUATED} <= KINDS.keys()

@@ -47,6 +47,7 @@ ALLOWED = {
   'eval.py: Path(flags.task_data)': 'data of tasks, not a workdir',
   'tools/claims/schema.py: Path(file)': 'the files of claims/',
   'tools/claims/evidence.py: Path(base.__file__)': 'the configs of this tree',
+  "tools/claims/evidence.py: Path('DIR')": 'what a command calls it',
   'tools/attention.py: Path(flags.out)': 'a picture for the person at this machine',
   'inference/attention_figure.py: Path(path)': 'the name of a model, cut short',
   "tools/convert.py: to.rglob('*')": 'what it wrote, always to a folder here',

@@ -164,9 +164,9 @@ def test_a_vocabulary_too_small_for_the_characters_says_how_many_it_takes():
     vocabulary.train_bpe(corpus(), 20)
 
 
-def test_rare_characters_of_a_large_alphabet_are_left_out(monkeypatch):
-  monkeypatch.setattr(vocabulary, 'LARGEST_ALPHABET', 5)
-  tokenizer = vocabulary.train_wordpiece(['aaaa bbbb cccc dddd eeee x'] * 5, 60, lowercase=True)
+def test_rare_characters_of_a_large_alphabet_are_left_out():
+  texts = ['aaaa bbbb cccc dddd eeee x'] * 5
+  tokenizer = vocabulary.train_wordpiece(texts, 60, lowercase=True, alphabet=5)
   (ids,) = tokenizer.encode(['aa x'])
   assert tokenizer.token(ids[-1]) == '[UNK]'
 

@@ -15,6 +15,7 @@ import tempfile
 
 from configs.schema import names
 from configs.schema.check import ConfigError
+from data.errors import DataError
 from runtime import cli
 
 cli.group('Model')
@@ -81,7 +82,7 @@ def _check(flags) -> Path:
     raise ConfigError(f'--objective={flags.objective} is none of {", ".join(known)}.')
   folder = Path(flags.task_data).expanduser()
   if not folder.is_dir():
-    raise ConfigError(f'--task_data={flags.task_data}: no such folder.')
+    raise DataError(f'--task_data={flags.task_data}: no such folder.')
   return folder
 
 

@@ -60,7 +60,8 @@ def score(directory, config, console) -> dict:
   task, mesh = experiment.prepared.task, sharding.make_mesh(config.mesh)
   splits = [name for name in task.splits if name != 'train']
   metric = examples.headline(task)
-  steps, total, scores = checkpoint.available(directory / 'checkpoints'), None, []
+  steps = [step for step in checkpoint.available(directory / 'checkpoints') if step]  # 0: untrained
+  total, scores = None, []
   with jax.set_mesh(mesh):
     scorer = _make_scorer(experiment, mesh)
     for step in steps:
