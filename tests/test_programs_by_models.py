@@ -108,8 +108,8 @@ EVALUATIONS = {
 REFUSALS = {2, 3}  # usage, and a model that cannot
 
 # What runs by default; the rest takes minutes.
-COMMON = ('bert_tiny, unrolled', 'gpt_tiny, scanned', 'prefix clm', 'import bert')
-COMMON_EVALUATED = ('bert_tiny, unrolled',)
+COMMON = ('bert_tiny_pairs, unrolled', 'gpt_tiny, scanned', 'prefix clm', 'import bert')
+COMMON_EVALUATED = ('bert_tiny_pairs, unrolled',)
 
 
 def all_kinds() -> dict[str, tuple]:
