@@ -36,6 +36,7 @@ ARGUMENTS = dict(
   memory=['--config=configs/bert_tiny.py', '--config.mesh.data=7'],
   bench=['--only=no'],
   predict=['--weights={}/no', '--input={}/file'],
+  transfer=['--workdir={}/no'],
   rank=['--weights={}/no', '--query=a', '--input={}/file'],
   poolings=['{}/no', '--tasks=mean', '--task_data={}'],
   mine=['--weights={}/no', '--groups={}/no.jsonl', '--output={}/new.jsonl'],
@@ -69,7 +70,7 @@ def interrupted(name: str, folder: Path, every: int) -> list[dict]:
   ],
 )
 def test_ctrl_c_while_a_program_is_imported_is_one_line_and_130(name, tmp_path):
-  copies = interrupted(name, tmp_path, every=300)
+  copies = interrupted(name, tmp_path, every=100)
   assert copies
   for copy in copies:
     assert copy['code'] == 130, copy

@@ -87,7 +87,7 @@ EVALUATIONS = {
   'likelihoods': Case('eval', (MODEL, '--tasks=blimp,likelihood', TASKS, '--json'), scores),
   'poolings': Case(
     'poolings',
-    (MODEL, '--tasks=mean,last', TASKS, '--groups=pairs.tsv', '--steps=2', '--batch_size=8'),
+    (MODEL, '--tasks=mean,last', TASKS),
     always,
   ),
   'finetune': Case(
