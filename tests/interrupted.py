@@ -1,7 +1,8 @@
 """Interrupts a program at many of its imports: python interrupted.py EVERY NAME ARGUMENT...
 
-At every so many imports a copy of the process (fork) gets SIGINT. Prints JSON lines: {before:
-imports until the program is guarded}, then {at, code, err} of each copy.
+At every so many imports, or the next one at which the process has no other threads, a copy of it
+(fork) gets SIGINT. Prints JSON lines: {before: imports until the program is guarded}, then {at,
+code, err} of each copy.
 """
 
 import json
@@ -12,7 +13,7 @@ import sys
 import tempfile
 
 every, name, *arguments = sys.argv[1:]
-every, parent, imports, before = int(every), os.getpid(), 0, None
+every, parent, imports, before, due = int(every), os.getpid(), 0, None, None
 
 
 def alone() -> bool:
@@ -23,17 +24,18 @@ def alone() -> bool:
 
 
 def interrupt(event: str, _):
-  global imports, before
+  global imports, before, due
   if event != 'import' or os.getpid() != parent:
     return
   imports += 1
   if before is None:
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
       return
-    before = imports
+    before = due = imports
     print(json.dumps(dict(before=before)), flush=True)
-  if (imports - before) % every or not alone():
+  if imports < due or not alone():
     return
+  due = imports + every
   with tempfile.TemporaryFile() as err:
     child = os.fork()
     if not child:

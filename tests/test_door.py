@@ -160,6 +160,10 @@ def test_every_program_has_been_given_a_missing_path():
   assert {name for name, *_ in MISSING} == set(tools.PROGRAMS)
 
 
+def test_a_case_of_the_bench_without_its_data_is_refused_by_name():
+  assert 'finetune-sst2, finetune-mrpc: --task_data=FOLDER' in refused('bench', '--only=finetune')
+
+
 def test_a_mesh_that_does_not_fit_is_refused_by_name():
   assert 'config.mesh: ' in refused(
     'memory', '--config=configs/bert_tiny.py', '--config.mesh.data=7'

@@ -70,7 +70,7 @@ def interrupted(name: str, folder: Path, every: int) -> list[dict]:
   ],
 )
 def test_ctrl_c_while_a_program_is_imported_is_one_line_and_130(name, tmp_path):
-  copies = interrupted(name, tmp_path, every=100)
+  copies = interrupted(name, tmp_path, every=300)
   assert copies
   for copy in copies:
     assert copy['code'] == 130, copy

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 import functools
 import gzip
+import itertools
 import json
 from pathlib import Path
 import re
@@ -87,7 +88,7 @@ EVALUATIONS = {
   'likelihoods': Case('eval', (MODEL, '--tasks=blimp,likelihood', TASKS, '--json'), scores),
   'poolings': Case(
     'poolings',
-    (MODEL, '--tasks=mean,last', TASKS),
+    (MODEL, '--tasks=mean,last', TASKS, '--groups=pairs.tsv', '--steps=2', '--batch_size=8'),
     always,
   ),
   'finetune': Case(
@@ -105,6 +106,10 @@ EVALUATIONS = {
     always,
   ),
 }
+# Pairs of words that every vocabulary here has, so that no two groups share a text.
+BESIDE = tuple(
+  itertools.islice(itertools.combinations('bank river cash old fish boat'.split(), 2), 12)
+)
 REFUSALS = {2, 3}  # usage, and a model that cannot
 
 # What runs by default; the rest takes minutes.
@@ -150,7 +155,7 @@ def folder(tmp_path_factory) -> Path:
     **{f'mrpc/{split}.tsv': mrpc for split in ('train', 'val', 'test')},
     'sts/2013.boats.test.tsv': '4\tthe old boat\ta boat\n1\tfish\the paid cash\n',
     'pairs.tsv': 'score\tsentence1\tsentence2\n'
-    + ''.join(f'{n % 5}\tthe boat {n}\tfish {n}\n' for n in range(12)),
+    + ''.join(f'{n % 5}\tthe {a} of {b}\ta {b} {a}\n' for n, (a, b) in enumerate(BESIDE)),
     'likelihood/text.txt': 'the old boat near the bank\nhe paid cash\n',
   }
   for name, text in texts.items():

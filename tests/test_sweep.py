@@ -30,7 +30,7 @@ SHIPPED = sorted(
 @pytest.mark.parametrize('path', SHIPPED, ids=lambda path: path.stem)
 def test_every_shipped_sweep_is_a_table_of_runs_that_can_be(path, tmp_path):
   sweep = sweeping.load(path, tmp_path)
-  assert len(sweep.runs) >= 6 and len({run.folder for run in sweep.runs}) == len(sweep.runs)
+  assert len(sweep.runs) >= 9 and len({run.folder for run in sweep.runs}) == len(sweep.runs)
   assert sweep.about != sweep.name and all(
     run.flops() > 1e9 and run.state() == 'waiting' for run in sweep.runs
   )

@@ -14,6 +14,7 @@ import operator
 
 from configs.schema.check import ConfigError
 from runtime import cli, storage, workdir
+from runtime.errors import StateError
 
 cli.group('What is scored')
 cli.flags.DEFINE_string('workdir', None, 'The workdir of a fine-tuned run.')
@@ -61,6 +62,8 @@ def score(directory, config, console) -> dict:
   splits = [name for name in task.splits if name != 'train']
   metric = examples.headline(task)
   steps = [step for step in checkpoint.available(directory / 'checkpoints') if step]  # 0: untrained
+  if not steps:
+    raise StateError(f'--workdir={directory} has no checkpoint of a trained model: finish the run.')
   total, scores = None, []
   with jax.set_mesh(mesh):
     scorer = _make_scorer(experiment, mesh)

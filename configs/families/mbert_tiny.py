@@ -1,8 +1,8 @@
 """A multilingual BERT for a laptop: 2 layers, width 128; MLM on leads in three languages.
 
 English, Spanish and French, each read by its size to the power of 0.7, under one cased vocabulary
-of 8,192. Size and recipe are those of configs/bert_tiny.py, without NSP, which does not learn at
-this size. docs/families/mbert.md has what crosses from one language to another.
+of 8,192. Size and recipe are those of configs/bert_tiny.py, without NSP, which so few pairs do not
+teach. docs/families/mbert.md has what crosses from one language to another.
 
 Source:     recipe of configs/families/mbert_base.py; the size is ours
 Parameters: 1,470,592
