@@ -6,7 +6,8 @@ import pytest
 from test_tools_cli import call
 
 from tools.bench import page
-from tools.bench.cases import CASES, CPU, GPU, Target
+from tools.bench.cases import CASES, CPU, GPU
+from tools.bench.kinds import Target
 from tools.bench.pairs import measure, summarise
 
 LIMITS = [dict(seconds=1.0, peak_flops=100.0, peak_bytes=10.0)] * 3

@@ -88,7 +88,7 @@ def _with_data(cases: dict, chosen: list[str], console) -> list[str]:
   Raises:
     ConfigError: none is left.
   """
-  from tools.bench.cases import Finetune
+  from tools.bench.kinds import Finetune
 
   without = [name for name in chosen if isinstance(cases[name], Finetune)]
   if cli.FLAGS.task_data or not without:

@@ -15,7 +15,8 @@ from inference.model import Model
 from interop.export import export
 from models.config import ModelConfig
 from models.network import make_network, make_params
-from tools.bench.cases import CASES, Embed
+from tools.bench.cases import CASES
+from tools.bench.kinds import Embed
 from tools.bench.train import config_of, documents_of
 from tools.bench.worker import serve
 from training import load

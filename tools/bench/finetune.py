@@ -14,8 +14,9 @@ from configs.finetune import classify
 from configs.schema import grid
 from parallel import sharding
 from runtime import allocator
-from tools.bench.cases import CASES, Finetune
+from tools.bench.cases import CASES
 from tools.bench.embed import random_weights
+from tools.bench.kinds import Finetune
 from tools.bench.worker import serve
 from training import adopt, cost, warm_start
 from training.experiment import build_experiment, make_run_state

@@ -15,7 +15,8 @@ from inference.sampling import Sampling
 from interop.export import export
 from models.config import ModelConfig
 from models.network import make_network, make_params
-from tools.bench.cases import CASES, Generate
+from tools.bench.cases import CASES
+from tools.bench.kinds import Generate
 from tools.bench.worker import serve
 
 

@@ -20,7 +20,8 @@ from models.config import ModelConfig
 from models.network import make_network, make_params
 from parallel import sharding
 from runtime import allocator
-from tools.bench.cases import CASES, Groups
+from tools.bench.cases import CASES
+from tools.bench.kinds import Groups
 from tools.bench.train import config_of, documents_of
 from tools.bench.worker import serve
 from training import adopt

@@ -13,7 +13,8 @@ from data import pipeline
 from data.corpora import sources
 from data.rows import documents
 from parallel import sharding
-from tools.bench.cases import CASES, Feed, Tokenise
+from tools.bench.cases import CASES
+from tools.bench.kinds import Feed, Tokenise
 from tools.bench.train import CACHE, config_of, documents_of
 from tools.bench.worker import serve
 from training.bare_step import build_step

@@ -10,7 +10,8 @@ import subprocess
 import sys
 import tempfile
 
-from tools.bench.cases import CASES, Case
+from tools.bench.cases import CASES
+from tools.bench.kinds import Case
 
 ROOT = Path(__file__).resolve().parents[2]
 # For both sides: glibc asks Linux for pages of 2 MiB, which spares a CPU TLB misses.

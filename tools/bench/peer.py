@@ -20,7 +20,8 @@ from transformers import (
 )
 
 from runtime import allocator
-from tools.bench.cases import CASES, Generate, Train
+from tools.bench.cases import CASES
+from tools.bench.kinds import Generate, Train
 from tools.bench.worker import serve
 
 IGNORED = -100  # label of a position that is not predicted

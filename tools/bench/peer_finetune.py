@@ -29,7 +29,8 @@ from data.tasks.labelled import Task
 from data.tasks.question_rows import Window
 from evaluation import answers
 from runtime import allocator
-from tools.bench.cases import CASES, Finetune
+from tools.bench.cases import CASES
+from tools.bench.kinds import Finetune
 from tools.bench.worker import serve
 
 IGNORED = -100  # label of a token that is not scored

@@ -15,7 +15,8 @@ from sentence_transformers.sentence_transformer import losses
 import torch
 
 from runtime import allocator
-from tools.bench.cases import CASES, Groups
+from tools.bench.cases import CASES
+from tools.bench.kinds import Groups
 from tools.bench.worker import serve
 
 

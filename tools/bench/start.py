@@ -11,7 +11,8 @@ import time
 import jax
 
 from parallel import sharding
-from tools.bench.cases import CASES, Depth, Start
+from tools.bench.cases import CASES
+from tools.bench.kinds import Depth, Start
 from tools.bench.train import CACHE, config_of
 from tools.bench.worker import serve
 from training.bare_step import build_step

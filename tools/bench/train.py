@@ -20,7 +20,8 @@ from objectives.mix import heads_of
 from parallel import sharding
 from runtime import allocator
 from runtime.errors import DeviceError
-from tools.bench.cases import CASES, STATED_PEAKS, Train
+from tools.bench.cases import CASES, STATED_PEAKS
+from tools.bench.kinds import Train
 from tools.bench.worker import serve
 from training import cost
 from training.bare_step import build_step
