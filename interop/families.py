@@ -8,7 +8,18 @@ matters would give wrong outputs without an error.
 from typing import Any
 
 from interop import alternating, keys, modern_families, names, other_families
-from interop.family import ABSOLUTE, BERT, ENCODER, GELU_HEAD, Family
+from interop.family import (
+  ABSOLUTE,
+  BERT,
+  ENCODER,
+  GELU_HEAD,
+  GPT,
+  GPT_NAMES,
+  LLAMA,
+  LLAMA_TRUNK,
+  NO_BIAS,
+  Family,
+)
 from runtime.errors import WeightsError
 
 _LARGEST = 1 << 24  # upper limit of any size in a config.json, against nonsense; a choice
@@ -108,19 +119,12 @@ FAMILIES: dict[str, Family] = dict(
     table=names.GPT2,
     prefix='transformer.',
     conv=True,
-    read=dict(
+    read=GPT
+    | dict(
       vocab_size=('vocab_size', 50257),
-      layers=('n_layer', 12),
-      width=('n_embd', 768),
-      heads=('n_head', 12),
       feed_forward=('n_inner', None),
       max_length=('n_positions', 1024),
       activation=('activation_function', 'gelu_new'),
-      norm_epsilon=('layer_norm_epsilon', 1e-5),
-      dropout=('resid_pdrop', 0.1),
-      attention_dropout=('attn_pdrop', 0.1),
-      init_scale=('initializer_range', 0.02),
-      tie_embeddings=('tie_word_embeddings', True),
     ),
     fixed=dict(
       positions='learned',
@@ -137,12 +141,7 @@ FAMILIES: dict[str, Family] = dict(
       reorder_and_upcast_attn=(False,),
       is_decoder=(False, True),
     ),
-    aliases=dict(
-      hidden_size='n_embd',
-      max_position_embeddings='n_positions',
-      num_attention_heads='n_head',
-      num_hidden_layers='n_layer',
-    ),
+    aliases=GPT_NAMES,
     heads=dict(clm=None),
   ),
   llama=Family(
@@ -150,39 +149,18 @@ FAMILIES: dict[str, Family] = dict(
     table=names.LLAMA,
     prefix='model.',
     prefixes=dict(span='transformer.'),
-    read=dict(
+    read=LLAMA
+    | dict(
       vocab_size=('vocab_size', 32000),
       layers=('num_hidden_layers', 32),
       width=('hidden_size', 4096),
       heads=('num_attention_heads', 32),
-      kv_heads=('num_key_value_heads', None),
-      head_width=('head_dim', None),
       feed_forward=('intermediate_size', 11008),
       max_length=('max_position_embeddings', 2048),
-      activation=('hidden_act', 'silu'),
       norm_epsilon=('rms_norm_eps', 1e-6),
-      rotary_base=('rope_theta', 1e4),
-      attention_dropout=('attention_dropout', 0.0),
-      init_scale=('initializer_range', 0.02),
-      tie_embeddings=('tie_word_embeddings', False),
     ),
-    fixed=dict(
-      positions='rotary',
-      segment_types=0,
-      norm='rms',
-      norm_position='pre',
-      embedding_norm=False,
-      final_norm=True,
-      gated=True,
-      bias=False,
-      dropout=0.0,
-      plain_heads=True,
-    ),
-    must=dict(
-      attention_bias=(False,),
-      mlp_bias=(False,),
-      is_decoder=(False, True),
-    ),
+    fixed=LLAMA_TRUNK,
+    must=NO_BIAS | dict(is_decoder=(False, True)),
     heads=dict(clm=None),
   ),
 )

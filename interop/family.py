@@ -90,6 +90,46 @@ ENCODER = dict(
   classifier_activation='tanh',
   plain_heads=False,
 )
+# What the relatives of GPT-2 share.
+GPT = dict(
+  layers=('n_layer', 12),
+  width=('n_embd', 768),
+  heads=('n_head', 12),
+  norm_epsilon=('layer_norm_epsilon', 1e-5),
+  dropout=('resid_pdrop', 0.1),
+  attention_dropout=('attn_pdrop', 0.1),
+  init_scale=('initializer_range', 0.02),
+  tie_embeddings=('tie_word_embeddings', True),
+)
+GPT_NAMES = dict(
+  hidden_size='n_embd',
+  max_position_embeddings='n_positions',
+  num_attention_heads='n_head',
+  num_hidden_layers='n_layer',
+)
+# What the relatives of Llama share; their sizes differ.
+LLAMA = dict(
+  kv_heads=('num_key_value_heads', None),
+  head_width=('head_dim', None),
+  activation=('hidden_act', 'silu'),
+  rotary_base=('rope_theta', 1e4),
+  attention_dropout=('attention_dropout', 0.0),
+  init_scale=('initializer_range', 0.02),
+  tie_embeddings=('tie_word_embeddings', False),
+)
+LLAMA_TRUNK = dict(
+  positions='rotary',
+  segment_types=0,
+  norm='rms',
+  norm_position='pre',
+  embedding_norm=False,
+  final_norm=True,
+  gated=True,
+  bias=False,
+  dropout=0.0,
+  plain_heads=True,
+)
+NO_BIAS = dict(attention_bias=(False,), mlp_bias=(False,))
 ABSOLUTE = dict(
   position_embedding_type=('absolute',),
   is_decoder=(False,),

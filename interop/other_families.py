@@ -3,7 +3,18 @@
 import dataclasses
 
 from interop import names
-from interop.family import ABSOLUTE, BERT, ENCODER, GELU_HEAD, Family
+from interop.family import (
+  ABSOLUTE,
+  BERT,
+  ENCODER,
+  GELU_HEAD,
+  GPT,
+  GPT_NAMES,
+  LLAMA,
+  LLAMA_TRUNK,
+  NO_BIAS,
+  Family,
+)
 
 
 def of_roberta(roberta: Family) -> dict[str, Family]:
@@ -37,18 +48,11 @@ FAMILIES: dict[str, Family] = {
     prefix='transformer.',
     conv=True,
     activations=dict(gelu='gelu_tanh', relu='relu', silu='silu', swish='silu'),
-    read=dict(
+    read=GPT
+    | dict(
       vocab_size=('vocab_size', 40478),
-      layers=('n_layer', 12),
-      width=('n_embd', 768),
-      heads=('n_head', 12),
       max_length=('n_positions', 512),
       activation=('afn', 'gelu'),
-      norm_epsilon=('layer_norm_epsilon', 1e-5),
-      dropout=('resid_pdrop', 0.1),
-      attention_dropout=('attn_pdrop', 0.1),
-      init_scale=('initializer_range', 0.02),
-      tie_embeddings=('tie_word_embeddings', True),
     ),
     fixed=dict(
       feed_forward=0,  # four times the width
@@ -61,51 +65,27 @@ FAMILIES: dict[str, Family] = {
       plain_heads=True,
     ),
     must={},
-    aliases=dict(
-      hidden_size='n_embd',
-      max_position_embeddings='n_positions',
-      num_attention_heads='n_head',
-      num_hidden_layers='n_layer',
-    ),
+    aliases=GPT_NAMES,
     heads=dict(clm=None),
   ),
   'eurobert': Family(
     mask='bidirectional',
     table=names.EUROBERT,
     prefix='model.',
-    read=dict(
+    read=LLAMA
+    | dict(
       vocab_size=('vocab_size', 128256),
       layers=('num_hidden_layers', 12),
       width=('hidden_size', 768),
       heads=('num_attention_heads', 12),
-      kv_heads=('num_key_value_heads', None),
-      head_width=('head_dim', None),
       feed_forward=('intermediate_size', 3072),
       max_length=('max_position_embeddings', 8192),
-      activation=('hidden_act', 'silu'),
       norm_epsilon=('rms_norm_eps', 1e-5),
-      rotary_base=('rope_theta', 1e4),
-      attention_dropout=('attention_dropout', 0.0),
-      init_scale=('initializer_range', 0.02),
-      tie_embeddings=('tie_word_embeddings', False),
     ),
-    fixed=dict(
-      positions='rotary',
-      segment_types=0,
-      norm='rms',
-      norm_position='pre',
-      embedding_norm=False,
-      final_norm=True,
-      gated=True,
-      bias=False,
-      dropout=0.0,
-      plain_heads=True,
-      plain_mlm=True,
-    ),
+    fixed=LLAMA_TRUNK | dict(plain_mlm=True),
     # of a classifier of texts, which is not read: its dense layer has a bias, the others have none
-    must=dict(
-      attention_bias=(False,),
-      mlp_bias=(False,),
+    must=NO_BIAS
+    | dict(
       classifier_pooling=('late', 'bos', 'mean'),
       clf_pooling=('late', 'bos', 'mean'),
     ),

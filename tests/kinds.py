@@ -65,33 +65,6 @@ LAYERS = {
 WORDS = (
   '[UNK] [PAD] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'
 ).split()
-_LLAMA = dict(
-  positions='rotary',
-  norm='rms',
-  gated=True,
-  bias=False,
-  activation='silu',
-  kv_heads=2,
-  tie_embeddings=False,
-)
-_MODERN = dict(
-  layers=4,
-  positions='rotary',
-  window=3,
-  global_every=2,
-  rotary_base=500.0,
-  window_rotary_base=30.0,
-  skip_first_norm=True,
-  segment_types=0,
-  norm_position='pre',
-  final_norm=True,
-  gated=True,
-  bias=False,
-  norm_epsilon=1e-5,
-)
-_EUROBERT = _LLAMA | dict(
-  plain_mlm=True, norm_position='pre', final_norm=True, embedding_norm=False, segment_types=0
-)
 # (config, mask, heads, what differs) of an import, by its family and, after a space, its head.
 IMPORTS = {
   'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}),
@@ -118,22 +91,17 @@ IMPORTS = {
     dict(positions='rotary', rotary_base=20_000.0),
   ),
   'gpt2': ('gpt2_small', 'causal', ('clm',), {}),
-  'llama': ('gpt2_small', 'causal', ('clm',), _LLAMA),
-  'modernbert': ('bert_base', 'bidirectional', ('mlm',), _MODERN),
+  'llama': ('gpt2_small', 'causal', ('clm',), small.LLAMA),
+  'modernbert': ('bert_base', 'bidirectional', ('mlm',), small.MODERN),
   'modernbert-decoder': (
     'bert_base',
     'causal',
     ('clm',),
-    _MODERN | dict(shared_head=True, global_every=0),
+    small.MODERN | dict(shared_head=True, global_every=0),
   ),
   'electra': ('bert_base', 'bidirectional', ('mlm',), dict(embedding_width=16)),
-  'openai-gpt': (
-    'gpt2_small',
-    'causal',
-    ('clm',),
-    dict(norm_position='post', final_norm=False, feed_forward=128),
-  ),
-  'eurobert': ('bert_base', 'bidirectional', ('mlm',), _EUROBERT),
+  'openai-gpt': ('gpt2_small', 'causal', ('clm',), small.GPT1),
+  'eurobert': ('bert_base', 'bidirectional', ('mlm',), small.EUROBERT),
 }
 
 

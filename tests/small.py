@@ -21,6 +21,35 @@ SIZES = dict(
   attention_dropout=0.0,
 )
 
+LLAMA = dict(
+  positions='rotary',
+  norm='rms',
+  gated=True,
+  bias=False,
+  activation='silu',
+  kv_heads=2,
+  tie_embeddings=False,
+)
+MODERN = dict(
+  layers=4,
+  positions='rotary',
+  window=3,
+  global_every=2,
+  rotary_base=500.0,
+  window_rotary_base=30.0,
+  skip_first_norm=True,
+  segment_types=0,
+  norm_position='pre',
+  final_norm=True,
+  gated=True,
+  bias=False,
+  norm_epsilon=1e-5,
+)
+EUROBERT = LLAMA | dict(
+  plain_mlm=True, norm_position='pre', final_norm=True, embedding_norm=False, segment_types=0
+)
+GPT1 = dict(norm_position='post', final_norm=False, feed_forward=128)
+
 
 def model(config: str = 'bert_base', **changes) -> ModelConfig:
   published = importlib.import_module(f'configs.{config}').get_config().model.to_dict()

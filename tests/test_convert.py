@@ -22,34 +22,10 @@ from training import warm_start
 WORDS = (
   '[PAD] [UNK] [CLS] [SEP] [MASK] the bank of a river he paid cash into ##s . , old fish boat'
 ).split()
-_LLAMA = dict(
-  positions='rotary',
-  norm='rms',
-  gated=True,
-  bias=False,
-  activation='silu',
-  kv_heads=2,
-  rotary_base=500.0,
-  tie_embeddings=False,
-)
-_MODERN = dict(
-  layers=4,
-  positions='rotary',
-  window=3,
-  global_every=2,
-  rotary_base=500.0,
-  window_rotary_base=30.0,
-  skip_first_norm=True,
-  segment_types=0,
-  norm_position='pre',
-  final_norm=True,
-  gated=True,
-  bias=False,
-  norm_epsilon=1e-5,
-)
-_MODERN_LABELS = _MODERN | dict(normed_heads=True, classifier_activation='gelu', classes=3)
+_LLAMA = small.LLAMA | dict(rotary_base=500.0)
+_MODERN_LABELS = small.MODERN | dict(normed_heads=True, classifier_activation='gelu', classes=3)
 CASES = {
-  'modernbert': ('bert_base', 'bidirectional', ('mlm',), _MODERN, 'ModernBertForMaskedLM'),
+  'modernbert': ('bert_base', 'bidirectional', ('mlm',), small.MODERN, 'ModernBertForMaskedLM'),
   'modernbert-sequence': (
     'bert_base',
     'bidirectional',
@@ -61,7 +37,7 @@ CASES = {
     'bert_base',
     'causal',
     ('clm',),
-    _MODERN | dict(shared_head=True, global_every=0),
+    small.MODERN | dict(shared_head=True, global_every=0),
     'ModernBertDecoderForCausalLM',
   ),
   'modernbert-decoder-sequence': (
@@ -89,17 +65,14 @@ CASES = {
     'gpt2_small',
     'causal',
     ('clm',),
-    dict(norm_position='post', final_norm=False, feed_forward=128),
+    small.GPT1,
     'OpenAIGPTLMHeadModel',
   ),
   'eurobert': (
     'bert_base',
     'bidirectional',
     ('mlm',),
-    _LLAMA
-    | dict(
-      plain_mlm=True, norm_position='pre', final_norm=True, embedding_norm=False, segment_types=0
-    ),
+    _LLAMA | small.EUROBERT,
     'EuroBertForMaskedLM',
   ),
   'bert': ('bert_base', 'bidirectional', ('mlm', 'nsp'), {}, 'BertForPreTraining'),
