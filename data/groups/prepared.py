@@ -168,10 +168,7 @@ def prepare(
   found = files.load(data.groups)
   tokenizer = reading.load(data.tokenizer, data.lowercase)
   checks.check_vocabulary(tokenizer, vocab_size)
-  notes = []
-  if 'validation' not in found:
-    found['train'], found['validation'] = own.set_aside(found['train'], data.validation_share)
-    notes.append(own.said_aside(found, data.validation_share))
+  found, notes = own.with_validation(found, data.validation_share)
   if labels == 'vectors':
     found = {
       split: [group_labels.once(group) for group in groups] for split, groups in found.items()
@@ -189,7 +186,7 @@ def prepare(
   fingerprint = cache.key(
     version=VERSION, splits=digests, tokenizer=tokenizer.sha256, classes=classes, labels=labels
   )
-  report = dict(groups=data.groups, texts=K, classes=list(classes), notes=notes, length=T)
+  report = dict(groups=data.groups, texts=K, classes=list(classes), notes=[*notes], length=T)
   report['columns'] = [*found['train'][0].columns]
   for name, split in splits.items():
     report[name] = dict(

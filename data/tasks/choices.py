@@ -34,13 +34,10 @@ def load(where: str, *, share: float) -> Task:
   """
   paths = own_files.find(KIND, where, _ENDINGS)
   splits = {split: _read(path) for split, path in paths.items()}
-  notes = ()
-  if 'validation' not in splits:
-    splits['train'], splits['validation'] = own.set_aside(splits['train'], share)
-    notes = (own.said_aside(splits, share),)
-  ordered = {split: splits[split] for split in own_files.SPLITS if split in splits}
-  name = Path(where.partition(',')[0].rpartition('=')[2]).name.split('.')[0]
-  return Task(name or KIND, 'choices', (), ordered, labels='choice', notes=notes)
+  ordered, notes = own.with_validation(splits, share)
+  return Task(
+    own_files.name_of(where) or KIND, 'choices', (), ordered, labels='choice', notes=notes
+  )
 
 
 def _read(path: Path) -> list[Example]:

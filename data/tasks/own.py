@@ -1,6 +1,6 @@
 """Tasks of one's own, from tables: what their labels are, their classes, and their splits."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import hashlib
 import math
 from pathlib import Path
@@ -47,18 +47,14 @@ def load(kind: str, where: str, *, columns: str, labels: str, share: float) -> T
     raise DataError(
       f'{paths["train"]}: the only label is {", ".join(map(repr, classes))}; two are needed'
     )
-  notes = (f'texts: {", ".join(used.texts)}; label: {used.label}',)
-  if 'validation' not in splits:
-    splits['train'], splits['validation'] = set_aside(splits['train'], share)
-    notes += (said_aside(splits, share),)
-  ordered = {split: splits[split] for split in own_files.SPLITS if split in splits}
+  ordered, notes = with_validation(splits, share)
   return Task(
     name=_name(where, kind),
     kind='pair' if len(used.texts) == 2 else 'text',
     classes=classes,
     splits=ordered,
     labels=labels,
-    notes=notes,
+    notes=(f'texts: {", ".join(used.texts)}; label: {used.label}', *notes),
   )
 
 
@@ -83,14 +79,30 @@ def set_aside(examples: list[Example], share: float) -> tuple[list[Example], lis
   return rest, aside
 
 
-def said_aside(
-  splits: dict[str, list], share: float, what: str = 'training rows', by: str = 'their text'
-) -> str:
-  """A line for people about what was set aside."""
-  return (
-    f'no validation file: {len(splits["validation"]):,} {what} were set aside as one '
-    f'(data.validation_share={share:g}), chosen by a hash of {by}'
-  )
+def with_validation(
+  splits: dict[str, list],
+  share: float,
+  *,
+  aside: Callable[[list, float], tuple[list, list]] = set_aside,
+  what: str = 'training rows',
+  by: str = 'their text',
+) -> tuple[dict[str, list], tuple[str, ...]]:
+  """(the splits in their order, of which one is for validation; what is to be said of it).
+
+  Args:
+    share: of the examples to train on that are set aside where none are for validation.
+    aside: how.
+    what, by: what is set aside, and by the hash of what.
+  """
+  notes = ()
+  if 'validation' not in splits:
+    rest, kept = aside(splits['train'], share)
+    splits = splits | dict(train=rest, validation=kept)
+    notes = (
+      f'no validation file: {len(kept):,} {what} were set aside as one '
+      f'(data.validation_share={share:g}), chosen by a hash of {by}',
+    )
+  return {split: splits[split] for split in own_files.SPLITS if split in splits}, notes
 
 
 def sort_names(names: set[str]) -> tuple[str, ...]:
@@ -157,5 +169,5 @@ def _example(path: Path, row: Row, labels: str, index: dict[str, int]) -> Exampl
 
 def _name(where: str, kind: str) -> str:
   """What a task is called in results: its file or folder."""
-  first = where.partition(',')[0].rpartition('=')[2]
-  return Path(first).name.removesuffix('.gz').removesuffix(tables.ENDINGS[kind]) or kind
+  name = own_files.first_path(where).name
+  return name.removesuffix('.gz').removesuffix(tables.ENDINGS[kind]) or kind

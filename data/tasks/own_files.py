@@ -76,6 +76,16 @@ def _named(kind: str, where: str) -> dict[str, Path]:
   return files
 
 
+def name_of(where: str) -> str:
+  """What a task is called in results: its first file or its folder, without endings."""
+  return first_path(where).name.split('.')[0]
+
+
+def first_path(where: str) -> Path:
+  """The file or folder that a task names, the first one where it names several."""
+  return Path(where.partition(',')[0].rpartition('=')[2])
+
+
 def _in_folder(kind: str, folder: Path, endings: Sequence[str]) -> dict[str, Path]:
   files = {}
   for split, names in _NAMES.items():

@@ -1,7 +1,5 @@
 """Tasks of one's own with a label a word: conll:PATH."""
 
-from pathlib import Path
-
 from data.errors import DataError
 from data.tasks import columns, files, own, own_files
 from data.tasks.files import Example
@@ -38,12 +36,8 @@ def load(where: str, *, asked: str, share: float) -> Task:
     split: [Example(row.words, tuple(index[tag] for tag in row.tags)) for row in rows]
     for split, rows in found.items()
   }
-  notes = ()
-  if 'validation' not in splits:
-    splits['train'], splits['validation'] = own.set_aside(splits['train'], share)
-    notes = (own.said_aside(splits, share),)
-  ordered = {split: splits[split] for split in own_files.SPLITS if split in splits}
-  name = Path(where.partition(',')[0].rpartition('=')[2]).stem
+  ordered, notes = own.with_validation(splits, share)
+  name = own_files.first_path(where).stem
   return Task(name or KIND, 'words', classes, ordered, notes=notes)
 
 

@@ -31,13 +31,8 @@ def load(where: str, *, share: float) -> Task:
   """
   paths = own_files.find(KIND, where, tuple(groups.KINDS))
   splits = {split: _read(path) for split, path in paths.items()}
-  notes = ()
-  if 'validation' not in splits:
-    splits['train'], splits['validation'] = own.set_aside(splits['train'], share)
-    notes = (own.said_aside(splits, share),)
-  ordered = {split: splits[split] for split in own_files.SPLITS if split in splits}
-  name = Path(where.partition(',')[0].rpartition('=')[2]).name.split('.')[0]
-  return Task(name or KIND, KIND, (), ordered, labels='number', notes=notes)
+  ordered, notes = own.with_validation(splits, share)
+  return Task(own_files.name_of(where) or KIND, KIND, (), ordered, labels='number', notes=notes)
 
 
 def _read(path: Path) -> list[Example]:

@@ -46,13 +46,10 @@ def load(where: str, *, share: float) -> Task:
   """
   paths = own_files.find(KIND, where, _ENDINGS)
   splits = {split: _read(path) for split, path in paths.items()}
-  notes = ()
-  if 'validation' not in splits:
-    splits['train'], splits['validation'] = _set_aside(splits['train'], share)
-    notes = (own.said_aside(splits, share, 'questions', 'the title of their article'),)
-  ordered = {split: splits[split] for split in own_files.SPLITS if split in splits}
-  name = Path(where.partition(',')[0].rpartition('=')[2]).name.split('.')[0]
-  return Task(name or KIND, 'question', (), ordered, labels='span', notes=notes)
+  ordered, notes = own.with_validation(
+    splits, share, aside=_set_aside, what='questions', by='the title of their article'
+  )
+  return Task(own_files.name_of(where) or KIND, 'question', (), ordered, labels='span', notes=notes)
 
 
 def _set_aside(questions: list[Question], share: float) -> tuple[list[Question], list[Question]]:
