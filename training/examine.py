@@ -64,6 +64,7 @@ class Examine:
     """
     session, task = self._session, self._task
     splits = ['validation', *(name for name in task.splits if name not in ('train', 'validation'))]
+    metric = examples.headline(task)
     scored, baselines, best = {}, {}, 0
     with session.clock.set_aside('testing'):
       for split in splits:
@@ -74,10 +75,11 @@ class Examine:
         scored[split] = self._scores(split, said)
         baselines[split] = examples.baseline(task, split)
         if split == 'validation':
-          best = stacked.best_of([each[examples.headline(task)] for each in scored[split]])
+          best = stacked.best_of([each[metric] for each in scored[split]])
           self._keep_labels(best)
         self._keep_predictions(split, said[best], self._thresholds[best])
-    metric = examples.headline(task)
+      if distributed.index() == 0:
+        label_figure.draw(session.directory, task, split, said[best])
     null = self._thresholds[best]
     return dict(
       **{split: found[best] for split, found in scored.items()},
@@ -107,13 +109,10 @@ class Examine:
       distributed.from_first(lambda: storage.write_json(session.directory / 'labels.json', labels))
 
   def _keep_predictions(self, split: str, said: examples.Said, threshold: float | None):
-    """Leaves what is said of each example of a split, and its picture."""
-    directory, task = self._session.directory, self._task
-    lines = ''.join(examples.json_lines(task, split, said, threshold))
-    path = directory / f'predictions_{split}.jsonl'
+    """Leaves what is said of each example of a split."""
+    lines = ''.join(examples.json_lines(self._task, split, said, threshold))
+    path = self._session.directory / f'predictions_{split}.jsonl'
     distributed.from_first(lambda: storage.write(path, lines))
-    if distributed.index() == 0:
-      label_figure.draw(directory, task, split, said)
 
   @property
   def _task(self):

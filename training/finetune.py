@@ -7,7 +7,6 @@ objectives, step and scores are the same.
 from collections.abc import Callable
 import dataclasses
 import math
-import statistics
 import time
 
 from configs.schema.check import ConfigError
@@ -16,6 +15,7 @@ from data.tasks.labelled import LISTS, Task
 from data.tokens.tokenizer import Tokenizer
 from evaluation import examples, labels
 from models.config import ModelConfig
+from training import stacked
 from training.seeds import Recipe, Runs
 
 POOLINGS = ('mean', 'last', 'first')
@@ -140,23 +140,16 @@ def summarise(
   failed = [
     not math.isfinite(loss) or value <= baselines['majority'] for value, loss in zip(values, losses)
   ]
-  spread = statistics.stdev if len(values) > 1 else lambda _: 0.0
-  others = {}
-  for name in scores[0]:
-    if name != headline:
-      values_of_name = [one[name] for one in scores]
-      others[name] = dict(mean=statistics.fmean(values_of_name), std=spread(values_of_name))
+  spread = {name: stacked.spread([one[name] for one in scores]) for name in scores[0]}
+  own = spread.pop(headline)
   return dict(
-    value=statistics.fmean(values),
+    value=own.pop('mean'),
     unit=headline,
     higher_is_better=True,
     side='understanding',
-    std=spread(values),
-    min=min(values),
-    max=max(values),
+    **own,
     failed_share=sum(failed) / len(failed),
     failed_means='not above the majority class, or a loss that is not finite',
     baselines=baselines,
-    values=values,
-    other_scores=others,
+    other_scores={name: dict(mean=each['mean'], std=each['std']) for name, each in spread.items()},
   )
