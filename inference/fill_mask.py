@@ -1,12 +1,12 @@
 """What a network with an MLM head would put into the blanks of a text."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from configs.schema.check import ConfigError
 from data.tokens.tokenizer import Tokenizer
 from inference.model import Model
+from models.projection import project, with_bias
 from runtime import finite
 
 
@@ -82,8 +82,8 @@ def _probabilities(model: Model, row_T: np.ndarray, position_P: np.ndarray) -> n
     type=np.zeros_like(row_T)[None],
     mlm_position=(position_P - model.ahead)[None].astype(np.int32),
   )
-  hidden_BxPxE, table_VxE, bias_V = jax.jit(model.network.apply)(model.params, batch)['mlm']
-  logits_PxV = (hidden_BxPxE @ table_VxE.T + bias_V[None, None])[0].astype(jnp.float32)
+  projection = jax.jit(model.network.apply)(model.params, batch)['mlm']
+  logits_PxV = project(*with_bias(projection))[0]
   p_PxV = np.asarray(jax.nn.softmax(logits_PxV, axis=1))
   finite.check(p_PxV, f'the probabilities of {model.source}')
   return p_PxV

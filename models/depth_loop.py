@@ -88,10 +88,10 @@ def _run(kinds, body: Callable, x_BxTxD, layers: list[Layer], alone: bool = Fals
 def loop(config: ModelConfig, body: Callable, x_BxTxD, params, cache, keys, read_BxP):
   """One layer after the other; the last one computes only the positions that are read."""
   caches, insides = [], []
-  for index, layer in enumerate(unstack(config, params, cache, keys)):
+  layers = unstack(config, params, cache, keys)
+  for index, (kind, layer) in enumerate(zip(depth.kinds(config), layers)):
     last = index == config.layers - 1
-    step = body(depth.kinds(config)[index])
-    x_BxTxD, (cached, inside) = step(x_BxTxD, layer, read_BxP if last else None)
+    x_BxTxD, (cached, inside) = body(kind)(x_BxTxD, layer, read_BxP if last else None)
     caches.append(cached)
     insides.append(inside)
   inspected = insides[0] is not None

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 
 
 class Projection(NamedTuple):
@@ -17,3 +18,22 @@ class Projection(NamedTuple):
   hidden_BxPxE: jax.Array
   table_VxE: jax.Array
   bias_V: jax.Array | None
+
+
+def with_bias(projection: Projection) -> Projection:
+  """The same projection; a bias that it lacks is 0."""
+  hidden_BxPxE, table_VxE, bias_V = projection
+  if bias_V is None:
+    bias_V = jnp.zeros(table_VxE.shape[0])
+  return Projection(hidden_BxPxE, table_VxE, bias_V)
+
+
+def project(hidden_BxCxE, table_VxE, bias_V) -> jax.Array:
+  """float32 logits_BxCxV."""
+  logits_BxCxV = jnp.einsum(
+    'BCE,VE->BCV',
+    hidden_BxCxE,
+    table_VxE.astype(hidden_BxCxE.dtype),
+    preferred_element_type=jnp.float32,
+  )
+  return logits_BxCxV + bias_V[None, None, :]

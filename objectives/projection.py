@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from models.projection import Projection
+from models.projection import Projection, project, with_bias
 from objectives.term import Term, loss_and_accuracy, score_logits
 from parallel import axes
 
@@ -96,25 +96,6 @@ def projected_nats(
   nats_NxBxC, hit_NxBxC = jax.lax.map(score, chunks)
   P = target_BxP.shape[1]
   return _join(nats_NxBxC)[:, :P], _join(hit_NxBxC)[:, :P]
-
-
-def with_bias(projection: Projection) -> Projection:
-  """The same projection; a bias that it lacks is 0."""
-  hidden_BxPxE, table_VxE, bias_V = projection
-  if bias_V is None:
-    bias_V = jnp.zeros(table_VxE.shape[0])
-  return Projection(hidden_BxPxE, table_VxE, bias_V)
-
-
-def project(hidden_BxCxE, table_VxE, bias_V) -> jax.Array:
-  """float32 logits_BxCxV."""
-  logits_BxCxV = jnp.einsum(
-    'BCE,VE->BCV',
-    hidden_BxCxE,
-    table_VxE.astype(hidden_BxCxE.dtype),
-    preferred_element_type=jnp.float32,
-  )
-  return logits_BxCxV + bias_V[None, None, :]
 
 
 def _split(chunk: int, *arrays_BxPx) -> tuple:

@@ -5,8 +5,8 @@ from functools import partial
 import jax
 import jax.numpy as jnp
 
-from models.projection import Projection
-from objectives.projection import Scored, project, projected_sums, with_bias
+from models.projection import Projection, project, with_bias
+from objectives.projection import Scored, projected_sums
 from objectives.term import Term
 
 
